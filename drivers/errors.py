@@ -1,0 +1,85 @@
+"""What can go wrong between us and a card: one tree, one class a cause.
+
+The docstring of each class is the sentence a person sees when nothing better is at hand;
+`code` is its name in the catalogue of problems. A card that answers "no" is not here: that
+is a status word. These are for "we could not ask".
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DriverError(Exception):
+    """The reader or the card did not do what was asked."""
+
+    code: ClassVar[str] = "reader.failed"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or type(self).__doc__)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), str(self)))
+
+
+class NoServiceError(DriverError):
+    """The smart-card service is not running."""
+
+    code = "pcsc.unavailable"
+
+
+class NoReaderError(DriverError):
+    """No reader is connected."""
+
+    code = "reader.none"
+
+
+class ReaderGoneError(DriverError):
+    """The reader was unplugged."""
+
+    code = "reader.gone"
+
+
+class ReaderInUseError(DriverError):
+    """Another program holds the reader or the card."""
+
+    code = "reader.in_use_by_other"
+
+
+class ReaderTimeoutError(DriverError):
+    """The reader did not answer in time."""
+
+    code = "reader.timeout"
+
+
+class NoCardError(DriverError):
+    """There is no card in the reader."""
+
+    code = "card.absent"
+
+
+class MuteCardError(DriverError):
+    """The card does not answer: it may be upside down, dirty or broken."""
+
+    code = "card.mute"
+
+
+class CardRemovedError(DriverError):
+    """The card was taken out while it was being read."""
+
+    code = "card.removed"
+
+
+class CardResetError(DriverError):
+    """Another program reset the card while it was being read."""
+
+    code = "card.reset_by_other"
+
+
+class CardProtocolError(DriverError):
+    """The card answered something that is not an answer."""
+
+    code = "card.protocol_error"

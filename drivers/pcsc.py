@@ -1,0 +1,333 @@
+"""Readers of the PC/SC resource manager: winscard, pcsc-lite (PC/SC part 5).
+
+The only file that imports pyscard; its integers and lists stop here. The low-level calls
+are used on purpose: a context lives as long as its thread, a card is left powered when a
+connection ends, and every return code becomes the one error that names its cause.
+
+| what                                   | here                                        |
+|----------------------------------------|---------------------------------------------|
+| readers and cards coming and going     | blocking SCardGetStatusChange, one thread   |
+| service stopped and started            | NoServiceError, then a fresh context        |
+| another program connected as well      | fine: shared connection, short transactions |
+| another program holds the card         | ReaderInUseError (at once when exclusive)   |
+| card pulled in the middle              | CardRemovedError, asked for, never guessed  |
+| contactless, keypad, memory cards      | not here                                    |
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from smartcard import scard
+
+from drivers.errors import (
+    CardProtocolError,
+    CardRemovedError,
+    CardResetError,
+    DriverError,
+    MuteCardError,
+    NoCardError,
+    NoReaderError,
+    NoServiceError,
+    ReaderGoneError,
+    ReaderInUseError,
+    ReaderTimeoutError,
+)
+from drivers.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
+from drivers.iso7816.atr import Atr, AtrError
+from drivers.ports import DirectoryState, Disposition, ReaderStatus, SlotState
+
+PNP_NOTIFICATION = "\\\\?PnP?\\Notification"
+WATCHDOG_MS = 60_000  # a lost notification costs this much and no more
+SERVICE_RETRY_SECONDS = 0.5  # nothing can be blocked on while there is no service
+CANCEL_RETRY_SECONDS = 0.05
+REMOVAL_NOTICE_MS = 1_000  # the resource manager itself looks every 400 ms
+
+
+def _unsigned(code: int) -> int:
+    """Return codes are signed on some platforms and unsigned on others."""
+    return code & 0xFFFF_FFFF
+
+
+_ERRORS: dict[int, type[DriverError]] = {
+    _unsigned(code): error
+    for code, error in (
+        (scard.SCARD_E_NO_SERVICE, NoServiceError),
+        (scard.SCARD_E_SERVICE_STOPPED, NoServiceError),
+        (scard.SCARD_F_COMM_ERROR, NoServiceError),  # between us and the service
+        (scard.SCARD_E_INVALID_HANDLE, NoServiceError),  # it died with the service
+        (scard.SCARD_E_NO_READERS_AVAILABLE, NoReaderError),
+        (scard.SCARD_E_UNKNOWN_READER, ReaderGoneError),
+        (scard.SCARD_E_READER_UNAVAILABLE, ReaderGoneError),
+        (scard.SCARD_E_SHARING_VIOLATION, ReaderInUseError),
+        (scard.SCARD_E_NO_SMARTCARD, NoCardError),
+        (scard.SCARD_W_REMOVED_CARD, CardRemovedError),
+        (scard.SCARD_W_RESET_CARD, CardResetError),
+        (scard.SCARD_W_UNRESPONSIVE_CARD, MuteCardError),
+        (scard.SCARD_W_UNPOWERED_CARD, MuteCardError),
+        (scard.SCARD_W_UNSUPPORTED_CARD, MuteCardError),
+        (
+            scard.SCARD_E_PROTO_MISMATCH,
+            MuteCardError,
+        ),  # its answer to reset made no sense
+    )
+}
+_LOST_IN_TRANSIT = {
+    _unsigned(scard.SCARD_E_NOT_TRANSACTED),
+    _unsigned(scard.SCARD_E_COMM_DATA_LOST),
+}
+_NOTHING_NEW = {
+    _unsigned(scard.SCARD_E_TIMEOUT),
+    _unsigned(scard.SCARD_E_CANCELLED),
+}
+_DISPOSITIONS = {
+    Disposition.LEAVE: scard.SCARD_LEAVE_CARD,
+    Disposition.RESET: scard.SCARD_RESET_CARD,
+}
+
+
+def _check(code: int) -> None:
+    """Raise the error of this return code; return when it is success."""
+    if code != scard.SCARD_S_SUCCESS:
+        error = _ERRORS.get(_unsigned(code), DriverError)
+        raise error(f"{scard.SCardGetErrorMessage(code)} ({_unsigned(code):08X})")
+
+
+def _establish() -> int:
+    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    _check(code)
+    return int(context)
+
+
+@contextmanager
+def _context() -> Iterator[int]:
+    context = _establish()
+    try:
+        yield context
+    finally:
+        scard.SCardReleaseContext(context)
+
+
+def _list_readers(context: int) -> tuple[str, ...]:
+    code, names = scard.SCardListReaders(context, [])
+    try:
+        _check(code)
+    except NoReaderError:
+        return ()
+    return tuple(names)
+
+
+def _status(name: str, event_state: int, atr: list[int]) -> ReaderStatus:
+    """Our words for what SCardGetStatusChange says of one reader.
+
+    The upper half of the event state counts insertions and removals.
+    """
+    stay = event_state >> 16 & 0xFFFF
+    if not event_state & scard.SCARD_STATE_PRESENT:
+        return ReaderStatus(name, SlotState.EMPTY, stay)
+    if event_state & scard.SCARD_STATE_MUTE or not _is_atr(bytes(atr)):
+        return ReaderStatus(name, SlotState.MUTE, stay)
+    return ReaderStatus(name, SlotState.PRESENT, stay, bytes(atr))
+
+
+def _is_atr(raw: bytes) -> bool:
+    try:
+        Atr.parse(raw)
+    except AtrError:
+        return False
+    return True
+
+
+class PcscDirectory:
+    """The readers the resource manager knows."""
+
+    def __init__(self) -> None:
+        self._closed = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._watching: int | None = None
+
+    def look(self) -> DirectoryState:
+        """The readers and their slots now."""
+        try:
+            with _context() as context:
+                names = _list_readers(context)
+                states = _changes(context, 0, [(name, 0) for name in names])
+        except DriverError as trouble:
+            return DirectoryState(trouble=trouble)
+        return DirectoryState(tuple(_status(*state) for state in states))
+
+    def watch(self, notice: Callable[[DirectoryState], None]) -> None:
+        """Block and tell of every change, through stops and starts of the service."""
+        told: DirectoryState | None = None
+        self._idle.clear()
+        try:
+            for now in self._states():
+                if now != told:
+                    told = now
+                    notice(now)
+        finally:
+            self._idle.set()
+
+    def _states(self) -> Iterator[DirectoryState]:
+        """What can be seen, again and again, each after a wait for something new."""
+        while not self._closed.is_set():
+            try:
+                with _context() as context:
+                    self._watching = context
+                    yield from self._states_in(context)
+            except DriverError as trouble:
+                yield DirectoryState(trouble=trouble)
+                self._closed.wait(SERVICE_RETRY_SECONDS)
+
+    def _states_in(self, context: int) -> Iterator[DirectoryState]:
+        """The same, until the service behind this context goes (DriverError)."""
+        known: dict[str, int] = {}
+        timeout = 0
+        while not self._closed.is_set():
+            asked = [(name, known.get(name, 0)) for name in _list_readers(context)]
+            try:
+                seen = _changes(context, timeout, [*asked, (PNP_NOTIFICATION, 0)])
+            except ReaderGoneError:
+                continue  # it left between the list and the question: list again
+            readers = [each for each in seen if each[0] != PNP_NOTIFICATION]
+            known = {name: state for name, state, _ in readers}
+            yield DirectoryState(tuple(_status(*each) for each in readers))
+            timeout = WATCHDOG_MS
+
+    def close(self) -> None:
+        """End every watch. A cancel that comes before the call it should end is lost, so
+        it is repeated."""
+        self._closed.set()
+        while not self._idle.wait(CANCEL_RETRY_SECONDS):
+            if self._watching is not None:
+                scard.SCardCancel(self._watching)
+
+    def reader(self, name: str) -> PcscReader:
+        """The reader of that name; its first `connect` finds out whether it is there."""
+        return PcscReader(name)
+
+
+def _changes(
+    context: int, timeout_ms: int, asked: list[tuple[str, int]]
+) -> list[tuple[str, int, list[int]]]:
+    """SCardGetStatusChange: waits at most `timeout_ms` for a difference to `asked`.
+
+    What comes back can be asked with: the mark of what changed is taken off.
+    """
+    code, states = scard.SCardGetStatusChange(context, timeout_ms, asked)
+    if _unsigned(code) not in _NOTHING_NEW:
+        _check(code)
+    return [
+        (name, state & ~scard.SCARD_STATE_CHANGED, atr) for name, state, atr in states
+    ]
+
+
+class PcscReader:
+    """One slot, and the context of the thread that owns it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._context: int | None = None
+        self._silence_means: type[DriverError] = ReaderTimeoutError
+
+    def connect(self) -> PcscConnection:
+        """Power the card and share it with whoever else is connected."""
+        context = self._living_context()
+        code, handle, protocol = scard.SCardConnect(
+            context,
+            self.name,
+            scard.SCARD_SHARE_SHARED,
+            scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1,
+        )
+        _check(code)
+        return PcscConnection(self, handle, protocol)
+
+    def stalled(self) -> DriverError:
+        """A transaction that does not begin is held by another program."""
+        return self._silence_means()
+
+    def close(self) -> None:
+        """Give the context back."""
+        if self._context is not None:
+            scard.SCardReleaseContext(self._context)
+            self._context = None
+
+    def begin(self, handle: int) -> None:
+        """SCardBeginTransaction: blocks for as long as another program has one."""
+        self._silence_means = ReaderInUseError
+        code = scard.SCardBeginTransaction(handle)
+        self._silence_means = ReaderTimeoutError
+        _check(code)
+
+    def cause_of_silence(self) -> DriverError:
+        """Why an exchange brought nothing. The resource manager may notice a pulled card
+        only at its next look, so it is given the time for one."""
+        try:
+            context = self._living_context()
+            known = 0
+            for wait in (0, REMOVAL_NOTICE_MS, REMOVAL_NOTICE_MS):
+                ((_, known, _),) = _changes(context, wait, [(self.name, known)])
+                if not known & scard.SCARD_STATE_PRESENT:
+                    return CardRemovedError()
+        except DriverError as trouble:
+            return trouble
+        return CardProtocolError("the card stopped answering")
+
+    def _living_context(self) -> int:
+        """The kept context, made anew when the service has been restarted since."""
+        if self._context is not None:
+            if scard.SCardIsValidContext(self._context) == scard.SCARD_S_SUCCESS:
+                return self._context
+            self.close()
+        self._context = _establish()
+        return self._context
+
+
+class PcscConnection:
+    """A connected card."""
+
+    def __init__(self, reader: PcscReader, handle: int, protocol: int) -> None:
+        self._reader = reader
+        self._handle = handle
+        self._pci = (
+            scard.SCARD_PCI_T1
+            if protocol == scard.SCARD_PROTOCOL_T1
+            else scard.SCARD_PCI_T0
+        )
+
+    @property
+    def atr(self) -> bytes:
+        """The answer to reset, as the resource manager keeps it."""
+        code, _, _, _, atr = scard.SCardStatus(self._handle)
+        _check(code)
+        return bytes(atr)
+
+    def transmit(self, command: CommandApdu) -> ResponseApdu:
+        """One exchange. Raises the error that names why there was none."""
+        code, answer = scard.SCardTransmit(
+            self._handle, self._pci, list(bytes(command))
+        )
+        if code == scard.SCARD_S_SUCCESS and answer:
+            try:
+                return ResponseApdu.parse(bytes(answer))
+            except ApduError as wrong:
+                raise CardProtocolError(str(wrong)) from wrong
+        if code != scard.SCARD_S_SUCCESS and _unsigned(code) not in _LOST_IN_TRANSIT:
+            _check(code)
+        raise self._reader.cause_of_silence()
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """A transaction, ended leaving the card as it is."""
+        self._reader.begin(self._handle)
+        try:
+            yield
+        finally:
+            scard.SCardEndTransaction(self._handle, scard.SCARD_LEAVE_CARD)
+
+    def close(self, disposition: Disposition = Disposition.LEAVE) -> None:
+        """Disconnect."""
+        scard.SCardDisconnect(self._handle, _DISPOSITIONS[disposition])
