@@ -1,0 +1,197 @@
+"""The card operating system: commands in, answers out, as bytes.
+
+What a reader would carry is what this takes, so the same engine serves a reader in this
+process, the real resource manager and a serial line. Commands: SELECT, READ RECORD,
+GET RESPONSE, VERIFY, GET CHALLENGE (ISO 7816-4, 11; domain facts, 2.6 and 3).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from random import Random
+
+from simulator.card.image import (
+    Application,
+    Behaviour,
+    CardImage,
+    Counters,
+    RecordFile,
+)
+
+OK = bytes.fromhex("9000")
+WRONG_LENGTH = bytes.fromhex("6700")
+SECURITY_NOT_SATISFIED = bytes.fromhex("6982")
+BLOCKED = bytes.fromhex("6983")
+NO_CURRENT_EF = bytes.fromhex("6986")
+FILE_NOT_FOUND = bytes.fromhex("6A82")
+RECORD_NOT_FOUND = bytes.fromhex("6A83")
+WRONG_P1_P2 = bytes.fromhex("6A86")
+NO_REFERENCE = bytes.fromhex("6A88")
+NOTHING_TO_FETCH = bytes.fromhex("6985")
+UNKNOWN_INS = bytes.fromhex("6D00")
+UNKNOWN_CLA = bytes.fromhex("6E00")
+
+MASTER_FILE = 0x3F00
+BY_TAG, BY_NUMBER = 0x00, 0x04
+CHALLENGE_LENGTHS = (4, 8, 16)
+
+Handler = Callable[[bytes], bytes]
+
+
+class CardEngine:
+    """One card. Its memory survives `reset`; its security state does not.
+
+    `seed` decides the challenges, so that a run can be repeated.
+    """
+
+    def __init__(
+        self, image: CardImage, behaviour: Behaviour | None = None, *, seed: int = 0
+    ) -> None:
+        self.atr = image.atr
+        self.counters = Counters()
+        self._behaviour = behaviour or Behaviour()
+        self._random = Random(seed)  # noqa: S311 - a card for tests, and repeatable
+        self._applications = {each.name: each for each in image.applications}
+        self._master = image.applications[0]
+        self._answers = {
+            id(file): _record_answers(file)
+            for application in image.applications
+            for file in application.files.values()
+        }
+        self._pin = image.pin
+        self._tries_left = image.pin.tries if image.pin else 0
+        self._handlers: dict[bytes, Handler] = {
+            bytes.fromhex("00A4"): self._select,
+            bytes.fromhex("00B2"): self._read_record,
+            bytes.fromhex("00C0"): self._get_response,
+            bytes.fromhex("0020"): self._verify,
+            bytes.fromhex("0084"): self._get_challenge,
+        }
+        self._forget()
+
+    def _forget(self) -> None:
+        self._application = self._master
+        self._file: RecordFile | None = None
+        self._current: dict[bytes, bytes] = {}
+        self._waiting = b""
+        self._verified = False
+
+    def reset(self) -> bytes:
+        """Warm or cold reset: every security state is void. Returns the ATR."""
+        self.counters.resets += 1
+        self._forget()
+        return self.atr
+
+    def process(self, command: bytes) -> bytes:
+        """Answer one command: data and status word. Never raises, whatever comes in."""
+        self.counters.commands += 1
+        handler = self._handlers.get(command[:2])
+        if handler is None:
+            known = any(command[:1] == each[:1] for each in self._handlers)
+            return UNKNOWN_INS if known else UNKNOWN_CLA
+        if len(command) < 4:
+            return WRONG_LENGTH
+        return handler(command)
+
+    def _select(self, command: bytes) -> bytes:
+        p1, p2 = command[2], command[3]
+        target = _data(command)
+        if target is None:
+            return WRONG_LENGTH
+        if p2 != 0 or p1 not in (0x00, 0x02, 0x04):
+            return WRONG_P1_P2
+        if p1 == 0x04:
+            return self._enter(self._applications.get(target))
+        if len(target) != 2:
+            return WRONG_LENGTH
+        identifier = int.from_bytes(target, "big")
+        if p1 == 0x00 and identifier == MASTER_FILE:
+            return self._enter(self._master)
+        file = self._application.files.get(identifier)
+        if file is None:
+            return FILE_NOT_FOUND
+        self._file = file
+        self._current = self._answers[id(file)]
+        return OK
+
+    def _enter(self, application: Application | None) -> bytes:
+        if application is None:
+            return FILE_NOT_FOUND
+        self._application = application
+        self._file = None
+        self._current = {}
+        fci = application.fci
+        if not self._behaviour.chains:
+            return fci + OK
+        self._waiting = fci
+        return bytes((0x61, len(fci)))
+
+    def _get_response(self, command: bytes) -> bytes:
+        waiting, self._waiting = self._waiting, b""
+        if not waiting:
+            return NOTHING_TO_FETCH
+        return self._as_long_as_asked(command, waiting)
+
+    def _read_record(self, command: bytes) -> bytes:
+        if self._file is None:
+            return NO_CURRENT_EF
+        if self._file.needs_pin and not self._verified:
+            return SECURITY_NOT_SATISFIED
+        if command[3] not in (BY_TAG, BY_NUMBER):
+            return WRONG_P1_P2
+        record = self._current.get(command[2:4])
+        if record is None:
+            return RECORD_NOT_FOUND
+        return self._as_long_as_asked(command, record)
+
+    def _as_long_as_asked(self, command: bytes, answer: bytes) -> bytes:
+        if len(command) != 5:
+            return WRONG_LENGTH
+        if command[4] != len(answer) and self._behaviour.corrects_length:
+            return bytes((0x6C, len(answer)))
+        return answer + OK
+
+    def _verify(self, command: bytes) -> bytes:
+        if self._pin is None:
+            return NO_REFERENCE
+        if len(command) == 4:
+            return BLOCKED if not self._tries_left else self._tries()
+        offered = _data(command)
+        if offered is None:
+            return WRONG_LENGTH
+        self.counters.verifications += 1
+        if not self._tries_left:
+            return BLOCKED
+        self._verified = hmac.compare_digest(offered, self._pin.packed)
+        if self._verified:
+            self._tries_left = self._pin.tries
+            return OK
+        self._tries_left -= 1
+        return self._tries()
+
+    def _tries(self) -> bytes:
+        return bytes((0x63, 0xC0 | self._tries_left))
+
+    def _get_challenge(self, command: bytes) -> bytes:
+        if len(command) != 5 or command[4] not in CHALLENGE_LENGTHS:
+            return WRONG_LENGTH
+        return self._random.randbytes(command[4]) + OK
+
+
+def _data(command: bytes) -> bytes | None:
+    """The data field of a short command with Lc (and perhaps Le); None when it disagrees."""
+    if len(command) < 5:
+        return None
+    end = 5 + command[4]
+    return command[5:end] if len(command) in (end, end + 1) else None
+
+
+def _record_answers(file: RecordFile) -> dict[bytes, bytes]:
+    """Every P1 P2 that names a record of this file, with the object it answers."""
+    answers = {}
+    for number, (tag, value) in enumerate(file.records.items(), start=1):
+        record = bytes((tag, len(value))) + value
+        answers[bytes((tag, BY_TAG))] = record
+        answers[bytes((number, BY_NUMBER))] = record
+    return answers
