@@ -1,0 +1,1 @@
+"""The agent a till runs, and its command."""

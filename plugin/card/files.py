@@ -1,0 +1,114 @@
+"""Which file and tag carries which field, in which format (domain facts, 2.1 to 2.7).
+
+The tables are the whole knowledge; the procedures only walk along them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from drivers.iso7816.apdu import READ_RECORD, SELECT, CommandApdu, ResponseApdu
+from drivers.iso7816.status_word import FILE_NOT_FOUND, RECORD_NOT_FOUND
+from drivers.iso7816.tlv import TlvError, parse_record
+from plugin.card.errors import UnreadableCardError, UnsupportedCardError, refusal
+
+SSSE = bytes.fromhex("7378312E73682EC9E7BBE1B1A3D5CF")  # "sx1.sh." + 社会保障 in GBK
+EF_ISSUER = 0xEF05
+EF_HOLDER = 0xEF06
+
+SELECT_BY_NAME = 0x04
+SELECT_CHILD_EF = 0x02
+BY_TAG = 0x00
+
+Reading = Generator[CommandApdu, ResponseApdu, "bytes | None"]
+
+
+class Format(StrEnum):
+    """How a value lies in its bytes (domain facts, 2.7)."""
+
+    AN = "an"  # characters, filled with 00 or spaces
+    CN = "cn"  # packed digits, filled with F
+    TEXT = "text"  # GB18030
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One record: its tag, the length of its value in bytes, and its format."""
+
+    tag: int
+    length: int
+    format: Format
+
+
+IDENTIFICATION_CODE = Field(0x01, 16, Format.CN)
+CARD_CLASS = Field(0x02, 1, Format.AN)
+SPEC_VERSION = Field(0x03, 4, Format.AN)
+ISSUER_CODE = Field(0x04, 12, Format.CN)
+ISSUE_DATE = Field(0x05, 4, Format.CN)
+EXPIRY_DATE = Field(0x06, 4, Format.CN)
+CARD_NUMBER = Field(0x07, 9, Format.AN)
+
+SOCIAL_SECURITY_NUMBER = Field(0x08, 18, Format.AN)
+NAME = Field(0x09, 30, Format.TEXT)
+NAME_EXTENSION = Field(0x4E, 20, Format.TEXT)
+SEX = Field(0x0A, 1, Format.AN)
+NATION = Field(0x0B, 1, Format.CN)
+BIRTHPLACE = Field(0x0C, 3, Format.CN)
+BIRTH_DATE = Field(0x0D, 4, Format.CN)
+
+
+def select_application(name: bytes) -> Reading:
+    """SELECT by DF name. Returns the FCI, which may be empty.
+
+    Raises UnsupportedCardError when the card does not know the name.
+    """
+    answer = yield CommandApdu(cla=0, ins=SELECT, p1=SELECT_BY_NAME, p2=0, data=name)
+    if answer.sw == FILE_NOT_FOUND or answer.sw.sw1 in (0x6D, 0x6E):
+        raise UnsupportedCardError("the card has no such application", answer.sw)
+    if not answer.sw.is_success:
+        raise refusal(answer.sw, "SELECT by name")
+    return answer.data
+
+
+def select_file(identifier: int) -> Reading:
+    """SELECT an EF under the current DF."""
+    answer = yield CommandApdu(
+        cla=0, ins=SELECT, p1=SELECT_CHILD_EF, p2=0, data=identifier.to_bytes(2, "big")
+    )
+    if answer.sw == FILE_NOT_FOUND:
+        raise UnsupportedCardError(f"the card has no file {identifier:04X}", answer.sw)
+    if not answer.sw.is_success:
+        raise refusal(answer.sw, f"SELECT {identifier:04X}")
+    return answer.data
+
+
+def read_field(field: Field) -> Reading:
+    """READ RECORD by tag. Returns the value as it lies on the card, None without one.
+
+    The value may be shorter or longer than the field (regions differ); the record around
+    it must be whole and carry the right tag, else UnreadableCardError.
+    """
+    answer = yield CommandApdu(
+        cla=0, ins=READ_RECORD, p1=field.tag, p2=BY_TAG, ne=field.length + 2
+    )
+    if answer.sw == RECORD_NOT_FOUND:
+        return None
+    if not answer.sw.is_success:
+        raise refusal(answer.sw, f"READ RECORD {field.tag:02X}")
+    try:
+        record = parse_record(answer.data)
+    except TlvError as wrong:
+        raise UnreadableCardError(f"record {field.tag:02X}: {wrong}") from wrong
+    if record.tag != field.tag:
+        raise UnreadableCardError(f"record {field.tag:02X} came with another tag")
+    return record.value
+
+
+def read_required(field: Field) -> Generator[CommandApdu, ResponseApdu, bytes]:
+    """The same, for a record that no card of this kind lacks."""
+    value = yield from read_field(field)
+    if value is None:
+        raise UnreadableCardError(f"record {field.tag:02X} is missing")
+    return value

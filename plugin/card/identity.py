@@ -1,0 +1,75 @@
+"""Numbers that name a person or a card, and their check digits (domain facts, 2.8 and 10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from stdnum.cn import ric
+
+CARD_NUMBER_LENGTH = 9
+_CARD_NUMBER_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+_RID = bytes.fromhex("D156000005")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityNumber:
+    """A citizen's identity number (GB 11643-1999), which is the social security number.
+
+    `value` is kept as it was found; `checks` says whether it has the form of eighteen
+    characters with a right check digit and an existing date. It prints without digits.
+    """
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "<IdentityNumber>"
+
+    @property
+    def checks(self) -> bool:
+        """Whether form, date and check digit are right."""
+        body, last = self.value[:-1], self.value[-1:]
+        return (
+            len(self.value) == 18
+            and body.isascii()
+            and body.isdigit()
+            and self.birth_date is not None
+            and last == ric.calc_check_digit(self.value)
+        )
+
+    @property
+    def birth_date(self) -> date | None:
+        """The date in places 7 to 14, if it is one."""
+        return parse_day(self.value[6:14])
+
+
+def parse_day(digits: str) -> date | None:
+    """A date written YYYYMMDD; None when there is no such day."""
+    if len(digits) != 8 or not (digits.isascii() and digits.isdigit()):
+        return None
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
+
+
+def card_number_checks(number: str) -> bool:
+    """Whether nine characters [0-9A-Z] end in their check character (as GB 11714)."""
+    if len(number) != CARD_NUMBER_LENGTH or not (number.isascii() and number.isalnum()):
+        return False
+    total = sum(
+        weight * int(character, 36)
+        for weight, character in zip(_CARD_NUMBER_WEIGHTS, number[:-1], strict=True)
+    )
+    check = 11 - total % 11
+    return number[-1] == {10: "X", 11: "0"}.get(check, str(check))
+
+
+def is_identification_code(code: bytes) -> bool:
+    """Whether sixteen bytes are region (3, digits), RID D156000005, serial and check (8)."""
+    return len(code) == 16 and code[:3].hex().isdigit() and code[3:8] == _RID
+
+
+def region_of(identification_code: str) -> str:
+    """The issuing region: the first six digits of a card identification code (hex)."""
+    return identification_code[:6]

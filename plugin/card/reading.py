@@ -1,0 +1,27 @@
+"""Which card is this, and what does it say: one procedure for whatever was put in."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from plugin.card import files
+from plugin.card.medical import CpuLayout, MedicalCard, read_cpu_card
+from plugin.card.social_security import SocialSecurityCard, read_holder, read_issue
+
+Card = SocialSecurityCard | MedicalCard
+
+
+def read_card(
+    layouts: tuple[CpuLayout, ...],
+) -> Generator[CommandApdu, ResponseApdu, Card]:
+    """Read whatever lies in the reader, sending nothing the answer does not need.
+
+    A social security card 1.0 or 2.0 takes 16 commands, 17 where the name goes on in
+    tag 4E; an old CPU card 12. Raises CardError, one class a cause.
+    """
+    yield from files.select_application(files.SSSE)
+    issue = yield from read_issue()
+    if any(layout.recognises(issue) for layout in layouts):
+        return (yield from read_cpu_card(issue))
+    return (yield from read_holder(issue))

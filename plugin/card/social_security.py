@@ -1,0 +1,150 @@
+"""The social security card 1.0 and 2.0: SSSE with EF05 and EF06 (domain facts, 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import date
+
+from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from plugin.card import decoding, files
+from plugin.card.errors import UnreadableCardError, UnsupportedCardError
+from plugin.card.identity import (
+    IdentityNumber,
+    card_number_checks,
+    is_identification_code,
+    region_of,
+)
+
+FREELY_READABLE = ("1", "2")  # first character of the specification version
+ROOM_FOR_ONE_MORE = 4  # bytes of the longest GB18030 character
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """EF05: who issued this card, and when.
+
+    `identification_code` is 32 hex characters, the others as printed in the domain facts,
+    2.3. Absent or senseless values are None.
+    """
+
+    identification_code: str
+    card_class: str | None
+    spec_version: str
+    issuer_code: str | None
+    issue_date: date | None
+    expiry_date: date | None
+    card_number: str | None
+
+    @property
+    def region(self) -> str:
+        """Six digits: the issuing region."""
+        return region_of(self.identification_code)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Codes of what is odd here without stopping anybody."""
+        found = []
+        if self.card_number is None or not card_number_checks(self.card_number):
+            found.append("card.warning.card_number")
+        if self.issue_date is None or self.expiry_date is None:
+            found.append("card.warning.dates")
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocialSecurityCard:
+    """What a full read of a social security card found. It prints without its holder."""
+
+    issue: Issue
+    social_security_number: str
+    name: str | None
+    sex: str | None
+    nation_code: str | None
+    birthplace_code: str | None
+    birth_date: date | None
+
+    def __repr__(self) -> str:
+        return f"<SocialSecurityCard {self.issue.spec_version}>"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Codes of what is odd on this card without stopping anybody."""
+        found = list(self.issue.warnings)
+        if not IdentityNumber(self.social_security_number).checks:
+            found.append("card.warning.social_security_number")
+        if self.name is None:
+            found.append("card.warning.name")
+        if self.birth_date is None:
+            found.append("card.warning.birth_date")
+        return tuple(found)
+
+
+def read_issue() -> Generator[CommandApdu, ResponseApdu, Issue]:
+    """EF05 under the selected SSSE: 8 commands.
+
+    Raises UnreadableCardError when the identification code or the version make no sense.
+    """
+    yield from files.select_file(files.EF_ISSUER)
+    code = yield from files.read_required(files.IDENTIFICATION_CODE)
+    if not is_identification_code(code):
+        raise UnreadableCardError("the card identification code has another form")
+    card_class = yield from files.read_field(files.CARD_CLASS)
+    version = decoding.characters((yield from files.read_required(files.SPEC_VERSION)))
+    if version is None or not version[0].isdigit():
+        raise UnreadableCardError("the specification version has another form")
+    issuer = yield from files.read_field(files.ISSUER_CODE)
+    issued = yield from files.read_field(files.ISSUE_DATE)
+    expires = yield from files.read_field(files.EXPIRY_DATE)
+    number = decoding.characters((yield from files.read_field(files.CARD_NUMBER)))
+    return Issue(
+        identification_code=code.hex().upper(),
+        card_class=decoding.characters(card_class),
+        spec_version=version,
+        issuer_code=decoding.digits(issuer),
+        issue_date=decoding.day(issued),
+        expiry_date=decoding.day(expires),
+        card_number=number[:9] if number else None,
+    )
+
+
+def read_holder(
+    issue: Issue,
+) -> Generator[CommandApdu, ResponseApdu, SocialSecurityCard]:
+    """EF06 of a card whose EF05 is known: 7 commands, 8 where the name may go on.
+
+    Raises UnsupportedCardError for a version that must be authenticated first, and
+    UnreadableCardError when there is no social security number.
+    """
+    if issue.spec_version[0] not in FREELY_READABLE:
+        raise UnsupportedCardError(f"specification version {issue.spec_version}")
+    yield from files.select_file(files.EF_HOLDER)
+    number = decoding.characters(
+        (yield from files.read_required(files.SOCIAL_SECURITY_NUMBER))
+    )
+    if number is None:
+        raise UnreadableCardError("the social security number is no text")
+    name = yield from files.read_field(files.NAME)
+    extension = None
+    if name is not None and _may_continue(name, issue):
+        extension = yield from files.read_field(files.NAME_EXTENSION)
+    sex = yield from files.read_field(files.SEX)
+    nation = yield from files.read_field(files.NATION)
+    birthplace = yield from files.read_field(files.BIRTHPLACE)
+    born = yield from files.read_field(files.BIRTH_DATE)
+    return SocialSecurityCard(
+        issue=issue,
+        social_security_number=number,
+        name=decoding.name(name, extension),
+        sex=decoding.characters(sex),
+        nation_code=decoding.digits(nation),
+        birthplace_code=decoding.digits(birthplace),
+        birth_date=decoding.day(born),
+    )
+
+
+def _may_continue(name: bytes, issue: Issue) -> bool:
+    """Whether this name leaves no room for one more character, on a card that has the
+    extension (2.0 and later)."""
+    used = len(name.rstrip(b"\x00 "))
+    return issue.spec_version[0] != "1" and used > files.NAME.length - ROOM_FOR_ONE_MORE
