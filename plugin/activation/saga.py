@@ -1,0 +1,495 @@
+"""The durable life of one activation.
+
+This file owns every transition. The record it moves is committed before any effect it asks
+for is carried out, so that what the process forgets in a crash the journal knows.
+
+Theory of operation
+-------------------
+An activation is *one-way*: the centre's state is the truth, there is no reversal, and
+asking again or sending the same activation id again is always safe. So nothing is ever
+rolled back; an unfinished activation is carried forward.
+
+    RECEIVED    a transaction wants an activation; no card is known yet
+    CARD_STEPS  the card is being written to (changing an initial PIN)
+    READY       everything is known, nothing has been sent
+    SENDING     the message may have left; its id and body are in the journal
+    UNKNOWN     no answer came: it may have worked. Never guessed, always asked
+    MANUAL      asking has led nowhere for long; a person decides, asking goes on slowly
+    ACTIVE      the card is active at the centre (terminal)
+    REJECTED    the centre refused, and nothing sent is still on its way (terminal)
+    ABANDONED   nothing was ever sent (terminal)
+
+Four rules carry the promises (reliability, 2.1):
+
+1. SENDING is committed with id and body before the first byte leaves; a crash in SENDING
+   means UNKNOWN.
+2. UNKNOWN ends by an answer to this id, by a status answer, or by a person. Silence moves
+   nothing but a counter.
+3. Sending again repeats the same id and the same bytes. A new id needs a new record, and
+   that needs this one to have ended.
+4. A refusal ends the matter at once only when every earlier message of this record was
+   answered. Otherwise it is noted, and only a status asked after the last message's life
+   tells whether an earlier one worked.
+
+What a centre can do differs (reliability, 4.4); `Abilities` says it, and the recovery
+follows from that: ask and send again, wait and send again, or ask a person.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import StrEnum
+from typing import assert_never
+
+from plugin.activation.problem import Refusal
+
+ID_LABEL = b"kaqi activation 1"
+PATIENT_DELAYS_MS = (0, 2_000, 6_000)  # somebody stands there waiting
+BACKGROUND_DELAY_MS = 2_000
+BACKGROUND_DELAY_MAX_MS = 300_000
+MANUAL_DELAY_MS = 600_000
+SENDS_MAX = 12
+PATIENCE_MS = 24 * 3_600_000
+
+
+class ActivationState(StrEnum):
+    """Where an activation stands; see the theory of operation."""
+
+    RECEIVED = "RECEIVED"
+    CARD_STEPS = "CARD_STEPS"
+    READY = "READY"
+    SENDING = "SENDING"
+    UNKNOWN = "UNKNOWN"
+    MANUAL = "MANUAL"
+    ACTIVE = "ACTIVE"
+    REJECTED = "REJECTED"
+    ABANDONED = "ABANDONED"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing moves any more."""
+        return self in TERMINAL
+
+    @property
+    def may_have_been_sent(self) -> bool:
+        """Whether the centre may know of it without our knowing the outcome."""
+        return self in IN_DOUBT
+
+
+TERMINAL = frozenset(
+    {ActivationState.ACTIVE, ActivationState.REJECTED, ActivationState.ABANDONED}
+)
+IN_DOUBT = frozenset(
+    {ActivationState.SENDING, ActivationState.UNKNOWN, ActivationState.MANUAL}
+)
+
+
+class Dedupe(StrEnum):
+    """By what a centre knows that it has seen an activation before."""
+
+    ID = "id"  # class A
+    CARD = "card"  # class B
+    DUPLICATE_CODE = "duplicate_code"  # class C
+    NONE = "none"  # class D
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What a centre's adapter declares. Declaring nothing means class D."""
+
+    dedupe: Dedupe = Dedupe.NONE
+    can_tell_status: bool = False
+    message_life_ms: int = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asked for this activation, where and when. Nothing personal, never changes."""
+
+    intent_id: str
+    transaction_id: str
+    client_id: str
+    scenario: str
+    institution: str
+    profile: str
+    pos_ref: str | None = None
+    operator_ref: str | None = None
+    test_data: bool = False
+    trace_id: str = ""
+    received_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """How we know that the card is active. `adopted` means activated under another id,
+    that is by another till or channel; `since`, `channel` and `receipt_no` are the
+    centre's words."""
+
+    by: str
+    adopted: bool = False
+    since: str | None = None
+    channel: str | None = None
+    receipt_no: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation:
+    """One row of the journal. `message` is the canonical body sent to the centre and the
+    only part with personal data; times are ticks: milliseconds of the agent's own life."""
+
+    origin: Origin
+    state: ActivationState = ActivationState.RECEIVED
+    version: int = 0
+    card_ref: str | None = None
+    attempt: int = 0
+    activation_id: str | None = None
+    message: bytes | None = None
+    began: int = 0
+    sends: int = 0
+    tries: int = 0
+    unanswered: int | None = None
+    refusal: Refusal | None = None
+    confirmation: Confirmation | None = None
+    reason: str | None = None
+    superseded_by: str | None = None
+    changed_at: str = ""
+
+
+def activation_id(identification_code: str, issued: date | None, attempt: int) -> str:
+    """64 hex characters, the same at every till: SM3 over a label, the card
+    identification code (32 hex), the issue date (empty when unknown) and the attempt."""
+    day = issued.isoformat() if issued else ""
+    parts = (identification_code.upper(), day, str(attempt))
+    return hashlib.new(
+        "sm3", b"|".join([ID_LABEL, *map(str.encode, parts)])
+    ).hexdigest()
+
+
+# What has happened.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardsAccepted:
+    """The desk has done all that comes before the centre."""
+
+    card_ref: str
+    attempt: int
+    activation_id: str
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FoundActive:
+    """The centre said that the card is active before anything was sent."""
+
+    confirmation: Confirmation
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The transaction ended without an activation; `superseded_by` names the record that
+    has the same card in hand."""
+
+    reason: str
+    superseded_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The centre says: active, to the message of this id or to a question about it."""
+
+    activation_id: str
+    confirmation: Confirmation
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The centre refused the message of this id that was sent as number `send`."""
+
+    activation_id: str
+    refusal: Refusal
+    send: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """Asked at the tick `asked`, the centre knew nothing of this id: no proof that nothing
+    will happen."""
+
+    activation_id: str
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """A message of this id (the one sent as number `send`), or a question about it (0),
+    brought nothing that can be believed."""
+
+    activation_id: str
+    send: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRang:
+    """The time to try again has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The agent has found this record unfinished at its start."""
+
+
+Event = (
+    CardsAccepted
+    | FoundActive
+    | Dropped
+    | Accepted
+    | Refused
+    | NotFound
+    | NoAnswer
+    | TimerRang
+    | Restarted
+)
+
+
+# What is to be done, after the record is committed.
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send the record's message."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskStatus:
+    """Ask the centre what became of the record's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Ring the timer after `at_least_ms` plus a random part of `within_ms`."""
+
+    within_ms: int = 0
+    at_least_ms: int = 0
+
+
+Effect = Send | AskStatus | Wake
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The record to commit, and what to do once it is."""
+
+    record: Activation
+    effects: tuple[Effect, ...] = ()
+
+
+def step(record: Activation, event: Event, now: int, abilities: Abilities) -> Step:
+    """The next record and effects. An event that means nothing here changes nothing:
+    answers come late, twice and to ended records."""
+    if record.state.is_terminal or not _concerns(event, record):
+        return Step(record)
+    match record.state:
+        case (
+            ActivationState.RECEIVED
+            | ActivationState.CARD_STEPS
+            | ActivationState.READY
+        ):
+            return _before_sending(record, event, now)
+        case ActivationState.SENDING:
+            return _sending(record, event, now, abilities)
+        case ActivationState.UNKNOWN:
+            return _unknown(record, event, now, abilities)
+        case ActivationState.MANUAL:
+            return _manual(record, event, abilities)
+        case (
+            ActivationState.ACTIVE
+            | ActivationState.REJECTED
+            | ActivationState.ABANDONED
+        ):
+            return Step(record)
+        case _:
+            assert_never(record.state)
+
+
+def _concerns(event: Event, record: Activation) -> bool:
+    """Whether an answer is about this record's id: an answer must name its attempt."""
+    match event:
+        case Accepted() | Refused() | NotFound() | NoAnswer():
+            return event.activation_id == record.activation_id
+        case _:
+            return True
+
+
+def _before_sending(record: Activation, event: Event, now: int) -> Step:
+    match event:
+        case CardsAccepted():
+            ready = replace(
+                record,
+                card_ref=event.card_ref,
+                attempt=event.attempt,
+                activation_id=event.activation_id,
+                message=event.message,
+                began=now,
+            )
+            return _send(ready)
+        case FoundActive(confirmation):
+            return Step(
+                _ended(record, ActivationState.ACTIVE, confirmation=confirmation)
+            )
+        case Dropped(reason, superseded_by):
+            return Step(
+                _ended(
+                    record,
+                    ActivationState.ABANDONED,
+                    reason=reason,
+                    superseded_by=superseded_by,
+                )
+            )
+        case Restarted():
+            reason = "agent.restarted"
+            return Step(_ended(record, ActivationState.ABANDONED, reason=reason))
+        case _:
+            return Step(record)
+
+
+def _sending(record: Activation, event: Event, now: int, abilities: Abilities) -> Step:
+    match event:
+        case Accepted(_, confirmation):
+            return Step(
+                _ended(record, ActivationState.ACTIVE, confirmation=confirmation)
+            )
+        case Refused(_, refusal, send) if send == record.sends:
+            return _refused(record, refusal, now, abilities)
+        case NoAnswer(_, send) if send != record.sends:
+            return Step(record)
+        case NoAnswer() | Restarted():
+            in_doubt = replace(record, state=ActivationState.UNKNOWN, unanswered=now)
+            return _try_again(in_doubt, now, abilities)
+        case _:
+            return Step(record)
+
+
+def _unknown(record: Activation, event: Event, now: int, abilities: Abilities) -> Step:
+    match event:
+        case Accepted(_, confirmation):
+            return Step(
+                _ended(record, ActivationState.ACTIVE, confirmation=confirmation)
+            )
+        case Refused(_, refusal):
+            return _refused(record, refusal, now, abilities)
+        case NotFound(_, asked):
+            return _not_found(record, asked, abilities)
+        case NoAnswer():
+            return _try_again(record, now, abilities)
+        case TimerRang() if abilities.can_tell_status:
+            return Step(record, (AskStatus(),))
+        case TimerRang():
+            return _not_found(record, now, abilities)
+        case Restarted():
+            return Step(record, (Wake(),))
+        case _:
+            return Step(record)
+
+
+def _manual(record: Activation, event: Event, abilities: Abilities) -> Step:
+    match event:
+        case Accepted(_, confirmation):
+            return Step(
+                _ended(record, ActivationState.ACTIVE, confirmation=confirmation)
+            )
+        case TimerRang():
+            return Step(record, (AskStatus(),))
+        case NoAnswer() | NotFound() | Restarted() if abilities.can_tell_status:
+            return Step(record, (Wake(at_least_ms=MANUAL_DELAY_MS),))
+        case _:
+            return Step(record)
+
+
+def _send(record: Activation) -> Step:
+    sending = replace(record, state=ActivationState.SENDING, sends=record.sends + 1)
+    return Step(sending, (Send(),))
+
+
+def _refused(
+    record: Activation, refusal: Refusal, now: int, abilities: Abilities
+) -> Step:
+    """Rule 4: final at once when every earlier message was answered. Otherwise one of
+    them may have worked, or still will: ask, once the last of them is too old to."""
+    if record.unanswered is None:
+        return Step(_ended(replace(record, refusal=refusal), ActivationState.REJECTED))
+    if not abilities.can_tell_status:
+        return _hand_over(replace(record, refusal=refusal), abilities)
+    waiting = replace(record, state=ActivationState.UNKNOWN, refusal=refusal)
+    remaining = max(0, _life_left(record, now, abilities))
+    return Step(waiting, (Wake(at_least_ms=remaining),))
+
+
+def _not_found(record: Activation, asked: int, abilities: Abilities) -> Step:
+    """The centre knew nothing at this tick, or cannot be asked: send again where that is
+    safe."""
+    remaining = _life_left(record, asked, abilities)
+    if record.refusal is not None and remaining <= 0:
+        return Step(_ended(record, ActivationState.REJECTED))
+    if record.refusal is not None:
+        return Step(record, (Wake(at_least_ms=remaining),))
+    if abilities.dedupe is Dedupe.NONE or record.sends >= SENDS_MAX:
+        return _hand_over(record, abilities)
+    if abilities.dedupe is Dedupe.CARD and remaining > 0:
+        return Step(record, (Wake(at_least_ms=remaining),))
+    return _send(record)
+
+
+def _try_again(record: Activation, now: int, abilities: Abilities) -> Step:
+    """Silence: count it, and ring later; give up to a person after a day."""
+    if now - record.began > PATIENCE_MS:
+        return _hand_over(record, abilities)
+    if not abilities.can_tell_status and abilities.dedupe is Dedupe.NONE:
+        return _hand_over(record, abilities)
+    counted = replace(record, tries=record.tries + 1)
+    return Step(counted, (_delay(record.tries),))
+
+
+def _hand_over(record: Activation, abilities: Abilities) -> Step:
+    manual = replace(
+        record, state=ActivationState.MANUAL, reason="activation.needs_a_person"
+    )
+    wake = (Wake(at_least_ms=MANUAL_DELAY_MS),) if abilities.can_tell_status else ()
+    return Step(manual, wake)
+
+
+def _delay(tries: int) -> Wake:
+    """Soon while the holder waits, then full jitter up to five minutes."""
+    if tries < len(PATIENT_DELAYS_MS):
+        return Wake(within_ms=500, at_least_ms=PATIENT_DELAYS_MS[tries])
+    doublings = min(tries - len(PATIENT_DELAYS_MS) + 1, 16)
+    return Wake(
+        within_ms=min(BACKGROUND_DELAY_MAX_MS, BACKGROUND_DELAY_MS << doublings)
+    )
+
+
+def _life_left(record: Activation, now: int, abilities: Abilities) -> int:
+    """How long a message of this record that got no answer may still arrive (ms); zero or
+    less when none can."""
+    if record.unanswered is None:
+        return 0
+    return record.unanswered + abilities.message_life_ms - now
+
+
+def _ended(
+    record: Activation,
+    state: ActivationState,
+    *,
+    confirmation: Confirmation | None = None,
+    reason: str | None = None,
+    superseded_by: str | None = None,
+) -> Activation:
+    return replace(
+        record,
+        state=state,
+        confirmation=confirmation,
+        reason=reason,
+        superseded_by=superseded_by,
+    )

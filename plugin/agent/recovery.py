@@ -1,0 +1,145 @@
+"""Carries every activation to its end. The ordinary way and the way after a crash are one:
+commit the saga's record, then do what it asks, then tell it what came of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from random import Random
+from typing import Protocol, assert_never
+
+from plugin.activation import saga
+from plugin.activation.saga import Activation, ActivationState, Event
+from plugin.journal.port import Journal
+
+
+class Correspondent(Protocol):
+    """Carries messages to the centre. Each call ends in exactly one `reply`, with an event
+    about the same id; it never raises and never blocks."""
+
+    @property
+    def abilities(self) -> saga.Abilities:
+        """What the centre can do."""
+        ...
+
+    def send(self, record: Activation, reply: Callable[[Event], None]) -> None:
+        """Send the record's message."""
+        ...
+
+    def ask(
+        self, record: Activation, asked: int, reply: Callable[[Event], None]
+    ) -> None:
+        """Ask what became of the record's id; `asked` is the tick of the question."""
+        ...
+
+
+class Timekeeper(Protocol):
+    """The agent's own time."""
+
+    def ticks(self) -> int:
+        """Milliseconds of the agent's life, growing across restarts."""
+        ...
+
+    def wall(self) -> str:
+        """The wall clock, RFC 3339: shown, never decided by."""
+        ...
+
+    def after(self, milliseconds: float, call: Callable[[], None]) -> None:
+        """Call once, later, on the deciding thread."""
+        ...
+
+
+class Activations:
+    """The unfinished activations of this till, and the only writer of their records.
+
+    `told` hears every committed record. Lives on the deciding thread.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        correspondent: Correspondent,
+        time: Timekeeper,
+        random: Random,
+        told: Callable[[Activation], None],
+    ) -> None:
+        self._journal = journal
+        self._correspondent = correspondent
+        self._time = time
+        self._random = random
+        self._told = told
+
+    def resume(self) -> int:
+        """Take up everything the last run left unfinished; returns how many there were."""
+        unfinished = self._journal.unfinished()
+        for record in unfinished:
+            self.happened(record.origin.intent_id, saga.Restarted())
+        return len(unfinished)
+
+    def begin(
+        self,
+        intent_id: str,
+        card_ref: str,
+        identification_code: str,
+        issued: date | None,
+        compose: Callable[[str], bytes],
+    ) -> Activation:
+        """Everything before the centre is done: send, unless this card is in hand already.
+
+        `compose` makes the canonical message for an activation id. The attempt grows only
+        with every refusal of this card, so that whoever asks again asks with the same id.
+        """
+        earlier = self._journal.of_card(card_ref)
+        in_hand = [each for each in earlier if each.state.may_have_been_sent]
+        if in_hand:
+            dropped = saga.Dropped("activation.in_hand", in_hand[0].origin.intent_id)
+            return self.happened(intent_id, dropped)
+        refusals = [each for each in earlier if each.state is ActivationState.REJECTED]
+        attempt = len(refusals) + 1
+        name = saga.activation_id(identification_code, issued, attempt)
+        accepted = saga.CardsAccepted(
+            card_ref=card_ref,
+            attempt=attempt,
+            activation_id=name,
+            message=compose(name),
+        )
+        return self.happened(intent_id, accepted)
+
+    def happened(self, intent_id: str, event: Event) -> Activation:
+        """Move one record by one event. Raises LookupError for an unknown intent."""
+        record = self._journal.get(intent_id)
+        if record is None:
+            raise LookupError(intent_id)
+        step = saga.step(
+            record, event, self._time.ticks(), self._correspondent.abilities
+        )
+        committed = self._commit(record, step.record)
+        for effect in step.effects:
+            self._carry_out(committed, effect)
+        return committed
+
+    def _commit(self, before: Activation, after: Activation) -> Activation:
+        if after == before:
+            return before
+        committed = self._journal.save(replace(after, changed_at=self._time.wall()))
+        self._told(committed)
+        return committed
+
+    def _carry_out(self, record: Activation, effect: saga.Effect) -> None:
+        intent_id = record.origin.intent_id
+
+        def reply(event: Event) -> None:
+            self.happened(intent_id, event)
+
+        match effect:
+            case saga.Send():
+                self._correspondent.send(record, reply)
+            case saga.AskStatus():
+                self._correspondent.ask(record, self._time.ticks(), reply)
+            case saga.Wake(within_ms, at_least_ms):
+                delay = at_least_ms + self._random.uniform(0, within_ms)
+                self._time.after(delay, lambda: reply(saga.TimerRang()))
+            case _:
+                assert_never(effect)

@@ -1,0 +1,82 @@
+"""A journal that forgets with its process: for simulations and tests of other rooms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from plugin.activation.saga import Activation
+from plugin.journal.port import CardInHandError, Request, StaleRecordError
+
+
+class MemoryJournal:
+    """Behaves as the durable one in everything but durability."""
+
+    def __init__(self) -> None:
+        self._activations: dict[str, Activation] = {}
+        self._requests: dict[tuple[str, str], Request] = {}
+        self._counters: dict[str, int] = {}
+
+    def create(self, activation: Activation, request: Request) -> None:
+        """A new activation and the request that asked for it."""
+        self._activations[activation.origin.intent_id] = activation
+        self.remember(request)
+
+    def remember(self, request: Request) -> None:
+        """A request that created nothing durable."""
+        self._requests[request.client_id, request.key] = request
+
+    def request(self, client_id: str, key: str) -> Request | None:
+        """What this key was used for before."""
+        return self._requests.get((client_id, key))
+
+    def save(self, activation: Activation) -> Activation:
+        """Replace the record of the same intent and version."""
+        intent_id = activation.origin.intent_id
+        if self._activations[intent_id].version != activation.version:
+            raise StaleRecordError(intent_id)
+        if activation.state.may_have_been_sent and any(
+            each.state.may_have_been_sent and each.origin.intent_id != intent_id
+            for each in self.of_card(activation.card_ref or "")
+        ):
+            raise CardInHandError(intent_id)
+        saved = replace(activation, version=activation.version + 1)
+        self._activations[intent_id] = saved
+        return saved
+
+    def get(self, intent_id: str) -> Activation | None:
+        """The record of this intent."""
+        return self._activations.get(intent_id)
+
+    def of_transaction(self, transaction_id: str) -> Activation | None:
+        """The record that this transaction began."""
+        found = (
+            each
+            for each in self._activations.values()
+            if each.origin.transaction_id == transaction_id
+        )
+        return next(found, None)
+
+    def of_card(self, card_ref: str) -> tuple[Activation, ...]:
+        """Every record of this card, the oldest first."""
+        return tuple(
+            each for each in self._activations.values() if each.card_ref == card_ref
+        )
+
+    def unfinished(self) -> tuple[Activation, ...]:
+        """Every record that is not terminal, the oldest first."""
+        return tuple(
+            each for each in self._activations.values() if not each.state.is_terminal
+        )
+
+    def recent(self, limit: int) -> tuple[Activation, ...]:
+        """The last records, the newest first."""
+        return tuple(reversed(self._activations.values()))[:limit]
+
+    def reserve(self, counter: str, amount: int) -> int:
+        """Take `amount` numbers that nobody had before."""
+        first = self._counters.get(counter, 0) + 1
+        self._counters[counter] = first + amount - 1
+        return first
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,96 @@
+"""What a journal must do. Few verbs, so that another store can serve them later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from plugin.activation.saga import Activation
+
+
+class JournalError(Exception):
+    """The journal cannot be used."""
+
+    code: ClassVar[str] = "agent.journal_failed"
+
+
+class JournalInUseError(JournalError):
+    """Another agent has this journal open."""
+
+    code = "agent.journal_in_use"
+
+
+class JournalDamagedError(JournalError):
+    """The journal was changed or damaged outside the agent."""
+
+    code = "agent.journal_damaged"
+
+
+class StaleRecordError(JournalError):
+    """The record was saved by somebody else in between."""
+
+
+class CardInHandError(JournalError):
+    """Another record has already sent something about this card."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request with an Idempotency-Key: what it was (`fingerprint`, 64 hex characters
+    over route and body) and which transaction it started or moved."""
+
+    client_id: str
+    key: str
+    fingerprint: str
+    transaction_id: str
+
+
+class Journal(Protocol):
+    """Every verb that writes has committed durably when it returns."""
+
+    def create(self, activation: Activation, request: Request) -> None:
+        """A new activation and the request that asked for it, in one commit."""
+        ...
+
+    def remember(self, request: Request) -> None:
+        """A request that created nothing durable."""
+        ...
+
+    def request(self, client_id: str, key: str) -> Request | None:
+        """What this key was used for before."""
+        ...
+
+    def save(self, activation: Activation) -> Activation:
+        """Replace the record of the same intent, whose version must be the one given;
+        returns it with the next version. Raises StaleRecordError, and CardInHandError
+        for a second record in doubt about one card."""
+        ...
+
+    def get(self, intent_id: str) -> Activation | None:
+        """The record of this intent."""
+        ...
+
+    def of_transaction(self, transaction_id: str) -> Activation | None:
+        """The record that this transaction began."""
+        ...
+
+    def of_card(self, card_ref: str) -> tuple[Activation, ...]:
+        """Every record of this card, the oldest first."""
+        ...
+
+    def unfinished(self) -> tuple[Activation, ...]:
+        """Every record that is not terminal, the oldest first."""
+        ...
+
+    def recent(self, limit: int) -> tuple[Activation, ...]:
+        """The last records, the newest first."""
+        ...
+
+    def reserve(self, counter: str, amount: int) -> int:
+        """Take `amount` numbers that nobody had before, across restarts; returns the
+        first."""
+        ...
+
+    def close(self) -> None:
+        """Give the journal back."""
+        ...

@@ -1,0 +1,1 @@
+"""Tests in rings, from fast to slow: unit, simulation, contract, scenario, api, browser."""

@@ -1,0 +1,51 @@
+"""A thousand small worlds in which everything fails."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from plugin.activation.saga import Activation, ActivationState
+from tests.simulation.world import PromiseBrokenError, World, run
+
+SEEDS = int(os.environ.get("KAQI_SEEDS", "1000"))
+SHARDS = 10
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_every_promise_holds_in_every_seed(shard: int) -> None:
+    for seed in range(shard, SEEDS, SHARDS):
+        try:
+            run(seed)
+        except PromiseBrokenError as broken:
+            pytest.fail(f"seed {seed}: {broken}")
+
+
+def test_the_worlds_are_worth_living_in() -> None:
+    worlds = [run(seed) for seed in range(200)]
+
+    ends = {record.state for world in worlds for record in _records(world)}
+    assert ends == {
+        ActivationState.ACTIVE,
+        ActivationState.REJECTED,
+        ActivationState.ABANDONED,
+    }
+    assert sum(world.faults for world in worlds) > 500
+    assert any(till.life for world in worlds for till in world.tills)
+    assert any(
+        record.confirmation and record.confirmation.adopted
+        for world in worlds
+        for record in _records(world)
+    )
+
+
+def test_one_seed_is_one_run() -> None:
+    first, second = run(7), run(7)
+
+    assert _records(first) == _records(second)
+    assert first.faults == second.faults
+
+
+def _records(world: World) -> list[Activation]:
+    return [record for till in world.tills for record in till.journal.recent(100)]
