@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -139,8 +140,12 @@ class SimulatedDesk(Protocol):
 
 
 class Clock(Protocol):
-    """Time that only moves forward."""
+    """Time, as an argument."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment."""
+        """Seconds since some fixed moment; only moves forward."""
+        ...
+
+    def now(self) -> datetime:
+        """The wall clock, with its zone: shown, never decided by."""
         ...

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 DEFAULT_PORT = 15274
+DEFAULT_REGION = "reference"
 
 
 class InstitutionKind(StrEnum):
@@ -22,3 +23,21 @@ class Institution:
     code: str
     name: str
     kind: InstitutionKind
+
+
+SIMULATED_INSTITUTION = Institution(
+    code="SIM0001", name="模拟机构 Simulated", kind=InstitutionKind.HOSPITAL
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One till. `centre_address` replaces the profile's, `centre_credential` is sent to it;
+    `origins` are the web pages that may call us, spelled exactly as browsers send them."""
+
+    institution: Institution
+    region: str = DEFAULT_REGION
+    port: int = DEFAULT_PORT
+    origins: frozenset[str] = frozenset()
+    centre_address: str | None = None
+    centre_credential_file: str | None = None

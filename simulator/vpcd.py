@@ -19,7 +19,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+
+from simulator import people
+from simulator.scenario import Card, CardPulledError
 
 POWER_OFF, POWER_ON, RESET, ATR_WANTED = 0x00, 0x01, 0x02, 0x04
 VPCD_LIBRARY = "libifdvpcd.so"
@@ -29,26 +31,10 @@ DRIVER_FOLDERS = (
 )
 SYSTEM_PORTS = (35963, 35964)  # where the driver listens as Debian ships it
 READER_NAMES = ("Virtual PCD 00 00", "Virtual PCD 00 01")
+SOCKET_VARIABLE = "PCSCLITE_CSOCK_NAME"  # where libpcsclite looks for its service
+RUN_FOLDER = Path("/run/pcscd")  # must exist, or pcscd gives up
 START_SECONDS = 5.0
 STOP_SECONDS = 5.0
-
-
-class Card(Protocol):
-    """What sits in a slot: an answer to reset, and answers to commands."""
-
-    atr: bytes
-
-    def reset(self) -> bytes:
-        """Void the security state; returns the answer to reset."""
-        ...
-
-    def process(self, command: bytes) -> bytes:
-        """Answer one command."""
-        ...
-
-
-class CardPulledError(Exception):
-    """Raised by a card's `process` to say that it left the reader at this command."""
 
 
 class VpcdSlot:
@@ -181,6 +167,8 @@ class PrivatePcscd:
 
         Raises RuntimeError with the last line it printed when it does not come up.
         """
+        if os.geteuid() == 0:
+            RUN_FOLDER.mkdir(exist_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with listener:
             self.socket_path.unlink(missing_ok=True)
@@ -230,6 +218,48 @@ class PrivatePcscd:
                 raise RuntimeError(
                     f"the private pcscd did not start (code {process.returncode})"
                 )
+
+
+class VpcdDesk:
+    """A hand over the two vpcd readers of a private resource manager, which starts with
+    it. `environment` is what a process needs to see those readers."""
+
+    def __init__(self) -> None:
+        self.manager = PrivatePcscd()
+        self.manager.start()
+        ports = self.manager.ports
+        self._slots = dict(zip(READER_NAMES, map(VpcdSlot, ports), strict=True))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables that lead to this resource manager."""
+        return {SOCKET_VARIABLE: str(self.manager.socket_path)}
+
+    def cards(self) -> tuple[str, ...]:
+        """The cast's cards."""
+        return tuple(people.CARDS)
+
+    def readers(self) -> tuple[str, ...]:
+        """The names the resource manager gives them."""
+        return READER_NAMES
+
+    def insert(self, card: str, reader: str) -> None:
+        """Put a card of the cast in."""
+        self.insert_card(people.engine(card), reader)
+
+    def insert_card(self, card: Card, reader: str) -> None:
+        """Put any card in."""
+        self._slots[reader].insert(card)
+
+    def remove(self, reader: str) -> None:
+        """Take the card out."""
+        self._slots[reader].remove()
+
+    def close(self) -> None:
+        """Take all cards out and stop the resource manager."""
+        for slot in self._slots.values():
+            slot.remove()
+        self.manager.close()
 
 
 def _spawn_with_listener(

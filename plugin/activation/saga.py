@@ -43,7 +43,7 @@ from datetime import date
 from enum import StrEnum
 from typing import assert_never
 
-from plugin.activation.problem import Refusal
+from plugin.activation.problem import Problem, Refusal
 
 ID_LABEL = b"kaqi activation 1"
 PATIENT_DELAYS_MS = (0, 2_000, 6_000)  # somebody stands there waiting
@@ -137,7 +137,8 @@ class Confirmation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activation:
     """One row of the journal. `message` is the canonical body sent to the centre and the
-    only part with personal data; times are ticks: milliseconds of the agent's own life."""
+    only part with personal data; times are ticks: milliseconds of the agent's own life.
+    `ended_as` and `problem` say how a transaction ended that never sent anything."""
 
     origin: Origin
     state: ActivationState = ActivationState.RECEIVED
@@ -152,7 +153,8 @@ class Activation:
     unanswered: int | None = None
     refusal: Refusal | None = None
     confirmation: Confirmation | None = None
-    reason: str | None = None
+    ended_as: str | None = None
+    problem: Problem | None = None
     superseded_by: str | None = None
     changed_at: str = ""
 
@@ -189,10 +191,11 @@ class FoundActive:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The transaction ended without an activation; `superseded_by` names the record that
-    has the same card in hand."""
+    """The transaction ended without an activation, how and why; `superseded_by` names the
+    record that has the same card in hand."""
 
-    reason: str
+    ended_as: str
+    problem: Problem | None = None
     superseded_by: str | None = None
 
 
@@ -336,21 +339,20 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
             )
             return _send(ready)
         case FoundActive(confirmation):
-            return Step(
-                _ended(record, ActivationState.ACTIVE, confirmation=confirmation)
+            return _active(record, confirmation)
+        case Dropped(ended_as, problem, superseded_by):
+            dropped = replace(
+                record,
+                state=ActivationState.ABANDONED,
+                ended_as=ended_as,
+                problem=problem,
+                superseded_by=superseded_by,
             )
-        case Dropped(reason, superseded_by):
-            return Step(
-                _ended(
-                    record,
-                    ActivationState.ABANDONED,
-                    reason=reason,
-                    superseded_by=superseded_by,
-                )
-            )
+            return Step(dropped)
         case Restarted():
-            reason = "agent.restarted"
-            return Step(_ended(record, ActivationState.ABANDONED, reason=reason))
+            return _before_sending(
+                record, Dropped("failed", Problem("agent.restarted")), now
+            )
         case _:
             return Step(record)
 
@@ -358,9 +360,7 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
 def _sending(record: Activation, event: Event, now: int, abilities: Abilities) -> Step:
     match event:
         case Accepted(_, confirmation):
-            return Step(
-                _ended(record, ActivationState.ACTIVE, confirmation=confirmation)
-            )
+            return _active(record, confirmation)
         case Refused(_, refusal, send) if send == record.sends:
             return _refused(record, refusal, now, abilities)
         case NoAnswer(_, send) if send != record.sends:
@@ -375,9 +375,7 @@ def _sending(record: Activation, event: Event, now: int, abilities: Abilities) -
 def _unknown(record: Activation, event: Event, now: int, abilities: Abilities) -> Step:
     match event:
         case Accepted(_, confirmation):
-            return Step(
-                _ended(record, ActivationState.ACTIVE, confirmation=confirmation)
-            )
+            return _active(record, confirmation)
         case Refused(_, refusal):
             return _refused(record, refusal, now, abilities)
         case NotFound(_, asked):
@@ -397,9 +395,7 @@ def _unknown(record: Activation, event: Event, now: int, abilities: Abilities) -
 def _manual(record: Activation, event: Event, abilities: Abilities) -> Step:
     match event:
         case Accepted(_, confirmation):
-            return Step(
-                _ended(record, ActivationState.ACTIVE, confirmation=confirmation)
-            )
+            return _active(record, confirmation)
         case TimerRang():
             return Step(record, (AskStatus(),))
         case NoAnswer() | NotFound() | Restarted() if abilities.can_tell_status:
@@ -419,7 +415,7 @@ def _refused(
     """Rule 4: final at once when every earlier message was answered. Otherwise one of
     them may have worked, or still will: ask, once the last of them is too old to."""
     if record.unanswered is None:
-        return Step(_ended(replace(record, refusal=refusal), ActivationState.REJECTED))
+        return Step(replace(record, state=ActivationState.REJECTED, refusal=refusal))
     if not abilities.can_tell_status:
         return _hand_over(replace(record, refusal=refusal), abilities)
     waiting = replace(record, state=ActivationState.UNKNOWN, refusal=refusal)
@@ -432,7 +428,7 @@ def _not_found(record: Activation, asked: int, abilities: Abilities) -> Step:
     safe."""
     remaining = _life_left(record, asked, abilities)
     if record.refusal is not None and remaining <= 0:
-        return Step(_ended(record, ActivationState.REJECTED))
+        return Step(replace(record, state=ActivationState.REJECTED))
     if record.refusal is not None:
         return Step(record, (Wake(at_least_ms=remaining),))
     if abilities.dedupe is Dedupe.NONE or record.sends >= SENDS_MAX:
@@ -453,9 +449,7 @@ def _try_again(record: Activation, now: int, abilities: Abilities) -> Step:
 
 
 def _hand_over(record: Activation, abilities: Abilities) -> Step:
-    manual = replace(
-        record, state=ActivationState.MANUAL, reason="activation.needs_a_person"
-    )
+    manual = replace(record, state=ActivationState.MANUAL)
     wake = (Wake(at_least_ms=MANUAL_DELAY_MS),) if abilities.can_tell_status else ()
     return Step(manual, wake)
 
@@ -478,18 +472,7 @@ def _life_left(record: Activation, now: int, abilities: Abilities) -> int:
     return record.unanswered + abilities.message_life_ms - now
 
 
-def _ended(
-    record: Activation,
-    state: ActivationState,
-    *,
-    confirmation: Confirmation | None = None,
-    reason: str | None = None,
-    superseded_by: str | None = None,
-) -> Activation:
-    return replace(
-        record,
-        state=state,
-        confirmation=confirmation,
-        reason=reason,
-        superseded_by=superseded_by,
+def _active(record: Activation, confirmation: Confirmation) -> Step:
+    return Step(
+        replace(record, state=ActivationState.ACTIVE, confirmation=confirmation)
     )

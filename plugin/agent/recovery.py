@@ -11,8 +11,11 @@ from random import Random
 from typing import Protocol, assert_never
 
 from plugin.activation import saga
+from plugin.activation.problem import Problem
 from plugin.activation.saga import Activation, ActivationState, Event
-from plugin.journal.port import Journal
+from plugin.journal.port import Journal, JournalError
+
+JOURNAL_RETRY_MS = 5_000
 
 
 class Correspondent(Protocol):
@@ -94,7 +97,11 @@ class Activations:
         earlier = self._journal.of_card(card_ref)
         in_hand = [each for each in earlier if each.state.may_have_been_sent]
         if in_hand:
-            dropped = saga.Dropped("activation.in_hand", in_hand[0].origin.intent_id)
+            dropped = saga.Dropped(
+                "in_doubt",
+                Problem("activation.in_hand"),
+                superseded_by=in_hand[0].origin.intent_id,
+            )
             return self.happened(intent_id, dropped)
         refusals = [each for each in earlier if each.state is ActivationState.REJECTED]
         attempt = len(refusals) + 1
@@ -131,7 +138,10 @@ class Activations:
         intent_id = record.origin.intent_id
 
         def reply(event: Event) -> None:
-            self.happened(intent_id, event)
+            try:
+                self.happened(intent_id, event)
+            except JournalError:  # what the centre said must not be lost: keep at it
+                self._time.after(JOURNAL_RETRY_MS, lambda: reply(event))
 
         match effect:
             case saga.Send():

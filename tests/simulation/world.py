@@ -373,7 +373,7 @@ class Visit:
         if record is None or record.state is not ActivationState.RECEIVED:
             return
         if self._world.happens(self._world.mix.cancels):
-            dropped = saga.Dropped("transaction.cancelled")
+            dropped = saga.Dropped("cancelled")
             self._till.perform(
                 lambda: self._till.activations.happened(self._intent_id, dropped)
             )

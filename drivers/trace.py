@@ -1,0 +1,42 @@
+"""Watching an exchange without being able to leak it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from drivers.ports import CardConnection, Disposition
+
+
+class TracedConnection:
+    """Passes everything through, and shows each command before (with None) and after (with
+    its answer) to `note`. Commands and answers print without their data."""
+
+    def __init__(
+        self,
+        connection: CardConnection,
+        note: Callable[[CommandApdu, ResponseApdu | None], None],
+    ) -> None:
+        self._connection = connection
+        self._note = note
+
+    @property
+    def atr(self) -> bytes:
+        """The answer to reset."""
+        return self._connection.atr
+
+    def transmit(self, command: CommandApdu) -> ResponseApdu:
+        """One exchange, noted."""
+        self._note(command, None)
+        got = self._connection.transmit(command)
+        self._note(command, got)
+        return got
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        """As the connection does it."""
+        return self._connection.exclusively()
+
+    def close(self, disposition: Disposition = Disposition.LEAVE) -> None:
+        """As the connection does it."""
+        self._connection.close(disposition)

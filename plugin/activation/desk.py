@@ -1,0 +1,631 @@
+"""The journey of one transaction at the counter.
+
+This file owns every transition. It dies with the process; what must not die is the saga's.
+
+Theory of operation
+-------------------
+The journey knows what it has learned so far (`Facts`) and where it stands (`State`). Each
+event adds to the facts, and `_advance` looks for the first thing that is still missing:
+
+    a card of each role the scenario asks for   waiting_reader, waiting_card,
+                                                waiting_removal, reading
+    that both belong to one person              matching
+    how the card stands at the centre           checking
+    the operator's yes                          waiting_confirm
+    the activation itself                       committing, in_doubt
+
+So the order of the cards does not matter: a social security card that comes first is
+checked at once, and the old card is asked for only if it is needed. A card that is wrong,
+mute or foreign ends nothing: the problem is shown and the journey waits on.
+
+What lies on the counter is told as a whole (`SlotsChanged`), never as single movements, so
+that no movement can be missed. `seen` are the stays of cards that were dealt with already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import assert_never
+
+from plugin.activation import rules
+from plugin.activation.problem import Problem
+from plugin.activation.region import RegionProfile, Role, Scenario, ScenarioRules
+from plugin.activation.rules import CardStatus
+from plugin.activation.saga import Activation, ActivationState, Confirmation
+from plugin.card.medical import MedicalCard
+from plugin.card.reading import Card
+from plugin.card.social_security import SocialSecurityCard
+
+
+class Outcome(StrEnum):
+    """How a transaction can succeed."""
+
+    ACTIVATED = "activated"
+    ALREADY_ACTIVE = "already_active"
+    NOT_CHECKED = "not_checked"
+
+
+class Clock(StrEnum):
+    """Whose time is running."""
+
+    CARD = "card"
+    CONFIRM = "confirm"
+    CENTRE = "centre"
+
+
+class Action(StrEnum):
+    """What a client may ask of a running transaction."""
+
+    CANCEL = "cancel"
+    CONFIRM = "confirm"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What holds for this transaction from its beginning to its end."""
+
+    scenario: Scenario
+    rules: ScenarioRules
+    profile: RegionProfile
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A usable reader as the counter shows it: `insertion_id` names one stay of one card.
+
+    `left_behind` marks a card that an earlier transaction has already read.
+    """
+
+    reader: str
+    insertion_id: str | None = None
+    mute: bool = False
+    left_behind: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the journey has learned."""
+
+    terms: Terms
+    slots: tuple[Slot, ...] = ()
+    seen: frozenset[str] = frozenset()
+    medical: MedicalCard | None = None
+    social_security: SocialSecurityCard | None = None
+    accepted: Mapping[str, Role]  # which stay was accepted as which card
+    same_person: bool | None = None
+    status: CardStatus | None = None
+    confirmed: bool = False
+    problem: Problem | None = None
+    problem_stay: str | None = None
+
+    def card(self, role: Role) -> Card | None:
+        """The card read for this role."""
+        return self.medical if role is Role.MEDICAL else self.social_security
+
+    @property
+    def missing(self) -> Role | None:
+        """The first card the scenario asks for and nobody has shown."""
+        wanted = (role for role in self.terms.rules.steps if self.card(role) is None)
+        return next(wanted, None)
+
+
+# Where the journey stands.
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingReader:
+    """No reader is there."""
+
+    name = "waiting_reader"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCard:
+    """A card of this role should be put in."""
+
+    role: Role
+    name = "waiting_card"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A card is being read, hopefully of this role."""
+
+    role: Role
+    slot: Slot
+    name = "reading"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRemoval:
+    """This card should be taken out to make room; None: somebody's from before."""
+
+    role: Role | None
+    name = "waiting_removal"
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Do both cards belong to one person?"""
+
+    name = "matching"
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """How does the card stand at the centre?"""
+
+    name = "checking"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingConfirm:
+    """The operator sees the holder and the consequence, and says yes or no."""
+
+    notices: tuple[Problem, ...]
+    name = "waiting_confirm"
+
+
+@dataclass(frozen=True, slots=True)
+class Committing:
+    """The activation is under way; there is no way back."""
+
+    name = "committing"
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """The centre's answer was lost; it is being asked. The holder need not wait."""
+
+    name = "in_doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The card is active, or the visit goes on without knowing."""
+
+    outcome: Outcome
+    confirmation: Confirmation | None = None
+    notices: tuple[Problem, ...] = ()
+    name = "succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It cannot be done, and why."""
+
+    problem: Problem
+    name = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody said no."""
+
+    name = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """Nobody came, and whose clock it was."""
+
+    problem: Problem
+    name = "expired"
+
+
+State = (
+    WaitingReader
+    | WaitingCard
+    | Reading
+    | WaitingRemoval
+    | Matching
+    | Checking
+    | WaitingConfirm
+    | Committing
+    | InDoubt
+    | Succeeded
+    | Failed
+    | Cancelled
+    | Expired
+)
+Terminal = Succeeded | Failed | Cancelled | Expired
+
+ALLOWED: dict[type[State], frozenset[Action]] = {
+    WaitingReader: frozenset({Action.CANCEL}),
+    WaitingCard: frozenset({Action.CANCEL, Action.CONTINUE}),
+    Reading: frozenset({Action.CANCEL}),
+    WaitingRemoval: frozenset({Action.CANCEL, Action.CONTINUE}),
+    Matching: frozenset({Action.CANCEL}),
+    Checking: frozenset({Action.CANCEL}),
+    WaitingConfirm: frozenset({Action.CANCEL, Action.CONFIRM}),
+    Committing: frozenset(),
+    InDoubt: frozenset(),
+    Succeeded: frozenset(),
+    Failed: frozenset(),
+    Cancelled: frozenset(),
+    Expired: frozenset(),
+}
+CLOCKS: dict[type[State], Clock] = {
+    WaitingReader: Clock.CARD,
+    WaitingCard: Clock.CARD,
+    WaitingRemoval: Clock.CARD,
+    WaitingConfirm: Clock.CONFIRM,
+    Matching: Clock.CENTRE,
+    Checking: Clock.CENTRE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One transaction at one moment."""
+
+    facts: Facts
+    state: State
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the transaction is over."""
+        return isinstance(self.state, Terminal)
+
+    @property
+    def uses_readers(self) -> bool:
+        """Whether cards are still looked at: not once the centre has the message."""
+        return not isinstance(self.state, Terminal | Committing | InDoubt)
+
+
+# What has happened.
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsChanged:
+    """What lies on the counter now, as a whole."""
+
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CardRead:
+    """This stay's card was read."""
+
+    insertion_id: str
+    card: Card
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFailed:
+    """This stay's card was not read, and why."""
+
+    insertion_id: str
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Whether both cards belong to one person."""
+
+    same_person: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StatusTold:
+    """How the card stands at the centre."""
+
+    status: CardStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CentreSilent:
+    """The centre could not be asked."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmAsked:
+    """The operator says yes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueAsked:
+    """The operator says: look again at the cards that are in."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """The operator or the POS says no."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRanOut:
+    """Nobody came in time."""
+
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationMoved:
+    """The durable activation has a new state."""
+
+    record: Activation
+
+
+@dataclass(frozen=True, slots=True)
+class NotBegun:
+    """The durable activation could not be written; nothing was sent."""
+
+    problem: Problem
+
+
+Event = (
+    SlotsChanged
+    | CardRead
+    | ReadFailed
+    | Matched
+    | StatusTold
+    | CentreSilent
+    | ConfirmAsked
+    | ContinueAsked
+    | CancelAsked
+    | ClockRanOut
+    | ActivationMoved
+    | NotBegun
+)
+
+
+# What is to be done.
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCard:
+    """Read the card in this slot; answer with CardRead or ReadFailed."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Find out whether both cards belong to one person; answer with Matched or
+    CentreSilent."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskStatus:
+    """Ask how the card stands; answer with StatusTold or CentreSilent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """Hand over to the saga; answer with ActivationMoved, as often as it moves."""
+
+
+Effect = ReadCard | Match | AskStatus | Activate
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The transaction now, and what to do."""
+
+    desk: Desk
+    effects: tuple[Effect, ...] = ()
+
+
+def begin(terms: Terms, slots: tuple[Slot, ...]) -> Step:
+    """A transaction starts with whatever lies on the counter."""
+    return _advance(Facts(terms=terms, slots=slots, accepted={}))
+
+
+def step(desk: Desk, event: Event) -> Step:
+    """The next state and effects. An event that means nothing in a state changes nothing:
+    readers, clocks and the centre may answer after the journey has gone on."""
+    if desk.is_terminal:
+        return Step(desk)
+    facts, state = desk.facts, desk.state
+    match event:
+        case SlotsChanged(slots):
+            return _slots_changed(desk, slots)
+        case CardRead(stay, card) if _is_reading(state, stay):
+            return _card_read(facts, stay, card)
+        case ReadFailed(stay, problem) if _is_reading(state, stay):
+            return _advance(_turned_away(facts, stay, problem))
+        case Matched(same_person) if isinstance(state, Matching):
+            return _advance(replace(facts, same_person=same_person))
+        case StatusTold(status) if isinstance(state, Checking):
+            return _advance(replace(facts, status=status))
+        case CentreSilent(problem) if isinstance(state, Matching | Checking):
+            return _centre_silent(facts, problem)
+        case ConfirmAsked() if isinstance(state, WaitingConfirm):
+            return _advance(replace(facts, confirmed=True))
+        case ContinueAsked() if isinstance(state, WaitingCard | WaitingRemoval):
+            return _advance(_second_look(facts))
+        case CancelAsked() if Action.CANCEL in ALLOWED[type(state)]:
+            return Step(replace(desk, state=Cancelled()))
+        case ClockRanOut(clock) if CLOCKS.get(type(state)) is clock:
+            return _clock_ran_out(facts, clock)
+        case ActivationMoved(record) if isinstance(state, Committing | InDoubt):
+            return _activation_moved(facts, record)
+        case NotBegun(problem) if isinstance(state, Committing):
+            return _at(facts, Failed(problem))
+        case _:
+            return Step(desk)
+
+
+def _advance(facts: Facts) -> Step:
+    """Go to the first thing that is still missing."""
+    card, missing = facts.social_security, facts.missing
+    notices: tuple[Problem, ...] = ()
+    if card is not None and facts.status is not None:
+        match rules.judge(facts.status, card, facts.terms.profile):
+            case rules.AlreadyActive(confirmation):
+                return _at(facts, Succeeded(Outcome.ALREADY_ACTIVE, confirmation))
+            case rules.Stopped(problem):
+                return _at(facts, Failed(problem))
+            case rules.MayActivate(notices):
+                pass
+    two_cards = Role.MEDICAL in facts.terms.rules.steps
+    unmatched = two_cards and facts.same_person is None
+    if card is not None and facts.status is None and (missing or not unmatched):
+        return _at(facts, Checking(), AskStatus())
+    if missing is not None:
+        return _await_card(facts, missing)
+    if unmatched:
+        return _at(facts, Matching(), Match())
+    if two_cards and not facts.same_person:
+        return _at(facts, Failed(Problem("transaction.person_mismatch")))
+    if facts.terms.rules.confirm and not facts.confirmed:
+        return _at(facts, WaitingConfirm(notices))
+    return _at(facts, Committing(), Activate())
+
+
+def _await_card(facts: Facts, role: Role) -> Step:
+    """Read what has just been put in, or say what should be."""
+    if not facts.slots:
+        return _at(facts, WaitingReader())
+    for slot in facts.slots:
+        stay = slot.insertion_id
+        if stay is None or stay in facts.seen:
+            continue
+        if slot.left_behind:
+            left = replace(
+                facts, problem=Problem("card.left_in_reader"), problem_stay=stay
+            )
+            return _at(left, WaitingRemoval(None))
+        if slot.mute:
+            return _await_card(_turned_away(facts, stay, Problem("card.mute")), role)
+        looking = replace(
+            facts, seen=facts.seen | {stay}, problem=None, problem_stay=None
+        )
+        return _at(looking, Reading(role, slot), ReadCard(slot))
+    return _at(facts, _waiting(facts, role))
+
+
+def _waiting(facts: Facts, role: Role) -> WaitingCard | WaitingRemoval:
+    """An accepted card that fills the last reader must make room; a card that was turned
+    away is asked out by its problem."""
+    stays = [slot.insertion_id for slot in facts.slots]
+    if None in stays or facts.problem_stay in stays:
+        return WaitingCard(role)
+    held = (role for stay, role in facts.accepted.items() if stay in stays)
+    return WaitingRemoval(next(held, None))
+
+
+def _slots_changed(desk: Desk, slots: tuple[Slot, ...]) -> Step:
+    facts = replace(desk.facts, slots=slots)
+    stays = {slot.insertion_id for slot in slots}
+    gone = facts.problem_stay is not None and facts.problem_stay not in stays
+    about_removal = facts.problem is not None and facts.problem.code == "card.removed"
+    if gone and not about_removal:
+        facts = replace(facts, problem=None, problem_stay=None)
+    if isinstance(desk.state, WaitingReader | WaitingCard | WaitingRemoval):
+        return _advance(facts)
+    return _at(facts, desk.state)
+
+
+def _card_read(facts: Facts, stay: str, card: Card) -> Step:
+    """Take the card, or say why it is not the one."""
+    terms = facts.terms
+    problem = rules.objection(card, terms.profile, simulated=terms.simulated)
+    problem = problem or _out_of_place(facts, card)
+    if problem is not None:
+        return _advance(_turned_away(facts, stay, problem))
+    match card:
+        case MedicalCard():
+            role, taken = Role.MEDICAL, replace(facts, medical=card)
+        case SocialSecurityCard():
+            role, taken = Role.SOCIAL_SECURITY, replace(facts, social_security=card)
+        case _:
+            assert_never(card)
+    return _advance(replace(taken, accepted={**facts.accepted, stay: role}))
+
+
+def _out_of_place(facts: Facts, card: Card) -> Problem | None:
+    """Why this card cannot be the one that is missing."""
+    match card:
+        case MedicalCard() if Role.MEDICAL not in facts.terms.rules.steps:
+            return Problem("card.social_security_wanted")
+        case MedicalCard():
+            held: Card | None = facts.medical
+            two = "card.two_medical"
+        case SocialSecurityCard():
+            held = facts.social_security
+            two = "card.two_social_security"
+        case _:
+            assert_never(card)
+    if held is None:
+        return None
+    return Problem("card.same_twice" if held == card else two)
+
+
+def _turned_away(facts: Facts, stay: str, problem: Problem) -> Facts:
+    return replace(facts, seen=facts.seen | {stay}, problem=problem, problem_stay=stay)
+
+
+def _second_look(facts: Facts) -> Facts:
+    """Cards that were turned away may be tried again, and one left behind may stay."""
+    slots = tuple(replace(slot, left_behind=False) for slot in facts.slots)
+    return replace(
+        facts,
+        slots=slots,
+        seen=frozenset(facts.accepted),
+        problem=None,
+        problem_stay=None,
+    )
+
+
+def _centre_silent(facts: Facts, problem: Problem) -> Step:
+    """Where the centre is not required the queue goes on."""
+    if facts.terms.rules.centre_required:
+        return _at(facts, Failed(problem))
+    return _at(facts, Succeeded(Outcome.NOT_CHECKED, notices=(problem,)))
+
+
+def _clock_ran_out(facts: Facts, clock: Clock) -> Step:
+    match clock:
+        case Clock.CARD:
+            return _at(facts, Expired(Problem("transaction.card_wait_over")))
+        case Clock.CONFIRM:
+            return _at(facts, Expired(Problem("transaction.confirm_wait_over")))
+        case Clock.CENTRE:
+            return _centre_silent(facts, Problem("centre.timeout"))
+        case _:
+            assert_never(clock)
+
+
+def _activation_moved(facts: Facts, record: Activation) -> Step:
+    """Show what the saga says."""
+    match record.state:
+        case ActivationState.ACTIVE:
+            adopted = record.confirmation is not None and record.confirmation.adopted
+            outcome = Outcome.ALREADY_ACTIVE if adopted else Outcome.ACTIVATED
+            return _at(facts, Succeeded(outcome, record.confirmation))
+        case ActivationState.REJECTED:
+            refused = Problem("centre.refused", centre=record.refusal)
+            return _at(replace(facts, problem=None), Failed(refused))
+        case ActivationState.ABANDONED:
+            return _at(facts, Failed(record.problem or Problem("agent.failed")))
+        case ActivationState.UNKNOWN:
+            told = Problem("centre.answer_lost", centre=record.refusal)
+            return _at(replace(facts, problem=told, problem_stay=None), InDoubt())
+        case ActivationState.MANUAL:
+            told = Problem("activation.needs_a_person", centre=record.refusal)
+            return _at(replace(facts, problem=told, problem_stay=None), InDoubt())
+        case (
+            ActivationState.RECEIVED
+            | ActivationState.CARD_STEPS
+            | ActivationState.READY
+            | ActivationState.SENDING
+        ):
+            return _at(facts, Committing())
+        case _:
+            assert_never(record.state)
+
+
+def _is_reading(state: State, stay: str) -> bool:
+    return isinstance(state, Reading) and state.slot.insertion_id == stay
+
+
+def _at(facts: Facts, state: State, *effects: Effect) -> Step:
+    return Step(Desk(facts, state), effects)

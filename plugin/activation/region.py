@@ -1,0 +1,110 @@
+"""What differs between cities, as frozen values (design of profiles: domain facts, 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from plugin.activation.saga import Abilities
+from plugin.card.medical import CpuLayout
+from plugin.settings import InstitutionKind
+
+
+class Scenario(StrEnum):
+    """Where the first use of a card happens."""
+
+    PHARMACY = "pharmacy"
+    OUTPATIENT_REGISTRATION = "outpatient_registration"
+    INPATIENT_REGISTRATION = "inpatient_registration"
+
+
+class Role(StrEnum):
+    """What a card is to a transaction."""
+
+    MEDICAL = "medical"
+    SOCIAL_SECURITY = "social_security"
+
+
+class Effect(StrEnum):
+    """What it means that a window has passed."""
+
+    WARN = "warn"
+    BLOCK = "block"
+
+
+class CountsFrom(StrEnum):
+    """The day a window begins on."""
+
+    HANDED_OVER = "handed_over"
+    ISSUED = "issued"
+
+
+class Check(StrEnum):
+    """What a wrong check digit of the card number means."""
+
+    WARN = "warn"
+    STRICT = "strict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """So many days from a beginning; on the last of them it is not over yet."""
+
+    days: int
+    counts_from: CountsFrom
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioRules:
+    """How one scenario goes: the cards in their order, whether the operator confirms, and
+    whether the queue goes on when the centre cannot be reached."""
+
+    steps: tuple[Role, ...]
+    confirm: bool
+    centre_required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """Seconds until nobody is waited for any more, each clock on its own."""
+
+    card: int = 120
+    confirm: int = 120
+    centre: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CentreProfile:
+    """Which adapter speaks to the centre, where, and what that centre can do."""
+
+    adapter: str
+    address: str
+    abilities: Abilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionProfile:
+    """One city's rules. `name` maps a language to the city's name."""
+
+    id: str
+    version: str
+    name: Mapping[str, str]
+    scenarios: Mapping[InstitutionKind, Mapping[Scenario, ScenarioRules]]
+    cpu_cards: tuple[CpuLayout, ...]
+    card_number: Check
+    activation_window: Window
+    financial_window: Window
+    clocks: Clocks
+    centre: CentreProfile
+
+    @property
+    def label(self) -> str:
+        """Which profile, in which version: part of every result."""
+        return f"{self.id}@{self.version}"
+
+    def rules(self, kind: InstitutionKind, scenario: Scenario) -> ScenarioRules | None:
+        """How this scenario goes at this kind of institution; None where it is not
+        allowed."""
+        return self.scenarios.get(kind, {}).get(scenario)

@@ -1,0 +1,151 @@
+"""May this card be activated, and do these two belong to one person (domain facts, 0)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+from plugin.activation.problem import Problem, Refusal
+from plugin.activation.region import Check, CountsFrom, Effect, RegionProfile, Window
+from plugin.activation.saga import Confirmation
+from plugin.card.identity import card_number_checks
+from plugin.card.medical import MedicalCard
+from plugin.card.reading import Card
+from plugin.card.social_security import SocialSecurityCard
+
+TEST_REGION = "9999"
+
+
+class Standing(StrEnum):
+    """How a card stands at the centre."""
+
+    NOT_HANDED_OUT = "not_handed_out"
+    INACTIVE = "inactive"
+    ACTIVE = "active"
+    LOST = "lost"
+    TEMPORARILY_LOST = "temporarily_lost"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    SUSPENDED = "suspended"  # the financial application was not enabled in time
+    UNKNOWN = "unknown"  # the centre has no such card
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardStatus:
+    """What the centre says of a card. `today` is the centre's date: windows count by it and
+    not by the till's clock. `words` are the centre's own about a card it refuses."""
+
+    standing: Standing
+    today: date
+    handed_over: date | None = None
+    financial_enabled: bool | None = None
+    since: str | None = None
+    channel: str | None = None
+    words: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyActive:
+    """Nothing is left to do: a success, whoever activated it."""
+
+    confirmation: Confirmation
+
+
+@dataclass(frozen=True, slots=True)
+class MayActivate:
+    """Go on; `notices` are what the operator should know."""
+
+    notices: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """This card cannot be activated here and now."""
+
+    problem: Problem
+
+
+Verdict = AlreadyActive | MayActivate | Stopped
+
+_REFUSED: dict[Standing, str] = {
+    Standing.NOT_HANDED_OUT: "card.not_handed_out",
+    Standing.LOST: "card.lost",
+    Standing.TEMPORARILY_LOST: "card.temporarily_lost",
+    Standing.CANCELLED: "card.cancelled",
+    Standing.EXPIRED: "card.expired",
+    Standing.SUSPENDED: "card.suspended",
+    Standing.UNKNOWN: "card.unknown_to_centre",
+}
+
+
+def judge(
+    status: CardStatus, card: SocialSecurityCard, profile: RegionProfile
+) -> Verdict:
+    """What the rules of the region make of a card's standing."""
+    if status.standing is Standing.ACTIVE:
+        found = Confirmation(
+            by="card_status", since=status.since, channel=status.channel
+        )
+        return AlreadyActive(found)
+    refused = _REFUSED.get(status.standing)
+    if refused is not None:
+        return Stopped(Problem(refused, centre=status.words))
+    expires = card.issue.expiry_date
+    if expires is not None and status.today > expires:
+        return Stopped(Problem("card.expired", {"expired_on": expires.isoformat()}))
+    return _within_windows(status, card, profile)
+
+
+def _within_windows(
+    status: CardStatus, card: SocialSecurityCard, profile: RegionProfile
+) -> Verdict:
+    notices = []
+    for window, code, applies in (
+        (profile.activation_window, "card.activation_window_over", True),
+        (
+            profile.financial_window,
+            "card.financial_window_over",
+            status.financial_enabled is False,
+        ),
+    ):
+        last = last_day(window, status.handed_over, card.issue.issue_date)
+        if not applies or last is None or status.today <= last:
+            continue
+        problem = Problem(
+            code, {"days": str(window.days), "last_day": last.isoformat()}
+        )
+        if window.effect is Effect.BLOCK:
+            return Stopped(problem)
+        notices.append(problem)
+    return MayActivate(tuple(notices))
+
+
+def last_day(
+    window: Window, handed_over: date | None, issued: date | None
+) -> date | None:
+    """The last day inside a window; None when its beginning is not known."""
+    begins = handed_over if window.counts_from is CountsFrom.HANDED_OVER else issued
+    return begins + timedelta(days=window.days) if begins is not None else None
+
+
+def same_person(medical: MedicalCard, card: SocialSecurityCard) -> bool | None:
+    """Whether both cards carry one social security number; None when the old card carries
+    none, and the centre must be asked."""
+    if medical.social_security_number is None:
+        return None
+    return medical.social_security_number == card.social_security_number
+
+
+def objection(card: Card, profile: RegionProfile, *, simulated: bool) -> Problem | None:
+    """Why a card that was read well still cannot be used at this till."""
+    if card.issue is None:
+        return None
+    if card.issue.region.startswith(TEST_REGION) and not simulated:
+        return Problem("card.test_card")
+    if simulated and not card.issue.region.startswith(TEST_REGION):
+        return Problem("card.real_card_in_test")
+    number = card.issue.card_number
+    if profile.card_number is Check.STRICT and not card_number_checks(number or ""):
+        return Problem("card.number_wrong")
+    return None

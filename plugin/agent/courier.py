@@ -1,0 +1,77 @@
+"""Carries questions and messages to the centre, each on a thread of its own, and brings
+back what came of them to the deciding thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+
+from plugin.activation import saga
+from plugin.activation.saga import Abilities, Activation, Event
+from plugin.agent.failure import described
+from plugin.centre.port import Centre, CentreError
+
+Result = TypeVar("Result")
+_log = structlog.get_logger("kaqi.centre")
+
+
+class Courier:
+    """The recovery's correspondent, and the desk's messenger."""
+
+    def __init__(
+        self, centre: Centre, post: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._centre = centre
+        self._post = post
+
+    @property
+    def abilities(self) -> Abilities:
+        """What the centre can do."""
+        return self._centre.abilities
+
+    def send(self, record: Activation, reply: Callable[[Event], None]) -> None:
+        """Send the record's message."""
+        silence = saga.NoAnswer(record.activation_id or "", record.sends)
+        self.run(
+            lambda: self._centre.activate(record),
+            lambda found: reply(silence if isinstance(found, CentreError) else found),
+            trace_id=record.origin.trace_id,
+        )
+
+    def ask(
+        self, record: Activation, asked: int, reply: Callable[[Event], None]
+    ) -> None:
+        """Ask what became of the record's id."""
+        silence = saga.NoAnswer(record.activation_id or "")
+        self.run(
+            lambda: self._centre.activation_status(record, asked),
+            lambda found: reply(silence if isinstance(found, CentreError) else found),
+            trace_id=record.origin.trace_id,
+        )
+
+    def run(
+        self,
+        errand: Callable[[], Result],
+        done: Callable[[Result | CentreError], None],
+        *,
+        trace_id: str,
+    ) -> None:
+        """Do something that waits for the centre; `done` hears of it on the deciding
+        thread, exactly once."""
+
+        def carry() -> None:
+            found: Result | CentreError
+            try:
+                found = errand()
+            except CentreError as silent:
+                _log.warning("no answer", code=silent.code, trace_id=trace_id)
+                found = silent
+            except Exception as failed:  # noqa: BLE001 - a bug must not look like success
+                _log.error("an errand failed", **described(failed), trace_id=trace_id)
+                found = CentreError(type(failed).__name__)
+            self._post(lambda: done(found))
+
+        threading.Thread(target=carry, name="errand", daemon=True).start()

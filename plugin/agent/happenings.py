@@ -1,0 +1,76 @@
+"""What others are told: a bounded memory of numbered events. No personal data, only refs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from plugin.journal.port import Journal
+
+KEPT = 1_000
+RESERVED_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One event. `id` grows, also across restarts; `subject` is like transactions/x."""
+
+    id: int
+    type: str
+    time: str
+    subject: str
+    data: Mapping[str, str | int | bool | None]
+    trace_id: str = ""
+
+
+class Happenings:
+    """Numbered by the journal, kept in memory. Lives on the deciding thread."""
+
+    def __init__(self, journal: Journal, wall: Callable[[], str]) -> None:
+        self._journal = journal
+        self._wall = wall
+        self._kept: deque[Happening] = deque(maxlen=KEPT)
+        self._listeners: list[Callable[[Happening], None]] = []
+        self._next = 0
+        self._reserved_until = 0
+
+    def tell(
+        self,
+        kind: str,
+        subject: str,
+        data: Mapping[str, str | int | bool | None] | None = None,
+        trace_id: str = "",
+    ) -> None:
+        """Number an event, keep it, pass it on."""
+        event = Happening(
+            self._number(), kind, self._wall(), subject, data or {}, trace_id
+        )
+        self._kept.append(event)
+        for listener in list(self._listeners):
+            listener(event)
+
+    def since(self, last_id: int) -> tuple[bool, tuple[Happening, ...]]:
+        """What came after this id, and whether that is all of it."""
+        later = tuple(event for event in self._kept if event.id > last_id)
+        if not self._kept:
+            return last_id >= self._next - 1, later
+        return last_id >= self._kept[0].id - 1, later
+
+    @property
+    def last_id(self) -> int:
+        """The number of the last event; 0 before the first."""
+        return self._kept[-1].id if self._kept else 0
+
+    def listen(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
+        """Pass every coming event to `listener`; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _number(self) -> int:
+        """Numbers are reserved in the journal by the thousand."""
+        if self._next >= self._reserved_until:
+            self._next = self._journal.reserve("events", RESERVED_AT_ONCE)
+            self._reserved_until = self._next + RESERVED_AT_ONCE
+        self._next += 1
+        return self._next - 1

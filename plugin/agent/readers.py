@@ -1,0 +1,240 @@
+"""Who is there: every reader of every directory, its card's stay, and its worker."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from drivers.conversation import Procedure
+from drivers.ports import (
+    Clock,
+    DirectoryState,
+    ReaderDirectory,
+    ReaderStatus,
+    SlotState,
+)
+from plugin.activation.desk import Slot
+from plugin.activation.problem import Problem
+from plugin.agent.happenings import Happenings
+from plugin.agent.loop import DecidingLoop
+from plugin.agent.worker import Job, ReaderWorker
+from plugin.card.reading import Card
+from plugin.privacy import sm3
+
+STALL_SECONDS = 5.0
+LOOK_AFTER_MS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderView:
+    """One reader as others may see it. `id` is the same for the same reader name."""
+
+    id: str
+    name: str
+    transport: str
+    slot: SlotState
+    insertion_id: str | None
+    reading: bool
+    left_behind: bool
+    last_problem: str | None
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What the board remembers of one reader."""
+
+    id: str
+    transport: str
+    status: ReaderStatus
+    insertion_id: str | None = None
+    used: bool = False
+    last_problem: str | None = None
+    worker: ReaderWorker | None = None
+    reading: object | None = field(default=None)
+
+
+class ReaderBoard:
+    """Lives on the deciding thread; `changed` hears of every change of any slot."""
+
+    def __init__(
+        self,
+        loop: DecidingLoop,
+        clock: Clock,
+        happenings: Happenings,
+        changed: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._happenings = happenings
+        self._changed = changed
+        self._directories: dict[str, ReaderDirectory] = {}
+        self._readers: dict[str, _Reader] = {}
+        self._troubles: dict[str, Problem] = {}
+
+    def add(self, transport: str, directory: ReaderDirectory) -> None:
+        """Readers of this directory will be told of with `directory_changed`."""
+        self._directories[transport] = directory
+
+    def directory_changed(self, transport: str, state: DirectoryState) -> None:
+        """What one directory sees now."""
+        self._note_trouble(transport, state)
+        now = {_reader_id(transport, each.name): each for each in state.readers}
+        ours = {r.id: r for r in self._readers.values() if r.transport == transport}
+        for reader_id in ours.keys() - now.keys():
+            self._detach(reader_id)
+        for reader_id, status in now.items():
+            if reader_id not in ours:
+                self._attach(reader_id, transport, status)
+            elif ours[reader_id].status != status:
+                self._slot_changed(ours[reader_id], status)
+        self._changed()
+
+    def views(self) -> tuple[ReaderView, ...]:
+        """Every reader, in the order they came."""
+        return tuple(
+            ReaderView(
+                id=reader.id,
+                name=reader.status.name,
+                transport=reader.transport,
+                slot=reader.status.slot,
+                insertion_id=reader.insertion_id,
+                reading=reader.reading is not None,
+                left_behind=reader.used and reader.insertion_id is not None,
+                last_problem=reader.last_problem,
+            )
+            for reader in self._readers.values()
+        )
+
+    def troubles(self) -> tuple[Problem, ...]:
+        """Why a whole directory cannot be asked."""
+        return tuple(self._troubles.values())
+
+    def slots(self, chosen: frozenset[str] | None) -> tuple[Slot, ...]:
+        """The counter as a transaction sees it: the chosen readers, or all."""
+        return tuple(
+            Slot(
+                reader=reader.id,
+                insertion_id=reader.insertion_id,
+                mute=reader.status.slot is SlotState.MUTE,
+                left_behind=reader.used,
+            )
+            for reader in self._readers.values()
+            if chosen is None or reader.id in chosen
+        )
+
+    def mark_used(self, insertion_ids: frozenset[str]) -> None:
+        """These stays belonged to a transaction that is over."""
+        for reader in self._readers.values():
+            if reader.insertion_id in insertion_ids:
+                reader.used = True
+                self._tell("card.left_in_reader", reader)
+
+    def read(
+        self,
+        slot: Slot,
+        procedure: Callable[[], Procedure[Card]],
+        done: Callable[[Card | Problem], None],
+        trace_id: str,
+    ) -> None:
+        """Read the card of this stay. `done` is called exactly once, on the deciding
+        thread, also when the reader never answers."""
+        reader = self._readers.get(slot.reader)
+        if reader is None or reader.insertion_id != slot.insertion_id:
+            self._loop.post(lambda: done(Problem("card.removed")))
+            return
+        worker = self._worker(reader)
+        token = reader.reading = object()
+
+        def finish(outcome: Card | Problem) -> None:
+            if reader.reading is token:
+                reader.reading = None
+                self._note_outcome(reader, outcome)
+                done(outcome)
+
+        def give_up_when_stalled() -> None:
+            if reader.reading is not token:
+                return
+            if worker.idle_seconds() < STALL_SECONDS:
+                self._loop.after(LOOK_AFTER_MS, give_up_when_stalled)
+                return
+            reader.worker = None  # its thread is abandoned with all that it holds
+            worker.retire()
+            finish(worker.stalled())
+
+        self._loop.after(LOOK_AFTER_MS, give_up_when_stalled)
+        worker.read(
+            Job(
+                procedure,
+                lambda found: self._loop.post(lambda: finish(found)),
+                trace_id,
+            )
+        )
+
+    def close(self) -> None:
+        """Let every worker go."""
+        for reader in self._readers.values():
+            if reader.worker is not None:
+                reader.worker.retire()
+
+    def _worker(self, reader: _Reader) -> ReaderWorker:
+        if reader.worker is None:
+            directory = self._directories[reader.transport]
+            reader.worker = ReaderWorker(
+                reader.id, partial(directory.reader, reader.status.name), self._clock
+            )
+        return reader.worker
+
+    def _attach(self, reader_id: str, transport: str, status: ReaderStatus) -> None:
+        reader = _Reader(reader_id, transport, ReaderStatus(status.name))
+        self._readers[reader_id] = reader
+        self._tell("reader.attached", reader)
+        if status.slot is not SlotState.EMPTY:
+            self._slot_changed(reader, status)
+        reader.status = status
+
+    def _detach(self, reader_id: str) -> None:
+        reader = self._readers.pop(reader_id)
+        if reader.insertion_id is not None:
+            self._tell("card.removed", reader)
+        if reader.worker is not None:
+            reader.worker.retire()
+        self._tell("reader.detached", reader)
+
+    def _slot_changed(self, reader: _Reader, status: ReaderStatus) -> None:
+        if reader.insertion_id is not None:
+            self._tell("card.removed", reader)
+        reader.status = status
+        reader.insertion_id = None
+        reader.used = False
+        if status.slot is not SlotState.EMPTY:
+            reader.insertion_id = f"i-{uuid.uuid4().hex[:16]}"
+            reader.last_problem = None
+            mute = status.slot is SlotState.MUTE
+            self._tell("card.mute" if mute else "card.inserted", reader)
+
+    def _note_outcome(self, reader: _Reader, outcome: Card | Problem) -> None:
+        if isinstance(outcome, Problem):
+            reader.last_problem = outcome.code
+            self._tell("card.unsupported", reader, code=outcome.code)
+        else:
+            self._tell("card.recognised", reader)
+
+    def _note_trouble(self, transport: str, state: DirectoryState) -> None:
+        if state.trouble is not None:
+            self._troubles[transport] = Problem(state.trouble.code)
+            data = {"transport": transport, "code": state.trouble.code}
+            self._happenings.tell("agent.degraded", f"transports/{transport}", data)
+        elif self._troubles.pop(transport, None) is not None:
+            subject = f"transports/{transport}"
+            self._happenings.tell("agent.recovered", subject, {"transport": transport})
+
+    def _tell(self, kind: str, reader: _Reader, **data: str) -> None:
+        if reader.insertion_id is not None and kind.startswith("card."):
+            data["insertion_id"] = reader.insertion_id
+        self._happenings.tell(kind, f"readers/{reader.id}", data)
+
+
+def _reader_id(transport: str, name: str) -> str:
+    return f"r-{sm3(f'{transport} {name}'.encode())[:12]}"

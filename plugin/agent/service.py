@@ -1,0 +1,603 @@
+"""What a client may ask of the agent. Lives on the deciding thread.
+
+A transaction is a pure desk and what surrounds it: who started it, who follows it, which
+clock runs, and the durable activation behind it. What the desk wants done is done here;
+what the saga promises is kept by `recovery`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import TypeVar, assert_never
+
+import structlog
+
+from plugin.activation import desk, rules, saga
+from plugin.activation.desk import ALLOWED, CLOCKS, Action, Desk, Outcome, Terms
+from plugin.activation.problem import Problem
+from plugin.activation.region import RegionProfile, Scenario
+from plugin.activation.rules import CardStatus
+from plugin.activation.saga import Activation, ActivationState, Origin
+from plugin.agent import views
+from plugin.agent.courier import Courier
+from plugin.agent.happenings import Happenings
+from plugin.agent.loop import DecidingLoop
+from plugin.agent.readers import ReaderBoard, ReaderView
+from plugin.agent.recovery import Activations
+from plugin.agent.views import TransactionView
+from plugin.card.reading import Card, read_card
+from plugin.card.social_security import SocialSecurityCard
+from plugin.centre.port import Centre, CentreError
+from plugin.journal.port import Journal, JournalError, Request
+from plugin.privacy import Keys
+from plugin.settings import Institution
+
+KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
+LOOK_AGAIN_MS = 60_000
+_log = structlog.get_logger("kaqi.service")
+
+_EVENTS: dict[Action, desk.Event] = {
+    Action.CANCEL: desk.CancelAsked(),
+    Action.CONFIRM: desk.ConfirmAsked(),
+    Action.CONTINUE: desk.ContinueAsked(),
+}
+
+
+_INPUT_WANTED = (
+    desk.WaitingReader,
+    desk.WaitingCard,
+    desk.WaitingRemoval,
+    desk.WaitingConfirm,
+)
+Result = TypeVar("Result")
+
+
+class ProblemError(Exception):
+    """The request cannot be carried out; `extras` are further members of the answer."""
+
+    def __init__(self, problem: Problem, **extras: object) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+        self.extras = extras
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Who is asking: a paired client and what it may do."""
+
+    id: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a client wants started. `readers` are the ids it may use; None means all."""
+
+    scenario: Scenario
+    pos_ref: str | None = None
+    operator_ref: str | None = None
+    readers: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyed:
+    """The Idempotency-Key of a request, and the fingerprint of all that it said."""
+
+    key: str
+    fingerprint: str
+    trace_id: str
+
+
+@dataclass(slots=True)
+class Run:
+    """One transaction while this process remembers it."""
+
+    origin: Origin
+    readers: frozenset[str] | None
+    now: Desk
+    follows: str
+    seq: int = 1
+    clock: object | None = None
+    deadline: str | None = None
+    card_ref: str | None = None
+    masked: views.HolderView | None = None
+    card: views.CardView | None = None
+    clear: views.HolderView | None = None
+    completed_at: str | None = None
+    stays: set[str] = field(default_factory=set)
+
+
+class Service:
+    """The verbs. `changed` hears the id of every transaction that has changed."""
+
+    def __init__(
+        self,
+        *,
+        loop: DecidingLoop,
+        board: ReaderBoard,
+        journal: Journal,
+        keys: Keys,
+        centre: Centre,
+        courier: Courier,
+        happenings: Happenings,
+        random: Random,
+        institution: Institution,
+        profile: RegionProfile,
+        simulated: bool,
+        changed: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._board = board
+        self._journal = journal
+        self._keys = keys
+        self._centre = centre
+        self._courier = courier
+        self._happenings = happenings
+        self._institution = institution
+        self._profile = profile
+        self._simulated = simulated
+        self._changed = changed
+        self._runs: dict[str, Run] = {}
+        self._activations = Activations(
+            journal, courier, loop, random, self._activation_moved
+        )
+
+    # Verbs
+
+    def start(self, client: Client, order: Order, keyed: Keyed) -> TransactionView:
+        """Begin a transaction; the same key again shows the one it began.
+
+        Raises ProblemError: scenario.not_allowed_here, reader.unknown, reader.busy,
+        idempotency.key_reused, agent.journal_failed.
+        """
+        replayed = self._replayed(client, keyed)
+        if replayed is not None:
+            return replayed
+        chosen = self._profile.rules(self._institution.kind, order.scenario)
+        if chosen is None:
+            refused = Problem("scenario.not_allowed_here", {"scenario": order.scenario})
+            raise ProblemError(refused)
+        self._refuse_taken_readers(order.readers)
+        origin = self._origin(client, order, keyed.trace_id)
+        request = _request(client, keyed, origin.transaction_id)
+        self._durably(
+            lambda: self._journal.create(
+                Activation(origin=origin, changed_at=self._loop.wall()), request
+            )
+        )
+        terms = Terms(
+            scenario=order.scenario,
+            rules=chosen,
+            profile=self._profile,
+            simulated=self._simulated,
+        )
+        first = desk.begin(terms, self._board.slots(order.readers))
+        run = Run(origin, order.readers, first.desk, follows=origin.intent_id)
+        self._runs[origin.transaction_id] = run
+        self._tell(run, "transaction.created")
+        self._entered(run, first.effects, came_from=None)
+        return self._view(run, client)
+
+    def act(
+        self, client: Client, transaction_id: str, action: Action, keyed: Keyed
+    ) -> TransactionView:
+        """Cancel, confirm or continue. Raises ProblemError: transaction.unknown,
+        transaction.bad_state, transaction.not_cancellable, idempotency.key_reused."""
+        replayed = self._replayed(client, keyed)
+        if replayed is not None:
+            return replayed
+        run = self._runs.get(transaction_id)
+        if run is None:
+            self.transaction(client, transaction_id)  # unknown, or long over
+            raise self._not_now(frozenset(), action, "completed")
+        allowed = ALLOWED[type(run.now.state)]
+        if action not in allowed:
+            raise self._not_now(allowed, action, run.now.state.name)
+        self._durably(
+            lambda: self._journal.remember(_request(client, keyed, transaction_id))
+        )
+        self._apply(run, _EVENTS[action])
+        return self._view(run, client)
+
+    def transaction(self, client: Client, transaction_id: str) -> TransactionView:
+        """One transaction, from memory or from its durable record."""
+        run = self._runs.get(transaction_id)
+        if run is not None:
+            return self._view(run, client)
+        own = self._journal.of_transaction(transaction_id)
+        if own is None:
+            raise ProblemError(Problem("transaction.unknown"))
+        return views.from_record(self._followed(own), own)
+
+    def transactions(self, client: Client) -> tuple[TransactionView, ...]:
+        """The transactions this process remembers, the newest first."""
+        return tuple(self._view(run, client) for run in reversed(self._runs.values()))
+
+    def activation(self, intent_id: str) -> Activation:
+        """One durable record."""
+        found = self._journal.get(intent_id)
+        if found is None:
+            raise ProblemError(Problem("activation.unknown"))
+        return found
+
+    def recent_activations(self, limit: int) -> tuple[Activation, ...]:
+        """The last durable records, the newest first."""
+        return self._journal.recent(limit)
+
+    def readers(self) -> tuple[ReaderView, ...]:
+        """Every reader."""
+        return self._board.views()
+
+    def reader_troubles(self) -> tuple[Problem, ...]:
+        """Why some readers cannot be asked."""
+        return self._board.troubles()
+
+    def live_transactions(self) -> tuple[str, ...]:
+        """The ids of the transactions that have not ended."""
+        return tuple(key for key, run in self._runs.items() if not run.now.is_terminal)
+
+    def resume(self) -> int:
+        """Take up what the last run left unfinished; returns how many."""
+        return self._activations.resume()
+
+    def counter_changed(self) -> None:
+        """Some slot changed: every transaction looks at its readers."""
+        for run in list(self._runs.values()):
+            if run.now.uses_readers:
+                self._apply(run, desk.SlotsChanged(self._board.slots(run.readers)))
+
+    # From the desk's effects to the world
+
+    def _apply(self, run: Run, event: desk.Event) -> None:
+        before = run.now
+        step = desk.step(before, event)
+        run.now = step.desk
+        if _visible(before) != _visible(step.desk):
+            run.seq += 1
+            self._entered(run, step.effects, came_from=before)
+
+    def _entered(
+        self, run: Run, effects: tuple[desk.Effect, ...], came_from: Desk | None
+    ) -> None:
+        """Something to be seen has changed: set the clock, tell everybody, do what the
+        desk wants."""
+        self._take_in(run)
+        if came_from is None or came_from.state != run.now.state:
+            self._set_clock(run)
+        if not run.now.uses_readers:
+            self._board.mark_used(frozenset(run.stays))
+        if run.now.is_terminal:
+            self._close(run)
+        if came_from is not None:
+            self._tell(run, "transaction.changed")
+        self._announce(run, came_from)
+        self._changed(run.origin.transaction_id)
+        for effect in effects:
+            self._do(run, effect)
+
+    def _do(self, run: Run, effect: desk.Effect) -> None:
+        match effect:
+            case desk.ReadCard(slot):
+                self._read(run, slot)
+            case desk.Match():
+                self._match(run)
+            case desk.AskStatus():
+                self._ask_status(run)
+            case desk.Activate():
+                self._activate(run)
+            case _:
+                assert_never(effect)
+
+    def _read(self, run: Run, slot: desk.Slot) -> None:
+        stay = slot.insertion_id or ""
+        run.stays.add(stay)
+
+        def done(outcome: Card | Problem) -> None:
+            if isinstance(outcome, Problem):
+                self._apply(run, desk.ReadFailed(stay, outcome))
+            else:
+                self._apply(run, desk.CardRead(stay, outcome))
+
+        layouts = self._profile.cpu_cards
+        self._board.read(slot, lambda: read_card(layouts), done, run.origin.trace_id)
+
+    def _match(self, run: Run) -> None:
+        medical, card = run.now.facts.medical, run.now.facts.social_security
+        if medical is None or card is None:
+            return
+        same = rules.same_person(medical, card)
+        if same is not None:
+            self._apply(run, desk.Matched(same))
+            return
+
+        def done(found: bool | CentreError) -> None:
+            if isinstance(found, CentreError):
+                self._apply(run, desk.CentreSilent(Problem(found.code)))
+            else:
+                self._apply(run, desk.Matched(found))
+
+        self._courier.run(
+            lambda: self._centre.match(medical, card, run.origin),
+            done,
+            trace_id=run.origin.trace_id,
+        )
+
+    def _ask_status(self, run: Run) -> None:
+        card = run.now.facts.social_security
+        if card is None:
+            return
+
+        def done(found: CardStatus | CentreError) -> None:
+            if isinstance(found, CentreError):
+                self._apply(run, desk.CentreSilent(Problem(found.code)))
+            else:
+                self._apply(run, desk.StatusTold(found))
+
+        self._courier.run(
+            lambda: self._centre.card_status(card, run.origin),
+            done,
+            trace_id=run.origin.trace_id,
+        )
+
+    def _activate(self, run: Run) -> None:
+        medical, card = run.now.facts.medical, run.now.facts.social_security
+        if card is None:
+            return
+        try:
+            begun = self._activations.begin(
+                run.origin.intent_id,
+                self._card_ref(card),
+                card.issue.identification_code,
+                card.issue.issue_date,
+                lambda name: self._centre.compose(name, card, medical, run.origin),
+            )
+        except JournalError as failed:
+            self._apply(run, desk.NotBegun(Problem(failed.code)))
+            return
+        if begun.superseded_by is not None:
+            run.follows = begun.superseded_by
+            self._apply(run, desk.ActivationMoved(self.activation(run.follows)))
+
+    # From the world to the desk
+
+    def _activation_moved(self, record: Activation) -> None:
+        """A durable record was committed: whoever follows it hears of it."""
+        intent_id = record.origin.intent_id
+        data = {"state": record.state.value}
+        subject = f"activations/{intent_id}"
+        self._happenings.tell(
+            "activation.changed", subject, data, record.origin.trace_id
+        )
+        _log.info(
+            "activation",
+            intent=intent_id,
+            state=record.state.value,
+            sends=record.sends,
+            trace_id=record.origin.trace_id,
+        )
+        if record.superseded_by is not None:
+            return
+        for run in list(self._runs.values()):
+            if run.follows == intent_id:
+                self._apply(run, desk.ActivationMoved(record))
+
+    def _set_clock(self, run: Run) -> None:
+        """One clock at a time; a new state starts its own."""
+        run.clock = run.deadline = None
+        clock = CLOCKS.get(type(run.now.state))
+        if clock is None:
+            return
+        seconds = getattr(self._profile.clocks, clock.value)
+        token = run.clock = object()
+        run.deadline = self._loop.wall_in(seconds)
+
+        def ring() -> None:
+            if run.clock is token:
+                self._apply(run, desk.ClockRanOut(clock))
+
+        self._loop.after(seconds * 1000, ring)
+
+    def _take_in(self, run: Run) -> None:
+        """Keep what was read for a while, masked and in clear."""
+        card = run.now.facts.social_security
+        if card is None or run.card_ref is not None:
+            return
+        run.card_ref = self._card_ref(card)
+        run.masked = views.masked_holder(card)
+        run.card = views.card_view(card)
+        run.clear = views.clear_holder(card)
+        self._loop.after(views.HOLDER_SECONDS * 1000, lambda: self._forget_holder(run))
+
+    def _forget_holder(self, run: Run) -> None:
+        """Ten minutes are over; what the desk itself still needs goes when it is done."""
+        run.clear = None
+        if run.now.uses_readers:
+            self._loop.after(LOOK_AGAIN_MS, lambda: self._forget_holder(run))
+            return
+        facts = replace(run.now.facts, social_security=None, medical=None)
+        run.now = replace(run.now, facts=facts)
+
+    def _close(self, run: Run) -> None:
+        """The desk is done: end the durable record too, unless the saga goes on."""
+        run.completed_at = self._loop.wall()
+        self._loop.after(KEPT_SECONDS * 1000, lambda: self._forget(run))
+        record = self.activation(run.origin.intent_id)
+        if record.state.is_terminal or record.state.may_have_been_sent:
+            return
+        try:
+            self._activations.happened(run.origin.intent_id, _ending(run.now.state))
+        except JournalError as failed:  # the record stays open; the next start ends it
+            _log.error("the journal failed", code=failed.code)
+
+    def _forget(self, run: Run) -> None:
+        self._runs.pop(run.origin.transaction_id, None)
+
+    # Views
+
+    def _view(self, run: Run, client: Client) -> TransactionView:
+        shown = views.shown(run.now)
+        record = self.activation(run.follows)
+        entitled = client.id == run.origin.client_id and "identity" in client.scopes
+        first = self._first_activation(run, shown.outcome)
+        return TransactionView(
+            origin=run.origin,
+            kind="activation",
+            seq=run.seq,
+            state=run.now.state.name,
+            role=shown.role,
+            reader=shown.reader,
+            clock=CLOCKS.get(type(run.now.state)),
+            deadline=run.deadline,
+            allowed=ALLOWED[type(run.now.state)],
+            commit=views.COMMIT_OF_ACTIVATION.get(record.state, "none"),
+            problem=shown.problem,
+            notices=shown.notices,
+            outcome=shown.outcome,
+            confirmation=first.confirmation if first else shown.confirmation,
+            activation=first.origin.intent_id if first else run.follows,
+            activation_id=first.activation_id if first else record.activation_id,
+            completed_at=run.completed_at,
+            holder=run.clear if entitled and run.clear else run.masked,
+            masked=run.masked,
+            card=run.card,
+        )
+
+    def _first_activation(self, run: Run, outcome: str | None) -> Activation | None:
+        """Where this till activated the card itself: that record, with its receipt."""
+        if outcome != Outcome.ALREADY_ACTIVE or run.card_ref is None:
+            return None
+        records = self._journal.of_card(run.card_ref)
+        ours = (each for each in records if each.state is ActivationState.ACTIVE)
+        return next(ours, None)
+
+    def _replayed(self, client: Client, keyed: Keyed) -> TransactionView | None:
+        earlier = self._durably(lambda: self._journal.request(client.id, keyed.key))
+        if earlier is None:
+            return None
+        if earlier.fingerprint != keyed.fingerprint:
+            raise ProblemError(Problem("idempotency.key_reused"))
+        return replace(self.transaction(client, earlier.transaction_id), replayed=True)
+
+    def _followed(self, own: Activation) -> Activation:
+        """The record that tells the outcome of this one's transaction."""
+        if own.superseded_by is None:
+            return own
+        return self.activation(own.superseded_by)
+
+    def _refuse_taken_readers(self, wanted: frozenset[str] | None) -> None:
+        known = {view.id for view in self._board.views()}
+        if wanted is not None and not wanted <= known:
+            raise ProblemError(Problem("reader.unknown"))
+        for run in self._runs.values():
+            if not run.now.uses_readers:
+                continue
+            if wanted is None or run.readers is None or wanted & run.readers:
+                raise ProblemError(
+                    Problem("reader.busy"), transaction=run.origin.transaction_id
+                )
+
+    def _origin(self, client: Client, order: Order, trace_id: str) -> Origin:
+        return Origin(
+            intent_id=_uuid7(self._loop.epoch_ms()),
+            transaction_id=f"t-{uuid.uuid4().hex}",
+            client_id=client.id,
+            scenario=order.scenario.value,
+            institution=self._institution.code,
+            profile=self._profile.label,
+            pos_ref=order.pos_ref,
+            operator_ref=order.operator_ref,
+            test_data=self._simulated,
+            trace_id=trace_id,
+            received_at=self._loop.wall(),
+        )
+
+    def _card_ref(self, card: SocialSecurityCard) -> str:
+        return self._keys.digest("card", card.issue.identification_code)
+
+    def _not_now(
+        self, allowed: frozenset[Action], action: Action, state: str
+    ) -> ProblemError:
+        final = action is Action.CANCEL and state in (
+            desk.Committing.name,
+            desk.InDoubt.name,
+        )
+        code = "transaction.not_cancellable" if final else "transaction.bad_state"
+        return ProblemError(
+            Problem(code, {"state": state}), allowed_actions=sorted(allowed)
+        )
+
+    def _durably(self, call: Callable[[], Result]) -> Result:
+        try:
+            return call()
+        except JournalError as failed:
+            _log.error("the journal failed", code=failed.code)
+            raise ProblemError(Problem(failed.code)) from failed
+
+    def _announce(self, run: Run, came_from: Desk | None) -> None:
+        """Events beyond `changed`, each once for every time the state is entered."""
+        state = run.now.state
+        if came_from is not None and came_from.state == state:
+            return
+        if isinstance(state, _INPUT_WANTED):
+            self._tell(run, "transaction.input_required")
+        if isinstance(state, desk.InDoubt):
+            self._tell(run, "transaction.in_doubt")
+        if run.now.is_terminal:
+            self._tell(run, "transaction.completed")
+
+    def _tell(self, run: Run, kind: str) -> None:
+        shown = views.shown(run.now)
+        data: dict[str, str | int | bool | None] = {
+            "state": run.now.state.name,
+            "seq": run.seq,
+            "test_data": run.origin.test_data,
+        }
+        if shown.role:
+            data["role"] = shown.role
+        if shown.outcome:
+            data["outcome"] = shown.outcome
+        if shown.problem:
+            data["code"] = shown.problem.code
+        subject = f"transactions/{run.origin.transaction_id}"
+        self._happenings.tell(kind, subject, data, run.origin.trace_id)
+        _log.info(kind, transaction=run.origin.transaction_id, **data)
+
+
+def _visible(now: Desk) -> tuple[desk.State, Problem | None]:
+    """What of a transaction can be seen from outside."""
+    return now.state, now.facts.problem
+
+
+def _ending(state: desk.State) -> saga.Event:
+    """What the end of a desk means to an activation that sent nothing."""
+    match state:
+        case desk.Succeeded(
+            Outcome.ALREADY_ACTIVE, saga.Confirmation() as confirmation
+        ):
+            return saga.FoundActive(confirmation)
+        case desk.Succeeded(_, _, notices):
+            return saga.Dropped(state.name, notices[0] if notices else None)
+        case desk.Failed(problem) | desk.Expired(problem):
+            return saga.Dropped(state.name, problem)
+        case _:
+            return saga.Dropped(state.name)
+
+
+def _request(client: Client, keyed: Keyed, transaction_id: str) -> Request:
+    return Request(
+        client_id=client.id,
+        key=keyed.key,
+        fingerprint=keyed.fingerprint,
+        transaction_id=transaction_id,
+    )
+
+
+def _uuid7(milliseconds: int) -> str:
+    """A time-ordered UUID (RFC 9562, 5.7)."""
+    random = uuid.uuid4().int
+    high = milliseconds << 16 | 0x7 << 12 | random >> 64 & 0xFFF
+    low = 0b10 << 62 | random & (1 << 62) - 1
+    return str(uuid.UUID(int=high << 64 | low))

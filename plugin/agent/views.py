@@ -1,0 +1,201 @@
+"""What the agent shows of a transaction: values, without any wording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plugin import privacy
+from plugin.activation import desk
+from plugin.activation.desk import Action, Clock, Desk
+from plugin.activation.problem import Problem
+from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
+from plugin.card.social_security import SocialSecurityCard
+
+HOLDER_SECONDS = 600  # how long anything personal is kept in memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderView:
+    """The person and what names their card: masked for everybody, or in clear for the
+    client that started the transaction."""
+
+    masked: bool
+    social_security_number: str | None
+    name: str | None
+    sex: str | None
+    birth_date: str | None
+    card_number: str | None
+    card_identification_code: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardView:
+    """The social security card as far as anybody may see it."""
+
+    region_code: str
+    spec_version: str
+    issue_date: str | None
+    expiry_date: str | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionView:
+    """One transaction at one moment; `seq` grows with every change of it."""
+
+    origin: Origin
+    kind: str
+    seq: int
+    state: str
+    role: str | None = None
+    reader: str | None = None
+    clock: Clock | None = None
+    deadline: str | None = None
+    allowed: frozenset[Action] = frozenset()
+    commit: str = "none"
+    problem: Problem | None = None
+    notices: tuple[Problem, ...] = ()
+    outcome: str | None = None
+    confirmation: Confirmation | None = None
+    activation: str | None = None
+    activation_id: str | None = None
+    completed_at: str | None = None
+    holder: HolderView | None = None
+    masked: HolderView | None = None
+    card: CardView | None = None
+    replayed: bool = False
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    kind.name for kind in (desk.Succeeded, desk.Failed, desk.Cancelled, desk.Expired)
+)
+COMMIT_OF_ACTIVATION = {
+    ActivationState.SENDING: "committing",
+    ActivationState.UNKNOWN: "unknown",
+    ActivationState.MANUAL: "unknown",
+    ActivationState.ACTIVE: "committed",
+}
+
+
+def masked_holder(card: SocialSecurityCard) -> HolderView:
+    """What the operator compares with the person."""
+    return HolderView(
+        masked=True,
+        social_security_number=privacy.masked_number(card.social_security_number),
+        name=privacy.masked_name(card.name),
+        sex=card.sex,
+        birth_date=None,
+        card_number=privacy.masked_tail(card.issue.card_number),
+        card_identification_code=None,
+    )
+
+
+def clear_holder(card: SocialSecurityCard) -> HolderView:
+    """Everything that names the person, for the one client that may have it."""
+    born = card.birth_date
+    return HolderView(
+        masked=False,
+        social_security_number=card.social_security_number,
+        name=card.name,
+        sex=card.sex,
+        birth_date=born.isoformat() if born else None,
+        card_number=card.issue.card_number,
+        card_identification_code=card.issue.identification_code,
+    )
+
+
+def card_view(card: SocialSecurityCard) -> CardView:
+    """The card without what would name it."""
+    issued, expires = card.issue.issue_date, card.issue.expiry_date
+    return CardView(
+        region_code=card.issue.region,
+        spec_version=card.issue.spec_version,
+        issue_date=issued.isoformat() if issued else None,
+        expiry_date=expires.isoformat() if expires else None,
+        warnings=card.warnings,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the view takes from a desk's state: role, reader, problem, notices, outcome."""
+
+    role: str | None = None
+    reader: str | None = None
+    problem: Problem | None = None
+    notices: tuple[Problem, ...] = ()
+    outcome: str | None = None
+    confirmation: Confirmation | None = None
+
+
+def shown(now: Desk) -> Shown:
+    """The parts of a state that are worth showing."""
+    problem = now.facts.problem
+    match now.state:
+        case desk.WaitingCard(role):
+            return Shown(role=role, problem=problem)
+        case desk.WaitingRemoval(role):
+            return Shown(role=role, problem=problem)
+        case desk.Reading(role, slot):
+            return Shown(role=role, reader=slot.reader)
+        case desk.WaitingConfirm(notices):
+            return Shown(notices=notices)
+        case desk.Succeeded(outcome, confirmation, notices):
+            return Shown(outcome=outcome, confirmation=confirmation, notices=notices)
+        case desk.Failed(problem) | desk.Expired(problem):
+            return Shown(problem=problem)
+        case desk.InDoubt():
+            return Shown(problem=problem)
+        case _:
+            return Shown()
+
+
+def from_record(record: Activation, own: Activation) -> TransactionView:
+    """A transaction that only the journal remembers: `own` is the record it began,
+    `record` the one that tells its outcome. Nothing personal is left of it."""
+    state, outcome, problem = _told_by(record)
+    return TransactionView(
+        origin=own.origin,
+        kind="activation",
+        seq=own.version + record.version + 1,
+        state=state,
+        commit=COMMIT_OF_ACTIVATION.get(record.state, "none"),
+        problem=problem,
+        outcome=outcome,
+        confirmation=record.confirmation,
+        activation=record.origin.intent_id,
+        activation_id=record.activation_id,
+        completed_at=record.changed_at if record.state.is_terminal else None,
+    )
+
+
+def _told_by(record: Activation) -> tuple[str, str | None, Problem | None]:
+    """State, outcome and problem of a transaction with this record."""
+    outcome: str | None
+    match record.state:
+        case ActivationState.ACTIVE:
+            sent = record.activation_id is not None
+            adopted = record.confirmation is not None and record.confirmation.adopted
+            ours = sent and not adopted
+            outcome = desk.Outcome.ACTIVATED if ours else desk.Outcome.ALREADY_ACTIVE
+            return desk.Succeeded.name, outcome, None
+        case ActivationState.REJECTED:
+            return (
+                desk.Failed.name,
+                None,
+                Problem("centre.refused", centre=record.refusal),
+            )
+        case ActivationState.ABANDONED:
+            ended_as = record.ended_as or desk.Failed.name
+            unchecked = ended_as == desk.Succeeded.name
+            outcome = desk.Outcome.NOT_CHECKED if unchecked else None
+            return ended_as, outcome, record.problem
+        case ActivationState.MANUAL:
+            return desk.InDoubt.name, None, Problem("activation.needs_a_person")
+        case _:
+            return desk.InDoubt.name, None, Problem("centre.answer_lost")

@@ -1,0 +1,116 @@
+"""One thread owns one reader: it connects, converses and lets go, one reading at a time.
+
+A call into a reader may block for ever. The thread notes when it last got anywhere; who
+waits for it may give it up, together with everything it holds, and start another.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from drivers.conversation import Procedure, converse
+from drivers.errors import DriverError
+from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from drivers.ports import Clock, Reader
+from drivers.trace import TracedConnection
+from plugin.activation.problem import Problem
+from plugin.agent.failure import described
+from plugin.card.errors import CardError
+from plugin.card.reading import Card
+
+_log = structlog.get_logger("kaqi.reader")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One reading: what to ask the card, and whom to tell."""
+
+    procedure: Callable[[], Procedure[Card]]
+    done: Callable[[Card | Problem], None]
+    trace_id: str
+
+
+class ReaderWorker:
+    """`open_reader` is called on the worker's own thread, which owns what it returns."""
+
+    def __init__(
+        self, name: str, open_reader: Callable[[], Reader], clock: Clock
+    ) -> None:
+        self.name = name
+        self._open_reader = open_reader
+        self._clock = clock
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._reader: Reader | None = None
+        self._progress = clock.monotonic()
+        self._thread = threading.Thread(
+            target=self._run, name=f"reader {name}", daemon=True
+        )
+        self._thread.start()
+
+    def read(self, job: Job) -> None:
+        """Queue one reading."""
+        self._progress = self._clock.monotonic()
+        self._jobs.put(job)
+
+    def retire(self) -> None:
+        """End the thread after what it is doing; does not wait."""
+        self._jobs.put(None)
+
+    def idle_seconds(self) -> float:
+        """How long ago this worker last got anywhere."""
+        return self._clock.monotonic() - self._progress
+
+    def stalled(self) -> Problem:
+        """What it means that it gets nowhere."""
+        reader = self._reader
+        code = reader.stalled().code if reader is not None else "reader.timeout"
+        return Problem(code)
+
+    def _run(self) -> None:
+        reader = self._reader = self._open_reader()
+        while (job := self._jobs.get()) is not None:
+            job.done(self._outcome(reader, job))
+        reader.close()
+
+    def _outcome(self, reader: Reader, job: Job) -> Card | Problem:
+        try:
+            return self._read(reader, job)
+        except DriverError as failed:
+            return Problem(failed.code)
+        except CardError as failed:
+            facts = {"sw": f"{failed.sw.value:04X}"} if failed.sw else {}
+            return Problem(failed.code, facts)
+        except Exception as failed:  # noqa: BLE001 - a bug here must not end the thread
+            _log.error("a reading failed", **described(failed))
+            return Problem("agent.failed")
+
+    def _read(self, reader: Reader, job: Job) -> Card:
+        connection = reader.connect()
+        traced = TracedConnection(connection, self._note(job.trace_id))
+        try:
+            return converse(traced, job.procedure())
+        finally:
+            connection.close()
+
+    def _note(
+        self, trace_id: str
+    ) -> Callable[[CommandApdu, ResponseApdu | None], None]:
+        log = _log.bind(reader=self.name, trace_id=trace_id)
+
+        def note(command: CommandApdu, got: ResponseApdu | None) -> None:
+            self._progress = self._clock.monotonic()
+            if got is not None:
+                log.debug(
+                    "apdu",
+                    header=command.header.hex().upper(),
+                    sent=len(command.data),
+                    received=len(got.data),
+                    sw=f"{got.sw.value:04X}",
+                )
+
+        return note

@@ -1,0 +1,55 @@
+"""The printed receipt, from texts/receipts.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from plugin.agent.views import TransactionView
+from plugin.api.problems import LANGUAGES
+
+WIDTH = 44
+
+
+class Receipts:
+    """Makes the text of a receipt in both languages."""
+
+    def __init__(self, content: Mapping[str, Any], institution_name: str) -> None:
+        self._content = content
+        self._institution_name = institution_name
+
+    def text(self, view: TransactionView) -> dict[str, str] | None:
+        """The receipt of a transaction that succeeded; None for any other."""
+        if view.outcome is None:
+            return None
+        return {
+            language: self._lines(view, view.outcome, short)
+            for language, short in LANGUAGES.items()
+        }
+
+    def _lines(self, view: TransactionView, outcome: str, short: str) -> str:
+        words = self._content
+        holder, confirmation = view.masked, view.confirmation
+        values = {
+            "institution": self._institution_name,
+            "scenario": words["scenario"][view.origin.scenario][short],
+            "name": holder.name if holder else None,
+            "social_security_number": (
+                holder.social_security_number if holder else None
+            ),
+            "card_number": holder.card_number if holder else None,
+            "outcome": words["outcome"][outcome][short],
+            "since": confirmation.since if confirmation else None,
+            "receipt_no": confirmation.receipt_no if confirmation else None,
+            "reference": view.activation,
+            "completed_at": view.completed_at,
+        }
+        lines = [words["title"][outcome][short], "-" * WIDTH]
+        lines += [
+            f"{words['label'][key][short]}: {value}"
+            for key, value in values.items()
+            if value
+        ]
+        if view.origin.test_data:
+            lines += ["", words["note"]["test_data"][short]]
+        return "\n".join(lines)

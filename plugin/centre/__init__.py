@@ -1,0 +1,3 @@
+"""The insurance centre, which holds the truth about activation: a port, and one file per
+kind of centre.
+"""

@@ -1,0 +1,92 @@
+"""What any centre's adapter must do.
+
+Calls block and may come from several threads at once. A business "no" is a value; an error
+means that nothing can be believed: for a question, ask again; for an activation, it may or
+may not have happened.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from plugin.activation.rules import CardStatus
+from plugin.activation.saga import (
+    Abilities,
+    Accepted,
+    Activation,
+    NotFound,
+    Origin,
+    Refused,
+)
+from plugin.card.medical import MedicalCard
+from plugin.card.social_security import SocialSecurityCard
+
+
+class CentreError(Exception):
+    """The centre gave no answer that can be believed."""
+
+    code: ClassVar[str] = "centre.failed"
+
+
+class CentreUnreachableError(CentreError):
+    """The centre cannot be reached."""
+
+    code = "centre.unreachable"
+
+
+class CentreTimeoutError(CentreError):
+    """The centre did not answer in time."""
+
+    code = "centre.timeout"
+
+
+class CentreAnswerError(CentreError):
+    """The centre's answer is not one: damaged, too large, or meant for somebody else."""
+
+    code = "centre.answer_invalid"
+
+
+class Centre(Protocol):
+    """One centre, spoken to in its own dialect."""
+
+    @property
+    def abilities(self) -> Abilities:
+        """What recovery may rely on."""
+        ...
+
+    def card_status(self, card: SocialSecurityCard, origin: Origin) -> CardStatus:
+        """How a card stands. Raises CentreError."""
+        ...
+
+    def match(
+        self, medical: MedicalCard, card: SocialSecurityCard, origin: Origin
+    ) -> bool:
+        """Whether the old card belongs to the new card's holder. Raises CentreError."""
+        ...
+
+    def compose(
+        self,
+        activation_id: str,
+        card: SocialSecurityCard,
+        medical: MedicalCard | None,
+        origin: Origin,
+    ) -> bytes:
+        """The canonical body of an activation: the same arguments, the same bytes."""
+        ...
+
+    def activate(self, record: Activation) -> Accepted | Refused:
+        """Send the record's message. Raises CentreError: it may have worked."""
+        ...
+
+    def activation_status(self, record: Activation, asked: int) -> Accepted | NotFound:
+        """What became of the record's id; `asked` is the tick of asking. Raises
+        CentreError."""
+        ...
+
+    def reachable(self) -> bool:
+        """Whether somebody answers at the centre's address. Never raises."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back."""
+        ...

@@ -1,0 +1,320 @@
+"""The reference centre: JSON over HTTPS, idempotent by activation id (class A).
+
+Every request is a POST with a Message-Id; every answer repeats it and our institution, or
+it is no answer. The centre's OpenAPI document is the contract; the simulated centre
+publishes it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from plugin.activation.problem import Refusal
+from plugin.activation.rules import CardStatus, Standing
+from plugin.activation.saga import (
+    Abilities,
+    Accepted,
+    Activation,
+    Confirmation,
+    NotFound,
+    Origin,
+    Refused,
+)
+from plugin.card.medical import MedicalCard
+from plugin.card.social_security import SocialSecurityCard
+from plugin.centre.port import (
+    CentreAnswerError,
+    CentreTimeoutError,
+    CentreUnreachableError,
+)
+from plugin.privacy import scrubbed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx2
+
+ANSWER_MAX_BYTES = 256 * 1024
+TEXT_MAX = 500
+_PERSONAL = ("social_security_number", "name", "card_number", "identification_code")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Seconds to wait for a connection, for each part of an answer, and for all of it."""
+
+    connect: float = 5
+    read: float = 15
+    total: float = 30
+
+
+class ReferenceCentre:
+    """See the module."""
+
+    def __init__(
+        self,
+        address: str,
+        abilities: Abilities,
+        *,
+        credential: str | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._address = address.rstrip("/")
+        self._credential = credential
+        self._patience = patience or Patience()
+        self.abilities = abilities
+
+    @cached_property
+    def _client(self) -> httpx2.Client:
+        # Imported here: a till pays for it with its first message, not at start.
+        import httpx2
+
+        patience = self._patience
+        headers = {"Accept-Encoding": "identity"}
+        if self._credential:
+            headers["Authorization"] = f"Bearer {self._credential}"
+        return httpx2.Client(
+            headers=headers,
+            timeout=httpx2.Timeout(patience.read, connect=patience.connect),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def card_status(self, card: SocialSecurityCard, origin: Origin) -> CardStatus:
+        """How a card stands."""
+        answer = self._ask("/v1/card-status", {"card": _card(card)}, origin)
+        standing = answer.text("standing")
+        if standing not in set(Standing):
+            raise CentreAnswerError(f"unknown standing {standing!r}")
+        today = answer.day("today")
+        if today is None:
+            raise CentreAnswerError("the answer has no date")
+        return CardStatus(
+            standing=Standing(standing),
+            today=today,
+            handed_over=answer.day("handed_over"),
+            financial_enabled=answer.flag("financial_enabled"),
+            since=answer.text("since"),
+            channel=answer.text("channel"),
+            words=answer.refusal("words", _card(card)),
+        )
+
+    def match(
+        self, medical: MedicalCard, card: SocialSecurityCard, origin: Origin
+    ) -> bool:
+        """Whether the old card belongs to the new card's holder."""
+        question = {"card": _card(card), "medical_card": _medical(medical)}
+        same = self._ask("/v1/match", question, origin).flag("same_person")
+        if same is None:
+            raise CentreAnswerError("the answer says neither yes nor no")
+        return same
+
+    def compose(
+        self,
+        activation_id: str,
+        card: SocialSecurityCard,
+        medical: MedicalCard | None,
+        origin: Origin,
+    ) -> bytes:
+        """Sorted keys, no spaces, UTF-8."""
+        return _canonical(
+            {
+                "activation_id": activation_id,
+                "institution": origin.institution,
+                "scenario": origin.scenario,
+                "operator_ref": origin.operator_ref,
+                "card": _card(card),
+                "medical_card": _medical(medical) if medical else None,
+            }
+        )
+
+    def activate(self, record: Activation) -> Accepted | Refused:
+        """Send the record's message."""
+        message_id = f"{record.origin.intent_id}-{record.sends}"
+        body = record.message or b""
+        answer = self._post("/v1/activations", body, message_id, record.origin)
+        name = answer.echo("activation_id", record.activation_id)
+        if answer.text("result") == "refused":
+            holder = json.loads(body).get("card", {})
+            refusal = answer.refusal("refusal", holder) or Refusal()
+            return Refused(name, refusal, record.sends)
+        return Accepted(name, _confirmation(answer, name, by="answer"))
+
+    def activation_status(self, record: Activation, asked: int) -> Accepted | NotFound:
+        """What became of the record's id."""
+        message = json.loads(record.message or b"{}")
+        question = {"activation_id": record.activation_id, "card": message.get("card")}
+        answer = self._ask("/v1/activation-status", question, record.origin)
+        name = answer.echo("activation_id", record.activation_id)
+        if answer.text("result") == "not_found":
+            return NotFound(name, asked)
+        return Accepted(name, _confirmation(answer, name, by="status"))
+
+    def reachable(self) -> bool:
+        """Whether somebody answers at the centre's address."""
+        import httpx2
+
+        try:
+            answer = self._client.get(f"{self._address}/healthz")
+        except httpx2.HTTPError:
+            return False
+        return answer.status_code < 500
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        if "_client" in self.__dict__:
+            self._client.close()
+
+    def _ask(self, path: str, question: Mapping[str, object], origin: Origin) -> Answer:
+        """A question without effect, under an id of its own."""
+        body = _canonical({"institution": origin.institution, **question})
+        return self._post(path, body, uuid4().hex, origin)
+
+    def _post(self, path: str, body: bytes, message_id: str, origin: Origin) -> Answer:
+        """One exchange, checked before it is believed (reliability, 3.4)."""
+        headers = {
+            "Content-Type": "application/json",
+            "Message-Id": message_id,
+            "Trace-Id": origin.trace_id,
+        }
+        with self._errors_as_ours():
+            raw = self._exchange(path, body, headers)
+        try:
+            found = json.loads(raw)
+        except ValueError as wrong:
+            raise CentreAnswerError("the answer is no JSON") from wrong
+        if not isinstance(found, dict):
+            raise CentreAnswerError("the answer is no JSON object")
+        answer = Answer(found)
+        answer.echo("message_id", message_id)
+        answer.echo("institution", origin.institution)
+        return answer
+
+    def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> bytes:
+        deadline = time.monotonic() + self._patience.total
+        received = b""
+        with self._client.stream(
+            "POST", self._address + path, content=body, headers=headers
+        ) as response:
+            if response.status_code != 200:
+                raise CentreAnswerError(f"HTTP status {response.status_code}")
+            for part in response.iter_raw():
+                received += part
+                if len(received) > ANSWER_MAX_BYTES:
+                    raise CentreAnswerError("the answer is too large")
+                if time.monotonic() > deadline:
+                    raise CentreTimeoutError("the answer did not end")
+        return received
+
+    @contextmanager
+    def _errors_as_ours(self) -> Iterator[None]:
+        import httpx2
+
+        try:
+            yield
+        except httpx2.ConnectTimeout as silent:
+            raise CentreUnreachableError("no connection in time") from silent
+        except httpx2.TimeoutException as silent:
+            raise CentreTimeoutError("no answer in time") from silent
+        except httpx2.ConnectError as refused:
+            raise CentreUnreachableError("no connection") from refused
+        except httpx2.HTTPError as broken:
+            raise CentreAnswerError(f"{type(broken).__name__}") from broken
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The centre's JSON object, read with suspicion."""
+
+    found: dict[str, Any]
+
+    def text(self, key: str) -> str | None:
+        """A string of bounded length, or nothing."""
+        value = self.found.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise CentreAnswerError(f"{key} is no text")
+        return value[:TEXT_MAX]
+
+    def flag(self, key: str) -> bool | None:
+        """Yes, no, or nothing."""
+        value = self.found.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise CentreAnswerError(f"{key} is neither yes nor no")
+        return value
+
+    def day(self, key: str) -> date | None:
+        """A date, or nothing."""
+        value = self.text(key)
+        try:
+            return date.fromisoformat(value) if value is not None else None
+        except ValueError as wrong:
+            raise CentreAnswerError(f"{key} is no date") from wrong
+
+    def refusal(self, key: str, holder: Mapping[str, object]) -> Refusal | None:
+        """The centre's own words, or nothing; what they say of the holder is masked."""
+        value = self.found.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise CentreAnswerError(f"{key} is no object")
+        words = Answer(value)
+        personal = [str(holder.get(each) or "") for each in _PERSONAL]
+        return Refusal(
+            code=scrubbed(words.text("code") or "", personal),
+            text=scrubbed(words.text("text") or "", personal),
+        )
+
+    def echo(self, key: str, expected: str | None) -> str:
+        """What we sent must come back, or the answer is for somebody else."""
+        value = self.text(key)
+        if value is None or value != expected:
+            raise CentreAnswerError(f"{key} is not ours")
+        return value
+
+
+def _confirmation(answer: Answer, name: str, *, by: str) -> Confirmation:
+    if answer.text("result") != "active":
+        raise CentreAnswerError("the answer says neither active nor refused")
+    active_under = answer.text("active_under")
+    return Confirmation(
+        by=by,
+        adopted=active_under != name,
+        since=answer.text("since"),
+        channel=answer.text("channel"),
+        receipt_no=answer.text("receipt_no"),
+    )
+
+
+def _card(card: SocialSecurityCard) -> dict[str, object]:
+    issued = card.issue.issue_date
+    return {
+        "identification_code": card.issue.identification_code,
+        "card_number": card.issue.card_number,
+        "issue_date": issued.isoformat() if issued else None,
+        "social_security_number": card.social_security_number,
+        "name": card.name,
+    }
+
+
+def _medical(medical: MedicalCard) -> dict[str, object]:
+    return {
+        "kind": medical.kind,
+        "number": medical.number,
+        "social_security_number": medical.social_security_number,
+    }
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).encode()

@@ -1,0 +1,1 @@
+"""Data: what people read, and what differs between cities. No code lives here."""

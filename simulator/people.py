@@ -1,0 +1,183 @@
+"""A cast of invented people with their cards, one for every outcome.
+
+Their region 9999xx exists nowhere, they were born in the first years of the last century,
+and every given name begins with 试 (a trial). The agent refuses their cards unless it was
+started to simulate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from enum import StrEnum
+
+from simulator.card.engine import CardEngine
+from simulator.card.image import Behaviour
+from simulator.card.personalise import identity_number
+from simulator.card.resident_card import Holder, ResidentCard
+
+REGION = "999901"
+MEDICAL_CARD_CLASS = "2"
+SOCIAL_SECURITY, MEDICAL = "social_security", "medical"
+
+
+class Standing(StrEnum):
+    """How the centre sees a card."""
+
+    NOT_HANDED_OUT = "not_handed_out"
+    INACTIVE = "inactive"
+    ACTIVE = "active"
+    LOST = "lost"
+    TEMPORARILY_LOST = "temporarily_lost"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    SUSPENDED = "suspended"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What the centre knows of a card.
+
+    `handed_over_days_ago` counts back from the centre's today; `words` (code, text) are
+    what the centre says when it refuses.
+    """
+
+    standing: Standing = Standing.INACTIVE
+    handed_over_days_ago: int | None = 40
+    financial_enabled: bool = True
+    since: str | None = None
+    channel: str | None = None
+    words: tuple[str, str] | None = None
+
+    def handed_over(self, today: date) -> date | None:
+        """The day the card was handed over, as seen from `today`."""
+        if self.handed_over_days_ago is None:
+            return None
+        return today - timedelta(days=self.handed_over_days_ago)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """One of the cast: the cards in the pocket, and the centre's record."""
+
+    key: str
+    about: str
+    social_security: ResidentCard
+    medical: ResidentCard
+    record: Record
+
+    @property
+    def holder(self) -> Holder:
+        """The person on the cards."""
+        return self.social_security.holder
+
+    def cards(self) -> dict[str, ResidentCard]:
+        """The cards by their names on the table: `lin.medical`, `lin.social_security`."""
+        return {
+            f"{self.key}.{MEDICAL}": self.medical,
+            f"{self.key}.{SOCIAL_SECURITY}": self.social_security,
+        }
+
+
+ORDINARY = Record()
+ACTIVE = Record(standing=Standing.ACTIVE, since="2026-03-02", channel="bank")
+LOST = Record(standing=Standing.LOST, words=("2", "该卡已挂失，不能启用"))
+CANCELLED = Record(standing=Standing.CANCELLED, words=("4", "该卡已注销"))
+NOT_HANDED_OUT = Record(
+    standing=Standing.NOT_HANDED_OUT,
+    handed_over_days_ago=None,
+    words=("0", "该卡尚未发放"),
+)
+HALF_A_YEAR_OVER = Record(handed_over_days_ago=200)
+SUSPENDED = Record(
+    standing=Standing.SUSPENDED,
+    handed_over_days_ago=320,
+    financial_enabled=False,
+    words=("2", "金融账户逾期未激活，社保应用已挂失"),
+)
+EXPIRED = Record(standing=Standing.EXPIRED, words=("3", "该卡已过有效期"))
+TEMPORARILY_LOST = Record(
+    standing=Standing.TEMPORARILY_LOST, words=("B", "该卡已临时挂失")
+)
+
+UNKNOWN_CARD = Record(
+    standing=Standing.UNKNOWN, handed_over_days_ago=None, words=("1", "查无此卡")
+)
+
+
+def _person(
+    number: int,
+    key: str,
+    name: str,
+    about: str,
+    record: Record = ORDINARY,
+    *,
+    version: str = "2.00",
+) -> Person:
+    born = date(1900 + number, 1 + number % 12, 1 + number)
+    holder = Holder(
+        social_security_number=identity_number(REGION, born, 100 + number),
+        name=name,
+        sex=str(2 - (100 + number) % 2),
+        birthplace=REGION,
+        born=born,
+    )
+    social_security = ResidentCard(
+        holder=holder,
+        region=REGION,
+        serial=2_000_000 + number,
+        version=version,
+        issued=date(2026, 1, 15),
+        expires=date(2036, 1, 14),
+        number_body=f"T{2_000_000 + number}",
+    )
+    medical = replace(
+        social_security,
+        serial=1_000_000 + number,
+        version="1.00",
+        card_class=MEDICAL_CARD_CLASS,
+        issued=date(2009, 6, 1),
+        expires=date(2029, 5, 31),
+        number_body=f"Y{1_000_000 + number}",
+    )
+    return Person(
+        key=key,
+        about=about,
+        social_security=social_security,
+        medical=medical,
+        record=record,
+    )
+
+
+_LONG_NAME = (
+    "阿卜杜热合曼.试九图尔荪尼亚孜江"  # its 15th character straddles two records
+)
+
+CAST: tuple[Person, ...] = (
+    _person(1, "lin", "林试一", "an ordinary couple of cards"),
+    _person(2, "he", "贺试二", "ordinary, new card of version 1.00", version="1.00"),
+    _person(3, "tang", "唐试三", "already active, through a bank", ACTIVE),
+    _person(4, "luo", "罗试四", "reported lost", LOST),
+    _person(5, "duan", "段试五", "cancelled", CANCELLED),
+    _person(6, "wei", "魏试六", "not handed out yet", NOT_HANDED_OUT),
+    _person(7, "bai", "白试七", "handed over over half a year ago", HALF_A_YEAR_OVER),
+    _person(
+        8, "yan", "严试八", "300 days without the financial application", SUSPENDED
+    ),
+    _person(9, "abu", _LONG_NAME, "a name that goes on in tag 4E"),
+    _person(10, "jie", "㛃试十", "a name with a rare character"),
+    _person(11, "gu", "顾试一一", "expired", EXPIRED),
+    _person(12, "jiang", "蒋试一二", "reported lost by telephone", TEMPORARILY_LOST),
+)
+PEOPLE: dict[str, Person] = {person.key: person for person in CAST}
+CARDS: dict[str, ResidentCard] = {
+    name: card for person in CAST for name, card in person.cards().items()
+}
+
+
+def engine(name: str, behaviour: Behaviour | None = None) -> CardEngine:
+    """A fresh card of the cast. Raises LookupError for an unknown name."""
+    if name not in CARDS:
+        raise LookupError(f"nobody in the cast has a card named {name}")
+    return CardEngine(CARDS[name].image(), behaviour)

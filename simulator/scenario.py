@@ -1,0 +1,83 @@
+"""Faults by script: a card that does, at its n-th command, what cards do at the worst
+moment. Works in any reader."""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+
+class Card(Protocol):
+    """What sits in a slot: an answer to reset, and answers to commands."""
+
+    @property
+    def atr(self) -> bytes:
+        """The answer to reset."""
+        ...
+
+    def reset(self) -> bytes:
+        """Void the security state; returns the answer to reset."""
+        ...
+
+    def process(self, command: bytes) -> bytes:
+        """Answer one command."""
+        ...
+
+
+class CardPulledError(Exception):
+    """Raised by `process`: the card left the reader at this command."""
+
+
+class ScriptedCard:
+    """A card with a fate: `pull_at` leaves the reader at that command (1 is the first),
+    `replies` answers other bytes at some commands, `slow_at` waits `seconds` first."""
+
+    def __init__(
+        self,
+        card: Card,
+        *,
+        pull_at: int | None = None,
+        replies: dict[int, bytes] | None = None,
+        slow_at: int | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        self._card = card
+        self._pull_at = pull_at
+        self._replies = replies or {}
+        self._slow_at = slow_at
+        self._seconds = seconds
+        self._waited = threading.Event()
+        self.commands = 0
+
+    @property
+    def atr(self) -> bytes:
+        """As the card's."""
+        return self._card.atr
+
+    def reset(self) -> bytes:
+        """As the card does."""
+        return self._card.reset()
+
+    def process(self, command: bytes) -> bytes:
+        """As the card does, until its fate comes."""
+        self.commands += 1
+        if self.commands == self._pull_at:
+            raise CardPulledError
+        if self.commands == self._slow_at:
+            self._waited.wait(self._seconds)
+        scripted = self._replies.get(self.commands)
+        return scripted if scripted is not None else self._card.process(command)
+
+
+class MuteCard:
+    """A card the wrong way round: its answer to reset makes no sense."""
+
+    atr = b"\x00\x01"
+
+    def reset(self) -> bytes:
+        """Nothing intelligible."""
+        return self.atr
+
+    def process(self, command: bytes) -> bytes:
+        """Nothing at all."""
+        raise CardPulledError(f"{len(command)} bytes for a mute card")
