@@ -133,3 +133,8 @@ def scrubbed(text: str, personal: Iterable[str | None] = ()) -> str:
         if value:
             text = text.replace(value, "*" * len(value))
     return _LONG_NUMBER.sub(lambda found: masked_number(found[0]) or "", text)
+
+
+def masked_day(day: str | None) -> str | None:
+    """Of a date YYYY-MM-DD only the year."""
+    return f"{day[:4]}-**-**" if day else None

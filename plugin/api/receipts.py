@@ -50,6 +50,8 @@ class Receipts:
             for key, value in values.items()
             if value
         ]
+        if outcome == "activated" and view.origin.scenario == "pharmacy":
+            lines += ["", words["note"]["old_card_void"][short]]
         if view.origin.test_data:
             lines += ["", words["note"]["test_data"][short]]
         return "\n".join(lines)

@@ -8,6 +8,7 @@ from typing import Any
 from plugin.activation.desk import Action
 from plugin.activation.problem import Problem
 from plugin.activation.saga import Activation
+from plugin.agent.doctor import Finding
 from plugin.agent.readers import ReaderView
 from plugin.agent.views import TransactionView
 from plugin.api.problems import Catalogue, Prompts
@@ -72,6 +73,7 @@ class Rendering:
         return {
             "outcome": view.outcome,
             "holder": asdict(view.holder) if view.holder else None,
+            "holder_masked": asdict(view.masked) if view.masked else None,
             "card": asdict(view.card) if view.card else None,
             "activation": view.activation,
             "activation_id": view.activation_id,
@@ -118,6 +120,23 @@ class Rendering:
             "slot": view.slot.value,
             "card": card if view.insertion_id else None,
             "last_problem": view.last_problem,
+        }
+
+    def readiness(
+        self, found: tuple[Finding, ...], trace_id: str, *, ready: bool
+    ) -> dict[str, Any]:
+        """The checks."""
+        return {
+            "ready": ready,
+            "checks": [
+                {
+                    "name": each.name,
+                    "ok": each.ok,
+                    "required": each.required,
+                    "problem": self._problem(each.problem, trace_id),
+                }
+                for each in found
+            ],
         }
 
     def catalogue_list(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from drivers.ports import SimulatedDesk
 from plugin.activation.desk import Action
 from plugin.activation.problem import Problem
+from plugin.agent.doctor import Finding
 from plugin.agent.happenings import Happening, Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.service import Client, Keyed, Order, ProblemError, Service
@@ -42,7 +43,7 @@ class Parts:
     happenings: Happenings
     hub: Hub
     rendering: Rendering
-    checks: Callable[[], list[dict[str, Any]]]
+    checks: Callable[[], tuple[Finding, ...]]
     simulated_desk: SimulatedDesk | None
 
 
@@ -295,16 +296,10 @@ class Api:
 
     async def readyz(self, request: Request) -> Response:
         """Whether transactions can be carried out now, and what is missing."""
-        checks = await asyncio.to_thread(self._parts.checks)
-        ready = all(check["ok"] or not check["required"] for check in checks)
-        for check in checks:
-            found = check["problem"]
-            if found is not None:
-                check["problem"] = self._parts.rendering.problem(
-                    found, trace_of(request)
-                )
-        status = 200 if ready else 503
-        return JSONResponse({"ready": ready, "checks": checks}, status_code=status)
+        found = await asyncio.to_thread(self._parts.checks)
+        ready = all(each.ok or not each.required for each in found)
+        body = self._parts.rendering.readiness(found, trace_of(request), ready=ready)
+        return JSONResponse(body, status_code=200 if ready else 503)
 
     async def cast(self) -> Response:
         """The cards of the cast and the readers that take them."""

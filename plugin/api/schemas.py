@@ -160,6 +160,7 @@ class Result(BaseModel):
 
     outcome: str | None
     holder: Holder | None
+    holder_masked: Holder | None
     card: Card | None
     activation: str | None
     activation_id: str | None

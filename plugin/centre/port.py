@@ -50,6 +50,11 @@ class Centre(Protocol):
     """One centre, spoken to in its own dialect."""
 
     @property
+    def address(self) -> str:
+        """Where it is, for people."""
+        ...
+
+    @property
     def abilities(self) -> Abilities:
         """What recovery may rely on."""
         ...

@@ -67,7 +67,7 @@ class ReferenceCentre:
         credential: str | None = None,
         patience: Patience | None = None,
     ) -> None:
-        self._address = address.rstrip("/")
+        self.address = address.rstrip("/")
         self._credential = credential
         self._patience = patience or Patience()
         self.abilities = abilities
@@ -163,7 +163,7 @@ class ReferenceCentre:
         import httpx2
 
         try:
-            answer = self._client.get(f"{self._address}/healthz")
+            answer = self._client.get(f"{self.address}/healthz")
         except httpx2.HTTPError:
             return False
         return answer.status_code < 500
@@ -202,7 +202,7 @@ class ReferenceCentre:
         deadline = time.monotonic() + self._patience.total
         received = b""
         with self._client.stream(
-            "POST", self._address + path, content=body, headers=headers
+            "POST", self.address + path, content=body, headers=headers
         ) as response:
             if response.status_code != 200:
                 raise CentreAnswerError(f"HTTP status {response.status_code}")

@@ -1,0 +1,33 @@
+# The two commands are `make demo` and `make test`; both do all set-up.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test bench setup lock soak saboteurs
+
+demo: setup
+	@$(BIN)/kaqi demo
+
+test: setup
+	@$(BIN)/python -m tests.rings
+
+bench: setup
+	@$(BIN)/python -m tests.benchmarks
+
+saboteurs: setup
+	@$(BIN)/python -m tests.saboteurs
+
+soak: setup
+	@KAQI_SEEDS=1000000 $(BIN)/python -m pytest -q tests/simulation -n 2
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml tests/setup.sh
+	@PYTHON=$(PYTHON) VENV=$(VENV) sh tests/setup.sh
+	@touch $@
+
+# Pin anew: needs uv. Hashes stay, index addresses do not.
+lock:
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 --extra dev pyproject.toml -o requirements.lock

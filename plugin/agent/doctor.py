@@ -1,0 +1,53 @@
+"""What must be in order before a card can be read and activated: the checks behind
+/readyz and `kaqi doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from drivers.errors import NoReaderError
+from drivers.ports import ReaderDirectory
+from plugin.activation.problem import Problem
+from plugin.centre.port import Centre
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check: its name, whether transactions need it, and what is wrong, if anything.
+    `detail` is for people: what was found."""
+
+    name: str
+    required: bool
+    problem: Problem | None = None
+    detail: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is in order."""
+        return self.problem is None
+
+
+def readers(directories: Iterable[ReaderDirectory]) -> tuple[Finding, Finding]:
+    """Is the service running, and is there a reader?"""
+    states = [directory.look() for directory in directories]
+    names = [reader.name for state in states for reader in state.readers]
+    troubles = [state.trouble for state in states if state.trouble is not None]
+    service = Finding(
+        name="smart_card_service",
+        required=not names,
+        problem=Problem(troubles[0].code) if troubles else None,
+    )
+    reader = Finding(
+        name="reader",
+        required=True,
+        problem=None if names else Problem(NoReaderError.code),
+        detail=", ".join(names),
+    )
+    return service, reader
+
+
+def centre(asked: Centre) -> Finding:
+    """Does the centre answer? Without it a hospital's queue still goes on."""
+    problem = None if asked.reachable() else Problem("centre.unreachable")
+    return Finding(name="centre", required=False, problem=problem, detail=asked.address)

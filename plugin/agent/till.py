@@ -1,0 +1,108 @@
+"""One running agent without its HTTP server: the parts, their threads, their beginning and
+their end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from random import Random
+
+import structlog
+
+from drivers.ports import Clock, DirectoryState, ReaderDirectory
+from plugin.activation.region import RegionProfile
+from plugin.agent.courier import Courier
+from plugin.agent.happenings import Happening, Happenings
+from plugin.agent.loop import DecidingLoop
+from plugin.agent.readers import ReaderBoard
+from plugin.agent.service import Service
+from plugin.centre.port import Centre
+from plugin.journal.port import Journal
+from plugin.privacy import Keys
+from plugin.settings import Institution
+
+STOP_SECONDS = 5.0
+_log = structlog.get_logger("kaqi.till")
+
+
+class Till:
+    """`directories` are the readers by transport; `changed` hears the id of every
+    transaction that has changed, `happened` every event, both on the deciding thread."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        random: Random,
+        institution: Institution,
+        profile: RegionProfile,
+        journal: Journal,
+        keys: Keys,
+        centre: Centre,
+        directories: Mapping[str, ReaderDirectory],
+        simulated: bool,
+        changed: Callable[[str], None],
+        happened: Callable[[Happening], None],
+    ) -> None:
+        ticks = (max(each.began, each.unanswered or 0) for each in journal.unfinished())
+        self.loop = DecidingLoop(clock, base=max(ticks, default=0))
+        self.happenings = Happenings(journal, self.loop.wall)
+        self.happenings.listen(happened)
+        self.board = ReaderBoard(
+            self.loop, clock, self.happenings, lambda: self.service.counter_changed()
+        )
+        self.centre = centre
+        self.service = Service(
+            loop=self.loop,
+            board=self.board,
+            journal=journal,
+            keys=keys,
+            centre=centre,
+            courier=Courier(centre, self.loop.post),
+            happenings=self.happenings,
+            random=random,
+            institution=institution,
+            profile=profile,
+            simulated=simulated,
+            changed=changed,
+        )
+        self._journal = journal
+        self._directories = directories
+        self._threads = [threading.Thread(target=self.loop.run, name="deciding")]
+        for transport, directory in directories.items():
+            self.board.add(transport, directory)
+            watch = threading.Thread(
+                target=directory.watch,
+                args=(self._listener(transport),),
+                name=f"watching {transport}",
+                daemon=True,
+            )
+            self._threads.append(watch)
+
+    def _listener(self, transport: str) -> Callable[[DirectoryState], None]:
+        def notice(state: DirectoryState) -> None:
+            self.loop.post(lambda: self.board.directory_changed(transport, state))
+
+        return notice
+
+    def start(self) -> None:
+        """Take up what was left unfinished, then watch the readers."""
+        self.loop.post(self._begin)
+        for thread in self._threads:
+            thread.start()
+
+    def _begin(self) -> None:
+        self.happenings.tell("agent.started", "agent")
+        _log.info("started", unfinished=self.service.resume())
+
+    def stop(self) -> None:
+        """End the threads and give everything back."""
+        for directory in self._directories.values():
+            directory.close()
+        self.loop.post(lambda: self.happenings.tell("agent.stopping", "agent"))
+        self.loop.post(self.board.close)
+        self.loop.stop()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+        self._journal.close()
+        self.centre.close()

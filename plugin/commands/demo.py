@@ -1,0 +1,201 @@
+"""`kaqi demo`: everything at once and nothing of it real. A pharmacy activates a card, a
+hospital registers a visit, and then the agent stays for whoever wants to try."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from plugin.activation.problem import Problem
+from plugin.client import Kaqi, Transaction
+from plugin.commands import screen, serve
+from plugin.commands.activate import as_text
+from plugin.commands.serve import CannotServeError, Options, Serving
+
+HOSPITAL_READER = "Simulated reader 1"
+PHARMACY_READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
+SECOND_READER = "Simulated reader 2"
+STORY_SECONDS = 60.0
+SCOPES = ("read", "activate", "identity", "simulate")
+
+
+def run(*, port: int | None, once: bool, kinds: tuple[str, ...], missing: str) -> int:
+    """Tell the story; stay serving unless `once`. `missing` says why there is no real
+    resource manager, when there is none."""
+    with ExitStack() as stack:
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="kaqi-demo-"))
+        )
+        options = Options(data=folder, port=port, simulate=True, reader_kinds=kinds)
+        began = time.monotonic()
+        _title("kaqi 演示：以下一切都是模拟的", "kaqi demo: nothing below is real")
+        try:
+            serving = stack.enter_context(serve.prepared(options))
+        except CannotServeError as failed:
+            screen.complain(failed.problem, as_json=False)
+            return serve.EXIT_CODES.get(failed.problem.code, 1)
+        thread = serving.server.run_beside()
+        stack.callback(thread.join)
+        stack.callback(serving.server.stop)
+        _describe(kinds, missing, time.monotonic() - began)
+        token = serving.folder.pair("demo-pos", SCOPES)
+        try:
+            Story(serving, token).tell()
+            _invite(serving, token)
+            if not once:
+                thread.join()
+        except KeyboardInterrupt:
+            screen.line()
+    return 0
+
+
+class Story:
+    """The two scenes, played through the localhost API as a POS would."""
+
+    def __init__(self, serving: Serving, token: str) -> None:
+        assert serving.hand is not None  # noqa: S101 - a demo simulates
+        self._hand = serving.hand
+        self._kaqi = Kaqi(token=token, address=f"127.0.0.1:{serving.port}")
+        self._deadline = time.monotonic() + STORY_SECONDS
+
+    def tell(self) -> None:
+        """Both scenes."""
+        first, second = self._pharmacy_readers()
+        _title(
+            "一、药店：旧医保卡，然后社会保障卡", "1. Pharmacy: old card, then new card"
+        )
+        self._play(
+            "pharmacy",
+            [first, second],
+            {
+                "waiting_card.medical": lambda: self._insert("lin.medical", first),
+                "waiting_card.social_security": lambda: self._insert(
+                    "lin.social_security", second
+                ),
+            },
+        )
+        _title(
+            "二、医院：挂号，只用社会保障卡",
+            "2. Hospital: registration, new card alone",
+        )
+        self._play(
+            "outpatient_registration",
+            [HOSPITAL_READER],
+            {
+                "waiting_card.social_security": lambda: self._insert(
+                    "he.social_security", HOSPITAL_READER
+                )
+            },
+        )
+
+    def _pharmacy_readers(self) -> tuple[str, str]:
+        names = self._hand.readers()
+        behind_pcscd = [name for name in PHARMACY_READERS if name in names]
+        first, second = behind_pcscd or [HOSPITAL_READER, SECOND_READER]
+        return first, second
+
+    def _play(
+        self, scenario: str, readers: list[str], moves: dict[str, Callable[[], None]]
+    ) -> None:
+        """Start, show every step, move the cards when told to, confirm, take them out."""
+        ids = self._reader_ids(readers)
+        now = self._kaqi.start(scenario, pos_ref=f"demo-{scenario}", readers=ids)
+        shown = ""
+        while not now.ended:
+            text = as_text(now)
+            if text != shown:
+                screen.line(text)
+                shown = text
+            now = self._next(now, moves)
+        screen.line(as_text(now))
+        for reader in readers:
+            self._hand.remove(reader)
+
+    def _next(
+        self, now: Transaction, moves: dict[str, Callable[[], None]]
+    ) -> Transaction:
+        key = now.data["step"]["key"]
+        if key in moves:
+            moves.pop(key)()
+        if "confirm" in now.allowed_actions:
+            screen.line("   … 营业员按下“确认” / the clerk confirms")
+            return self._kaqi.confirm(now)
+        if time.monotonic() > self._deadline:
+            raise CannotServeError(Problem("agent.failed"))
+        return self._kaqi.next(now, seconds=5)
+
+    def _insert(self, card: str, reader: str) -> None:
+        screen.line(f"   … {card} → {reader}")
+        self._hand.insert(card, reader)
+
+    def _reader_ids(self, names: list[str]) -> list[str]:
+        """Readers are noticed within a moment of the agent's start."""
+        while True:
+            known = {each["name"]: str(each["id"]) for each in self._kaqi.readers()}
+            if all(name in known for name in names):
+                return [known[name] for name in names]
+            if time.monotonic() > self._deadline:
+                raise CannotServeError(Problem("reader.none"))
+
+
+def _title(chinese: str, english: str) -> None:
+    text = screen.said({"zh-CN": chinese, "en": english})
+    screen.line(f"\n=== {text} ===\n")
+
+
+def _describe(kinds: tuple[str, ...], missing: str, seconds: float) -> None:
+    if "pcsc" in kinds:
+        screen.line(
+            screen.said(
+                {
+                    "zh-CN": "两个读卡器接在真实的 pcscd 之后（vpcd 监听所有网络接口，仅在演示期间开启）",
+                    "en": "Two readers are behind the real pcscd (vpcd listens on all "
+                    "interfaces, and only while this demo runs)",
+                }
+            )
+        )
+    else:
+        screen.line(
+            screen.said(
+                {
+                    "zh-CN": f"没有 {missing}，只用进程内的读卡器",
+                    "en": f"Without {missing} only in-process readers are used",
+                }
+            )
+        )
+    ready = {"zh-CN": f"{seconds:.1f} 秒后就绪", "en": f"ready after {seconds:.1f} s"}
+    screen.line(screen.said(ready))
+
+
+def _invite(serving: Serving, token: str) -> None:
+    """Three lines to paste, and where to look."""
+    ids = {
+        each["name"]: each["id"]
+        for each in Kaqi(token=token, address=f"127.0.0.1:{serving.port}").readers()
+    }
+    reader = ids[HOSPITAL_READER]
+    auth = f"-H 'Authorization: Bearer {token}'"
+    kind = "-H 'Content-Type: application/json'"
+    _title("自己试试：在另一个终端粘贴", "Try it: paste these in another terminal")
+    order = '{"kind":"activation","scenario":"outpatient_registration"}'
+    screen.line(
+        f'curl -s {auth} {kind} -H "Idempotency-Key: $(date +%s%N)" '
+        f"-d '{order}' {serving.address}/v1/transactions"
+    )
+    screen.line(
+        f'curl -s {auth} {kind} -d \'{{"card":"abu.social_security"}}\' '
+        f"{serving.address}/v1/simulate/readers/{reader}/insert"
+    )
+    screen.line(f"curl -s {auth} {serving.address}/v1/transactions")
+    screen.line()
+    screen.line(
+        screen.said(
+            {
+                "zh-CN": f"地址 {serving.address}，按 Ctrl-C 结束",
+                "en": f"Address {serving.address}, Ctrl-C ends it",
+            }
+        )
+    )

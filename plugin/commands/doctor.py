@@ -1,0 +1,107 @@
+"""`kaqi doctor`: is everything there, and what to do about what is not."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator
+
+import apsw
+
+from plugin import main
+from plugin.activation.problem import Problem
+from plugin.agent import doctor
+from plugin.agent.doctor import Finding
+from plugin.api.server import holder_of
+from plugin.commands import screen, serve
+from plugin.commands.serve import CannotServeError, Options
+
+ALL_WELL, SOMETHING_IS_WRONG = 0, 1
+SQLITE_NEEDED = (3, 51, 3)
+
+
+def run(options: Options, *, as_json: bool) -> int:
+    """Examine everything, show it, and fail when something required is wrong."""
+    found = list(_findings(options))
+    if as_json:
+        catalogue = main.catalogue()
+        screen.json_line(
+            [
+                {
+                    "name": each.name,
+                    "ok": each.ok,
+                    "required": each.required,
+                    "detail": each.detail,
+                    "problem": catalogue.body(each.problem) if each.problem else None,
+                }
+                for each in found
+            ]
+        )
+    else:
+        for each in found:
+            _show(each)
+    well = all(each.ok or not each.required for each in found)
+    return ALL_WELL if well else SOMETHING_IS_WRONG
+
+
+def _show(found: Finding) -> None:
+    mark = "✓" if found.ok else ("✗" if found.required else "!")
+    screen.line(f"{mark} {found.name}  {found.detail}")
+    if found.problem is not None:
+        entry = main.catalogue().entry(found.problem.code)
+        screen.line(f"    {screen.said(entry.messages(found.problem.facts))}")
+        for language in screen.languages():
+            for step in entry.remedy(found.problem.facts)[language]:
+                screen.line(f"    - {step}")
+
+
+def _findings(options: Options) -> Iterator[Finding]:
+    yield _program()
+    yield _database()
+    yield _algorithms()
+    yield _data_folder(options)
+    yield from doctor.readers([main.pcsc_readers()])
+    try:
+        settings, profile = serve.read_settings(options)
+    except CannotServeError as failed:
+        yield Finding(name="settings", required=True, problem=failed.problem)
+        return
+    detail = f"{settings.institution.code} {profile.label}"
+    yield Finding(name="settings", required=True, detail=detail)
+    yield _port(settings.port if options.port is None else options.port)
+    centre = main.reference_centre(profile, settings)
+    yield doctor.centre(centre)
+    centre.close()
+
+
+def _data_folder(options: Options) -> Finding:
+    try:
+        folder = serve.opened_folder(options)
+    except CannotServeError as failed:
+        return Finding(name="data_folder", required=True, problem=failed.problem)
+    return Finding(name="data_folder", required=True, detail=str(folder.path))
+
+
+def _program() -> Finding:
+    detail = f"kaqi {main.our_version()}, Python {platform.python_version()}"
+    return Finding(name="program", required=True, detail=detail)
+
+
+def _database() -> Finding:
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split(".")[:3])
+    part = {"part": f"SQLite {'.'.join(map(str, SQLITE_NEEDED))}"}
+    problem = None if version >= SQLITE_NEEDED else Problem("agent.part_missing", part)
+    detail = apsw.sqlite_lib_version()
+    return Finding(name="sqlite", required=True, problem=problem, detail=detail)
+
+
+def _algorithms() -> Finding:
+    has_sm3 = "sm3" in hashlib.algorithms_available
+    problem = None if has_sm3 else Problem("agent.part_missing", {"part": "SM3"})
+    return Finding(name="sm3", required=True, problem=problem)
+
+
+def _port(port: int) -> Finding:
+    holder = holder_of(port)
+    detail = f"{port} {holder or 'free'}"
+    return Finding(name="port", required=False, detail=detail)

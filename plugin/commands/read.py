@@ -1,0 +1,135 @@
+"""`kaqi read`: what one card says, without an agent."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+
+from drivers.iso7816.atr import Atr
+from drivers.ports import Clock, ReaderDirectory, ReaderStatus, SlotState
+from plugin import privacy
+from plugin.activation.problem import Problem
+from plugin.activation.region import RegionProfile
+from plugin.agent.readers import STALL_SECONDS
+from plugin.agent.worker import Job, ReaderWorker
+from plugin.card.reading import Card, read_card
+from plugin.card.social_security import SocialSecurityCard
+from plugin.commands import screen
+
+OK, NO_READER, NO_CARD, MUTE, UNREADABLE, NO_SERVICE = 0, 10, 11, 12, 13, 14
+_EXIT_CODES = {
+    "pcsc.unavailable": NO_SERVICE,
+    "reader.none": NO_READER,
+    "reader.gone": NO_READER,
+    "card.absent": NO_CARD,
+    "card.removed": NO_CARD,
+    "card.mute": MUTE,
+}
+_LOOK_SECONDS = 0.2
+
+
+class _StoppedError(Exception):
+    """Nothing was read, and why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+
+
+def run(
+    directory: ReaderDirectory,
+    profile: RegionProfile,
+    clock: Clock,
+    *,
+    wanted: str | None,
+    reveal: bool,
+    as_json: bool,
+) -> int:
+    """Read the card in the first reader that has one; `wanted` is part of a reader's
+    name."""
+    try:
+        status = _reader_with_card(directory, wanted)
+        card = _read(directory, status.name, profile, clock)
+    except _StoppedError as stopped:
+        screen.complain(stopped.problem, as_json=as_json)
+        return _EXIT_CODES.get(stopped.problem.code, UNREADABLE)
+    shown = as_object(card, status, reveal=reveal)
+    if as_json:
+        screen.json_line(shown)
+        return OK
+    for key, value in shown.items():
+        screen.line(f"{key:>26}  {value if value is not None else '-'}")
+    return OK
+
+
+def _reader_with_card(directory: ReaderDirectory, wanted: str | None) -> ReaderStatus:
+    state = directory.look()
+    if state.trouble is not None:
+        raise _StoppedError(Problem(state.trouble.code))
+    readers = [each for each in state.readers if (wanted or "") in each.name]
+    if not readers:
+        raise _StoppedError(Problem("reader.none"))
+    for each in readers:
+        if each.slot is SlotState.PRESENT:
+            return each
+    mute = any(each.slot is SlotState.MUTE for each in readers)
+    raise _StoppedError(Problem("card.mute" if mute else "card.absent"))
+
+
+def _read(
+    directory: ReaderDirectory, name: str, profile: RegionProfile, clock: Clock
+) -> Card:
+    """On a worker, so that a reader that never answers costs seconds and not for ever."""
+    answers: queue.SimpleQueue[Card | Problem] = queue.SimpleQueue()
+    worker = ReaderWorker(name, lambda: directory.reader(name), clock)
+    worker.read(Job(lambda: read_card(profile.cpu_cards), answers.put, trace_id=""))
+    worker.retire()
+    while True:
+        try:
+            answer = answers.get(timeout=_LOOK_SECONDS)
+        except queue.Empty:
+            if worker.idle_seconds() < STALL_SECONDS:
+                continue
+            answer = worker.stalled()
+        if isinstance(answer, Problem):
+            raise _StoppedError(answer)
+        return answer
+
+
+def as_object(card: Card, status: ReaderStatus, *, reveal: bool) -> dict[str, object]:
+    """The card under the names of the interface; personal fields masked unless revealed."""
+    person = card if isinstance(card, SocialSecurityCard) else None
+    kind = "social_security" if person else "medical"
+    issue = card.issue
+    mask: Callable[[Callable[[str | None], str | None], str | None], str | None]
+    mask = (lambda _, value: value) if reveal else (lambda hide, value: hide(value))
+    born = person.birth_date if person else None
+    number = issue.card_number if issue else None
+    code = issue.identification_code if issue else None
+    return {
+        "kind": kind,
+        "spec_version": issue.spec_version if issue else None,
+        "social_security_number": mask(
+            privacy.masked_number, card.social_security_number
+        ),
+        "name": mask(privacy.masked_name, card.name),
+        "sex": person.sex if person else None,
+        "nation_code": person.nation_code if person else None,
+        "birth_date": mask(privacy.masked_day, born.isoformat() if born else None),
+        "birthplace_code": person.birthplace_code if person else None,
+        "card_number": mask(privacy.masked_tail, number),
+        "card_identification_code": mask(privacy.masked_number, code),
+        "region_code": issue.region if issue else None,
+        "card_class": issue.card_class if issue else None,
+        "issuer_code": issue.issuer_code if issue else None,
+        "issue_date": _day(issue.issue_date if issue else None),
+        "expiry_date": _day(issue.expiry_date if issue else None),
+        "atr": status.atr.hex().upper(),
+        "historical_bytes": Atr.parse(status.atr).historical_bytes.hex().upper(),
+        "reader": status.name,
+        "warnings": list(card.warnings),
+    }
+
+
+def _day(value: object) -> str | None:
+    return str(value) if value is not None else None

@@ -1,0 +1,261 @@
+"""The composition root: every part by name, put together once.
+
+The simulated parts are loaded by name from a closed table, so that a till that does not
+simulate never imports them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from random import SystemRandom
+from typing import Any, Protocol, cast, runtime_checkable
+
+from drivers.ports import ReaderDirectory, SimulatedDesk
+from plugin.activation.region import RegionProfile
+from plugin.agent import doctor
+from plugin.agent.doctor import Finding
+from plugin.agent.till import Till
+from plugin.api.app import build
+from plugin.api.events import Hub
+from plugin.api.guard import Guard, House
+from plugin.api.problems import Catalogue, Prompts
+from plugin.api.receipts import Receipts
+from plugin.api.rendering import Rendering
+from plugin.api.routes import Parts
+from plugin.centre.port import Centre
+from plugin.centre.reference import Patience, ReferenceCentre
+from plugin.data_folder import DataFolder, Doorman
+from plugin.journal.sqlite import SqliteJournal
+from plugin.settings import Settings
+
+TEXTS = Path(__file__).parent / "texts"
+
+_SIMULATED_READERS: dict[str, tuple[str, str]] = {
+    "inprocess": ("simulator.reader", "InProcessDesk"),
+    "pcsc": ("simulator.vpcd", "VpcdDesk"),
+}
+READER_KINDS = tuple(_SIMULATED_READERS)
+
+
+class SystemClock:
+    """The computer's clocks."""
+
+    def monotonic(self) -> float:
+        """Seconds that only move forward."""
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        """The wall clock in the local zone."""
+        return datetime.now().astimezone()  # noqa: TID251 - this is the clock
+
+
+def read_texts(name: str) -> dict[str, Any]:
+    """One of the files in texts/."""
+    return tomllib.loads((TEXTS / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def catalogue() -> Catalogue:
+    """Every problem the agent can name."""
+    return Catalogue(read_texts("problems"))
+
+
+def prompts() -> Prompts:
+    """What the operator reads."""
+    return Prompts(read_texts("prompts"))
+
+
+def our_version() -> str:
+    """The version of this program."""
+    return version("kaqi")
+
+
+def pcsc_readers() -> ReaderDirectory:
+    """The real readers of this machine."""
+    from drivers.pcsc import PcscDirectory
+
+    return PcscDirectory()
+
+
+@runtime_checkable
+class SeenThroughEnvironment(Protocol):
+    """Simulated readers that a process reaches through environment variables."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables."""
+        ...
+
+
+@dataclass(slots=True)
+class SimulatedReaders:
+    """Simulated readers of several kinds: one hand over all, a directory for each."""
+
+    directories: dict[str, ReaderDirectory] = field(default_factory=dict)
+    hands: list[SimulatedDesk] = field(default_factory=list)
+
+    @classmethod
+    def started(cls, kinds: tuple[str, ...]) -> SimulatedReaders:
+        """Start these kinds. Raises RuntimeError when a part is not installed."""
+        readers = cls()
+        for kind in kinds:
+            module, name = _SIMULATED_READERS[kind]
+            hand = getattr(importlib.import_module(module), name)()
+            readers.hands.append(hand)
+            if isinstance(hand, SeenThroughEnvironment):
+                os.environ.update(hand.environment)
+                readers.directories[kind] = pcsc_readers()
+            else:
+                readers.directories[kind] = cast(ReaderDirectory, hand)
+        return readers
+
+    def cards(self) -> tuple[str, ...]:
+        """The cast's cards."""
+        return self.hands[0].cards()
+
+    def readers(self) -> tuple[str, ...]:
+        """Every simulated reader."""
+        return tuple(name for hand in self.hands for name in hand.readers())
+
+    def insert(self, card: str, reader: str) -> None:
+        """Put a card in."""
+        self._hand(reader).insert(card, reader)
+
+    def remove(self, reader: str) -> None:
+        """Take the card out."""
+        self._hand(reader).remove(reader)
+
+    def close(self) -> None:
+        """Put everything away."""
+        for hand in self.hands:
+            hand.close()
+
+    def _hand(self, reader: str) -> SimulatedDesk:
+        found = (hand for hand in self.hands if reader in hand.readers())
+        hand = next(found, None)
+        if hand is None:
+            raise LookupError(reader)
+        return hand
+
+
+def environment_of(readers: SimulatedReaders) -> dict[str, str]:
+    """What another process needs to see these readers."""
+    found: dict[str, str] = {}
+    for hand in readers.hands:
+        if isinstance(hand, SeenThroughEnvironment):
+            found |= hand.environment
+    return found
+
+
+def missing_for_pcsc_simulation() -> str:
+    """The packages without which simulated readers cannot stand behind a real pcscd."""
+    vpcd = importlib.import_module(_SIMULATED_READERS["pcsc"][0])
+    return ", ".join(vpcd.missing_parts())
+
+
+class SimulatedCentre:
+    """The simulated centre in a process of its own; it ends when this one does."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "simulator.centre"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        announced = self._process.stdout.readline() if self._process.stdout else ""
+        self.address = str(json.loads(announced)["address"])
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+def is_simulated_centre(address: str) -> bool:
+    """Whether a simulated centre answers at this address."""
+    import httpx2
+
+    try:
+        return httpx2.get(f"{address}/simulation/books", trust_env=False).is_success
+    except (httpx2.HTTPError, httpx2.InvalidURL):
+        return False
+
+
+def reference_centre(profile: RegionProfile, settings: Settings) -> ReferenceCentre:
+    """The centre of this profile, at the address the settings give, if they give one."""
+    credential = settings.centre_credential_file
+    return ReferenceCentre(
+        settings.centre_address or profile.centre.address,
+        profile.centre.abilities,
+        credential=Path(credential).read_text("utf-8").strip() if credential else None,
+        patience=Patience(read=profile.clocks.centre),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A till and the HTTP application in front of it."""
+
+    till: Till
+    app: Guard
+
+
+def agent(
+    *,
+    settings: Settings,
+    profile: RegionProfile,
+    folder: DataFolder,
+    port: int,
+    directories: dict[str, ReaderDirectory],
+    hand: SimulatedDesk | None = None,
+) -> Agent:
+    """Everything put together; simulated when there is a `hand`.
+
+    Raises DataFolderError and JournalError.
+    """
+    keys = folder.keys()
+    hub = Hub()
+    centre = reference_centre(profile, settings)
+    till = Till(
+        clock=SystemClock(),
+        random=SystemRandom(),
+        institution=settings.institution,
+        profile=profile,
+        journal=SqliteJournal(folder.journal, keys),
+        keys=keys,
+        centre=centre,
+        directories=directories,
+        simulated=hand is not None,
+        changed=hub.transaction_changed,
+        happened=hub.happened,
+    )
+    receipts = Receipts(read_texts("receipts"), settings.institution.name)
+    parts = Parts(
+        loop=till.loop,
+        service=till.service,
+        happenings=till.happenings,
+        hub=hub,
+        rendering=Rendering(catalogue(), prompts(), receipts),
+        checks=lambda: findings(centre, directories),
+        simulated_desk=hand,
+    )
+    house = House(
+        port=port, origins=settings.origins, authenticate=Doorman(folder).client
+    )
+    return Agent(till, build(parts, house, our_version()))
+
+
+def findings(
+    centre: Centre, directories: dict[str, ReaderDirectory]
+) -> tuple[Finding, ...]:
+    """What must be in order for transactions to be carried out."""
+    return (*doctor.readers(directories.values()), doctor.centre(centre))

@@ -1,0 +1,40 @@
+#!/bin/sh
+# What `make demo` and `make test` need: Debian packages (as root, or with sudo), then a
+# virtual environment with exactly the locked versions. Says what it does; repeats nothing.
+set -eu
+
+say() { printf '%s\n' "setup: $*"; }
+
+packages="gcc swig pcscd libpcsclite-dev vsmartcard-vpcd vsmartcard-vpicc chromium \
+fonts-noto-cjk faketime"
+missing=""
+if command -v dpkg-query >/dev/null 2>&1; then
+  for package in $packages; do
+    state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing="$missing $package"
+  done
+fi
+if [ -n "$missing" ]; then
+  as_root=""
+  if [ "$(id -u)" -ne 0 ]; then
+    as_root="sudo"
+    command -v sudo >/dev/null 2>&1 || {
+      say "please install as root: apt-get install$missing"
+      exit 1
+    }
+  fi
+  say "installing Debian packages:$missing"
+  $as_root apt-get update -qq
+  # shellcheck disable=SC2086
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+    --no-install-recommends $missing >/dev/null
+fi
+
+if [ ! -x "$VENV/bin/python" ]; then
+  say "making $VENV with $($PYTHON --version)"
+  $PYTHON -m venv "$VENV"
+fi
+say "installing the locked Python packages (a minute the first time)"
+"$VENV/bin/pip" install -q --disable-pip-version-check --require-hashes -r requirements.lock
+"$VENV/bin/pip" install -q --disable-pip-version-check --no-deps -e .
+say "done"
