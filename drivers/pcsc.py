@@ -235,7 +235,13 @@ class PcscReader:
 
     def connect(self) -> PcscConnection:
         """Power the card and share it with whoever else is connected."""
-        context = self._living_context()
+        try:
+            return self._connect(self._kept_context())
+        except NoServiceError:
+            self.close()  # the context may have died with a service that is back by now
+            return self._connect(self._kept_context())
+
+    def _connect(self, context: int) -> PcscConnection:
         code, handle, protocol = scard.SCardConnect(
             context,
             self.name,
@@ -266,7 +272,7 @@ class PcscReader:
         """Why an exchange brought nothing. The resource manager may notice a pulled card
         only at its next look, so it is given the time for one."""
         try:
-            context = self._living_context()
+            context = self._kept_context()
             known = 0
             for wait in (0, REMOVAL_NOTICE_MS, REMOVAL_NOTICE_MS):
                 ((_, known, _),) = _changes(context, wait, [(self.name, known)])
@@ -276,13 +282,10 @@ class PcscReader:
             return trouble
         return CardProtocolError("the card stopped answering")
 
-    def _living_context(self) -> int:
-        """The kept context, made anew when the service has been restarted since."""
-        if self._context is not None:
-            if scard.SCardIsValidContext(self._context) == scard.SCARD_S_SUCCESS:
-                return self._context
-            self.close()
-        self._context = _establish()
+    def _kept_context(self) -> int:
+        """One for all connections of this thread."""
+        if self._context is None:
+            self._context = _establish()
         return self._context
 
 

@@ -62,10 +62,17 @@ def load(path: Path, model: type[Model]) -> Model:
         raise DataFileError(
             name, "-", "not UTF-8", "另存为 UTF-8 编码", "save it as UTF-8"
         ) from failed
-    except (tomllib.TOMLDecodeError, RecursionError) as failed:
-        reason = str(failed) or "nested too deeply"
+    except tomllib.TOMLDecodeError as failed:
         raise DataFileError(
-            name, "-", reason, "按提示的行列修改", "correct it at that line and column"
+            name,
+            "-",
+            str(failed),
+            "按提示的行列修改",
+            "correct it at that line and column",
+        ) from failed
+    except RecursionError as failed:
+        raise DataFileError(
+            name, "-", "nested too deeply", "减少嵌套", "nest less"
         ) from failed
     return check(name, content, model)
 

@@ -262,23 +262,22 @@ class VpcdDesk:
         self.manager.close()
 
 
+_BECOME = 'exec 3<&0 0</dev/null; LISTEN_PID=$$ exec "$0" --foreground --config "$1"'
+
+
 def _spawn_with_listener(
     listener: socket.socket, folder: Path
 ) -> subprocess.Popen[bytes]:
-    """Start pcscd with `listener` as descriptor 3, as a service manager would.
-
-    A tiny shell puts its own pid into LISTEN_PID and becomes pcscd.
-    """
+    """Start pcscd with `listener` as descriptor 3, as a service manager would: a shell
+    takes it from its standard input, writes its pid into LISTEN_PID and becomes pcscd."""
     pcscd = shutil.which("pcscd", path=_SEARCH_PATH)
     if pcscd is None:
         raise RuntimeError("pcscd is not installed")
-    script = f'exec 3<&{listener.fileno()}; LISTEN_PID=$$ exec "$0" --foreground --config "$1"'
     as_nobody = os.geteuid() == 0
-    return subprocess.Popen(  # noqa: S603 - our own script, found programs
-        ["/bin/sh", "-c", script, pcscd, str(folder)],
+    return subprocess.Popen(  # noqa: S603 - our own script, a found pcscd
+        ["/bin/sh", "-c", _BECOME, pcscd, str(folder)],
         env={"LISTEN_FDS": "1", "PATH": _SEARCH_PATH},
-        pass_fds=(listener.fileno(),),
-        stdin=subprocess.DEVNULL,
+        stdin=listener.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         user="nobody" if as_nobody else None,

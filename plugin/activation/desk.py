@@ -465,6 +465,8 @@ def _advance(facts: Facts) -> Step:
                 return _at(facts, Failed(problem))
             case rules.MayActivate(notices):
                 pass
+    if facts.same_person is False:
+        return _at(facts, Failed(Problem("transaction.person_mismatch")))
     two_cards = Role.MEDICAL in facts.terms.rules.steps
     unmatched = two_cards and facts.same_person is None
     if card is not None and facts.status is None and (missing or not unmatched):
@@ -473,8 +475,6 @@ def _advance(facts: Facts) -> Step:
         return _await_card(facts, missing)
     if unmatched:
         return _at(facts, Matching(), Match())
-    if two_cards and not facts.same_person:
-        return _at(facts, Failed(Problem("transaction.person_mismatch")))
     if facts.terms.rules.confirm and not facts.confirmed:
         return _at(facts, WaitingConfirm(notices))
     return _at(facts, Committing(), Activate())

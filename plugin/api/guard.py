@@ -186,9 +186,9 @@ class Guard:
             (b"content-length", str(len(content)).encode()),
             (b"connection", b"close"),
         ]
-        if problem.code.startswith("auth.token"):
-            headers.append((b"www-authenticate", b"Bearer"))
         status = self._catalogue.entry(problem.code).http
+        if status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
         await send(
             {"type": "http.response.start", "status": status, "headers": headers}
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
 from stdnum.cn import ric
 
-CARD_NUMBER_LENGTH = 9
+_CARD_NUMBER = re.compile("[0-9A-Z]{9}")
 _CARD_NUMBER_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 _RID = bytes.fromhex("D156000005")
 
@@ -55,7 +56,7 @@ def parse_day(digits: str) -> date | None:
 
 def card_number_checks(number: str) -> bool:
     """Whether nine characters [0-9A-Z] end in their check character (as GB 11714)."""
-    if len(number) != CARD_NUMBER_LENGTH or not (number.isascii() and number.isalnum()):
+    if not _CARD_NUMBER.fullmatch(number):
         return False
     total = sum(
         weight * int(character, 36)

@@ -1,0 +1,1 @@
+"""What a POS, or somebody hostile, sends to the localhost port."""

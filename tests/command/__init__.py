@@ -1,0 +1,1 @@
+"""The kaqi command as a user types it."""

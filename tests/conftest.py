@@ -1,0 +1,9 @@
+"""What every ring shares."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+settings.register_profile("rings", deadline=None, max_examples=100)
+settings.register_profile("soak", deadline=None, max_examples=5_000)
+settings.load_profile("rings")

@@ -1,0 +1,313 @@
+"""What every journal must do; and what only the one on disk must withstand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import apsw
+import pytest
+
+from plugin.activation.problem import Problem, Refusal
+from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
+from plugin.journal.memory import MemoryJournal
+from plugin.journal.port import (
+    CardInHandError,
+    Journal,
+    JournalDamagedError,
+    JournalError,
+    JournalInUseError,
+    Request,
+    StaleRecordError,
+)
+from plugin.journal.sqlite import SqliteJournal
+from plugin.privacy import Keys
+
+KEYS = Keys(bytes(range(32)))
+PERSONAL = "林试一 999901190102021017"
+
+
+def activation(number: int) -> Activation:
+    origin = Origin(
+        intent_id=f"intent-{number}",
+        transaction_id=f"transaction-{number}",
+        client_id="pos",
+        scenario="pharmacy",
+        institution="H1",
+        profile="reference@1",
+        pos_ref=f"sale-{number}",
+        trace_id="trace",
+        received_at="2026-11-22T09:00:00+08:00",
+    )
+    return Activation(origin=origin)
+
+
+def request(number: int) -> Request:
+    return Request(
+        client_id="pos",
+        key=f"key-{number}",
+        fingerprint="f" * 64,
+        transaction_id=f"transaction-{number}",
+    )
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
+    opened: Journal = (
+        MemoryJournal()
+        if request.param == "memory"
+        else SqliteJournal(tmp_path / "journal.db", KEYS)
+    )
+    yield opened
+    opened.close()
+
+
+def sent(number: int, card_ref: str = "card") -> Activation:
+    return replace(
+        activation(number),
+        state=ActivationState.SENDING,
+        card_ref=card_ref,
+        activation_id="a" * 64,
+        attempt=1,
+        message=PERSONAL.encode(),
+        began=7,
+        sends=1,
+    )
+
+
+def test_a_record_and_its_request_are_found_again(journal: Journal) -> None:
+    journal.create(activation(1), request(1))
+
+    assert journal.get("intent-1") == activation(1)
+    assert journal.of_transaction("transaction-1") == activation(1)
+    assert journal.request("pos", "key-1") == request(1)
+
+
+def test_what_was_never_written_is_not_found(journal: Journal) -> None:
+    assert journal.get("intent-1") is None
+    assert journal.of_transaction("transaction-1") is None
+    assert journal.request("pos", "key-1") is None
+    assert journal.of_card("card") == ()
+
+
+def test_every_field_survives(journal: Journal) -> None:
+    full = replace(
+        sent(1),
+        state=ActivationState.ABANDONED,
+        tries=3,
+        unanswered=9,
+        refusal=Refusal(code="9", text="不"),
+        confirmation=Confirmation(
+            by="status",
+            adopted=True,
+            since="2026-03-02",
+            channel="bank",
+            receipt_no="R1",
+        ),
+        ended_as="failed",
+        problem=Problem("card.lost", {"days": "180"}, Refusal(code="2", text="挂失")),
+        superseded_by="intent-0",
+        changed_at="2026-11-22T09:00:01+08:00",
+    )
+    journal.create(activation(1), request(1))
+
+    saved = journal.save(full)
+
+    assert saved == replace(full, version=1)
+    assert journal.get("intent-1") == saved
+
+
+def test_a_stale_record_is_not_saved(journal: Journal) -> None:
+    journal.create(activation(1), request(1))
+    journal.save(activation(1))
+
+    with pytest.raises(StaleRecordError):
+        journal.save(sent(1))
+
+    found = journal.get("intent-1")
+    assert found is not None
+    assert found.state is ActivationState.RECEIVED
+
+
+def test_one_card_is_in_doubt_in_one_record_only(journal: Journal) -> None:
+    for number in (1, 2, 3):
+        journal.create(activation(number), request(number))
+    first = journal.save(sent(1))
+
+    with pytest.raises(CardInHandError):
+        journal.save(sent(2))
+    journal.save(sent(3, "another card"))
+    journal.save(replace(first, state=ActivationState.REJECTED))
+    journal.save(sent(2))
+
+    assert [each.origin.intent_id for each in journal.of_card("card")] == [
+        "intent-1",
+        "intent-2",
+    ]
+
+
+def test_unfinished_records_come_oldest_first_and_recent_ones_newest_first(
+    journal: Journal,
+) -> None:
+    for number in (1, 2, 3):
+        journal.create(activation(number), request(number))
+    journal.save(replace(activation(2), state=ActivationState.ABANDONED))
+
+    unfinished = [each.origin.intent_id for each in journal.unfinished()]
+    recent = [each.origin.intent_id for each in journal.recent(2)]
+
+    assert unfinished == ["intent-1", "intent-3"]
+    assert recent == ["intent-3", "intent-2"]
+
+
+def test_a_request_that_created_nothing_is_remembered(journal: Journal) -> None:
+    journal.remember(request(7))
+
+    assert journal.request("pos", "key-7") == request(7)
+    assert journal.request("another", "key-7") is None
+
+
+def test_reserved_numbers_belong_to_nobody_else(journal: Journal) -> None:
+    assert journal.reserve("events", 10) == 1
+    assert journal.reserve("events", 10) == 11
+    assert journal.reserve("others", 1) == 1
+
+
+# On disk
+
+
+def test_what_was_committed_is_there_after_closing(tmp_path: Path) -> None:
+    first = SqliteJournal(tmp_path / "journal.db", KEYS)
+    first.create(activation(1), request(1))
+    saved = first.save(sent(1))
+    first.close()
+
+    second = SqliteJournal(tmp_path / "journal.db", KEYS)
+
+    assert second.get("intent-1") == saved
+    assert second.reserve("events", 1) == 1
+    second.close()
+
+
+def test_the_file_holds_nothing_personal(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), replace(request(1), key="999901190102021017"))
+    journal.save(sent(1))
+
+    raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    journal.close()
+
+    assert b"sale-1" in raw
+    for personal in ("林试一", "999901190102021017"):
+        assert personal.encode() not in raw
+
+
+def test_a_second_agent_cannot_have_it(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    open_it = (
+        "import sys; from pathlib import Path; from plugin.journal.sqlite import *;"
+        "from plugin.journal.port import JournalInUseError\n"
+        "try: SqliteJournal(Path(sys.argv[1]), Keys(bytes(range(32))))\n"
+        "except JournalInUseError: print('in use')"
+    )
+
+    other = subprocess.run(
+        [sys.executable, "-c", open_it, str(tmp_path / "journal.db")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with pytest.raises(JournalInUseError):
+        SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.close()
+
+    assert other.stdout == "in use\n"
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["state", "version", "card_ref", "clear", "sealed", "mac", "transaction_id"],
+)
+def test_a_row_changed_outside_is_noticed(tmp_path: Path, column: str) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    journal.save(sent(1))
+    journal.close()
+    raw = apsw.Connection(str(tmp_path / "journal.db"))
+    kinds = {"state": "'UNKNOWN'", "version": "9", "card_ref": "'x'"}
+    kinds |= {"clear": "x'7b7d'", "sealed": "x'00'", "mac": "x'00'"}
+    value = kinds.get(column, "'x'")
+    raw.execute(f"UPDATE activations SET {column} = {value}")  # noqa: S608
+    raw.close()
+
+    again = SqliteJournal(tmp_path / "journal.db", KEYS)
+
+    with pytest.raises(JournalDamagedError):
+        again.get("intent-1")
+    again.close()
+
+
+def test_a_request_changed_outside_is_noticed(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.remember(request(1))
+    journal.close()
+    raw = apsw.Connection(str(tmp_path / "journal.db"))
+    raw.execute("UPDATE requests SET transaction_id = 'another'")
+    raw.close()
+
+    again = SqliteJournal(tmp_path / "journal.db", KEYS)
+
+    with pytest.raises(JournalDamagedError):
+        again.request("pos", "key-1")
+    again.close()
+
+
+def test_another_key_opens_nothing(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    journal.close()
+
+    other = SqliteJournal(tmp_path / "journal.db", Keys.new())
+
+    with pytest.raises(JournalDamagedError):
+        other.get("intent-1")
+    other.close()
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_bytes(
+        b"not a database at all, but long enough" * 40
+    )
+
+    with pytest.raises(JournalDamagedError):
+        SqliteJournal(tmp_path / "journal.db", KEYS)
+
+
+def test_a_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    SqliteJournal(tmp_path / "journal.db", KEYS).close()
+    raw = apsw.Connection(str(tmp_path / "journal.db"))
+    raw.execute("PRAGMA user_version = 99")
+    raw.close()
+
+    with pytest.raises(JournalError, match="version 99"):
+        SqliteJournal(tmp_path / "journal.db", KEYS)
+
+
+def test_the_settings_that_make_it_durable_are_in_force(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+
+    found = {
+        name: journal._connection.pragma(name)
+        for name in ("journal_mode", "synchronous", "locking_mode", "trusted_schema")
+    }
+    journal.close()
+
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "locking_mode": "exclusive",
+        "trusted_schema": 0,
+    }

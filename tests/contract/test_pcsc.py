@@ -1,0 +1,157 @@
+"""What only the real resource manager can do to us."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from drivers.conversation import converse
+from drivers.errors import CardResetError, NoServiceError, ReaderInUseError
+from drivers.pcsc import PcscConnection, PcscDirectory, PcscReader
+from drivers.ports import Disposition
+from plugin.card.reading import read_card
+from simulator.people import PEOPLE, engine
+from simulator.vpcd import READER_NAMES, VpcdDesk
+from tests.contract.readers import Bench, watching
+
+READER = READER_NAMES[0]
+ANOTHER_PROGRAM = """
+import sys
+from smartcard import scard
+_, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+mode = {"exclusive": scard.SCARD_SHARE_EXCLUSIVE, "transaction": scard.SCARD_SHARE_SHARED}
+code, card, _ = scard.SCardConnect(
+    context, sys.argv[2], mode[sys.argv[1]], scard.SCARD_PROTOCOL_T0
+)
+if sys.argv[1] == "transaction":
+    scard.SCardBeginTransaction(card)
+print(code, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def bench(vpcd: VpcdDesk) -> Iterator[Bench]:
+    with watching(PcscDirectory(), vpcd) as found:
+        found.wait_for_slot(READER, "empty")
+        yield found
+
+
+class AnotherProgram:
+    """Holds the card, `exclusive` or in a `transaction`, until told to let go."""
+
+    def __init__(self, how: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", ANOTHER_PROGRAM, how, READER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline().strip() == "0"
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
+def test_a_card_held_exclusively_is_in_use_by_another(bench: Bench) -> None:
+    bench.insert(engine("lin.social_security"), READER)
+    reader = PcscReader(READER)
+
+    with AnotherProgram("exclusive"), pytest.raises(ReaderInUseError):
+        reader.connect()
+
+    connect_when_free(reader).close()
+    reader.close()
+
+
+def connect_when_free(reader: PcscReader) -> PcscConnection:
+    """The service lets go of a program's card a moment after the program has ended."""
+    pause = threading.Event()
+    for _ in range(200):
+        try:
+            return reader.connect()
+        except ReaderInUseError:
+            pause.wait(0.01)
+    return reader.connect()
+
+
+def test_a_card_another_program_only_shares_is_read(bench: Bench) -> None:
+    bench.insert(engine("lin.social_security"), READER)
+    other = bench.directory.reader(READER)
+    shared = other.connect()
+
+    connection = bench.directory.reader(READER).connect()
+    card = converse(connection, read_card(()))
+
+    assert card.name == PEOPLE["lin"].holder.name
+    connection.close()
+    shared.close()
+    other.close()
+
+
+def test_a_card_reset_by_another_program_says_so(bench: Bench) -> None:
+    bench.insert(engine("lin.social_security"), READER)
+    ours, theirs = bench.directory.reader(READER), bench.directory.reader(READER)
+    connection = ours.connect()
+
+    theirs.connect().close(Disposition.RESET)
+
+    with pytest.raises(CardResetError):
+        converse(connection, read_card(()))
+    connection.close()
+    again = ours.connect()
+    assert converse(again, read_card(())).name == PEOPLE["lin"].holder.name
+    again.close()
+
+
+def test_the_service_may_stop_and_start_under_a_watch(
+    bench: Bench, vpcd: VpcdDesk
+) -> None:
+    reader = bench.directory.reader(READER)
+    bench.insert(engine("lin.social_security"), READER)
+    connection = reader.connect()
+
+    vpcd.remove(READER)
+    vpcd.manager.stop()
+    bench.wait_for(lambda state: state.trouble is not None)
+
+    with pytest.raises(NoServiceError):
+        converse(connection, read_card(()))
+    with pytest.raises(NoServiceError):
+        reader.connect()
+    assert isinstance(bench.directory.look().trouble, NoServiceError)
+
+    vpcd.manager.start()
+    bench.wait_for(lambda state: len(state.readers) == 2)
+    bench.insert(engine("he.social_security"), READER)
+    again = reader.connect()
+    assert converse(again, read_card(())).name == PEOPLE["he"].holder.name
+    again.close()
+    reader.close()
+
+
+def test_a_stopped_service_is_told_once_and_not_at_every_try(
+    bench: Bench, vpcd: VpcdDesk
+) -> None:
+    vpcd.manager.stop()
+    bench.wait_for(lambda state: state.trouble is not None)
+    vpcd.manager.start()
+    bench.wait_for(lambda state: len(state.readers) == 2)
+
+    troubles = [state for state in bench.noticed if state.trouble is not None]
+
+    assert 1 <= len(troubles) <= 2  # the broken call, and the service that is missing
+
+
+def test_a_watch_ends_at_once_when_told_to(bench: Bench) -> None:
+    bench.directory.close()
+
+    assert bench.directory.look().trouble is None

@@ -1,0 +1,1 @@
+"""Whole journeys, with real HTTP and a real centre process."""

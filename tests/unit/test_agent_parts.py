@@ -1,0 +1,200 @@
+"""The small parts of the agent: the loop, the happenings, the log's filter, the hub."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from plugin.agent.failure import described
+from plugin.agent.happenings import KEPT, Happening, Happenings
+from plugin.agent.loop import DecidingLoop
+from plugin.api.events import QUEUE_MAX, STREAMS_MAX, Hub
+from plugin.journal.memory import MemoryJournal
+from plugin.logs import allowed_only
+
+SHANGHAI = timezone(timedelta(hours=8))
+
+
+class StoppedClock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 22, 9, 0, tzinfo=SHANGHAI)
+
+
+def test_calls_run_in_their_order_and_timers_when_they_are_due() -> None:
+    clock = StoppedClock()
+    loop = DecidingLoop(clock, base=5_000)
+    order: list[str] = []
+
+    def set_up() -> None:
+        loop.after(20, lambda: order.append("later"))
+        loop.after(10, lambda: order.append("sooner"))
+        clock.seconds += 1
+        order.append(f"tick {loop.ticks()}")
+
+    loop.post(set_up)
+    loop.post(lambda: order.append("second"))
+    loop.post(lambda: loop.after(0, loop.stop))
+    loop.run()
+
+    assert order == ["tick 6000", "second", "sooner", "later"]
+
+
+def test_a_call_that_fails_does_not_end_the_thread() -> None:
+    loop = DecidingLoop(StoppedClock())
+    failed = loop.ask(lambda: 1 // 0)
+    answered = loop.ask(lambda: "still here")
+    loop.post(lambda: [][0])
+    loop.stop()
+
+    loop.run()
+
+    assert isinstance(failed.exception(), ZeroDivisionError)
+    assert answered.result() == "still here"
+
+
+def test_times_are_shown_with_their_zone() -> None:
+    loop = DecidingLoop(StoppedClock())
+
+    assert loop.wall() == "2026-11-22T09:00:00+08:00"
+    assert loop.wall_in(90) == "2026-11-22T09:01:30+08:00"
+
+
+def test_a_failure_is_described_without_its_message() -> None:
+    with pytest.raises(ValueError, match="9999") as failed:
+        int("999901190101010011 is somebody")
+
+    shown = described(failed.value)
+
+    assert shown["error"] == "ValueError"
+    assert shown["at"].startswith("test_agent_parts.py:")
+    assert "9999" not in str(shown)
+
+
+def test_event_numbers_grow_across_restarts() -> None:
+    journal = MemoryJournal()
+    first = Happenings(journal, lambda: "now")
+    first.tell("agent.started", "agent")
+    second = Happenings(journal, lambda: "now")
+
+    second.tell("agent.started", "agent")
+
+    assert second.last_id > first.last_id > 0
+
+
+def test_what_was_missed_is_told_and_a_gap_is_said() -> None:
+    happenings = Happenings(MemoryJournal(), lambda: "now")
+    for number in range(KEPT + 10):
+        happenings.tell("card.inserted", f"readers/{number}")
+    last = happenings.last_id
+
+    whole, missed = happenings.since(last - 3)
+    lost, rest = happenings.since(last - KEPT - 5)
+
+    assert whole
+    assert [event.id for event in missed] == [last - 2, last - 1, last]
+    assert not lost
+    assert len(rest) == KEPT
+
+
+def test_a_listener_hears_until_it_leaves() -> None:
+    happenings = Happenings(MemoryJournal(), lambda: "now")
+    heard: list[Happening] = []
+
+    leave = happenings.listen(heard.append)
+    happenings.tell("card.inserted", "readers/1")
+    leave()
+    happenings.tell("card.removed", "readers/1")
+
+    assert [event.type for event in heard] == ["card.inserted"]
+
+
+def test_the_log_drops_what_is_not_on_the_list_and_masks_the_rest() -> None:
+    fields = {
+        "event": "card 999901190101010011 read",
+        "state": "reading",
+        "name": "林试一",
+        "social_security_number": "999901190101010011",
+    }
+
+    kept = allowed_only(None, "info", fields)
+
+    assert kept == {
+        "event": "card 999901********0011 read",
+        "state": "reading",
+        "dropped": 2,
+    }
+
+
+def event(number: int) -> Happening:
+    return Happening(number, "card.inserted", "now", "readers/1", {})
+
+
+def test_a_change_wakes_who_waits_for_it_and_nobody_else() -> None:
+    async def scene() -> tuple[bool, bool]:
+        hub = Hub()
+        hub.attach(asyncio.get_running_loop())
+        async with hub.changes_of("t-1") as mine, hub.changes_of("t-2") as other:
+            threading.Thread(target=hub.transaction_changed, args=("t-1",)).start()
+            await asyncio.wait_for(mine.wait(), 5)
+            return mine.is_set(), other.is_set()
+
+    assert asyncio.run(scene()) == (True, False)
+
+
+def test_a_slow_follower_is_cut_and_others_do_not_notice() -> None:
+    async def scene() -> tuple[Happening | None, int]:
+        hub = Hub()
+        hub.attach(asyncio.get_running_loop())
+        async with hub.stream() as slow, hub.stream() as quick:
+            received = 0
+            for number in range(QUEUE_MAX + 1):
+                hub.happened(event(number))
+                if await quick.get() is not None:
+                    received += 1
+            return await slow.get(), received
+
+    assert asyncio.run(scene()) == (None, QUEUE_MAX + 1)
+
+
+def test_only_so_many_may_follow() -> None:
+    async def scene() -> tuple[bool, bool]:
+        hub = Hub()
+        streams = [hub.stream() for _ in range(STREAMS_MAX)]
+        for each in streams:
+            await each.__aenter__()
+        full = hub.is_full
+        for each in streams:
+            await each.__aexit__(None, None, None)
+        return full, hub.is_full
+
+    assert asyncio.run(scene()) == (True, False)
+
+
+def test_before_it_is_attached_the_hub_forgets() -> None:
+    hub = Hub()
+
+    hub.happened(event(1))
+    hub.transaction_changed("t-1")
+
+    assert not hub.is_full
+
+
+@pytest.mark.parametrize("base", [0, 10**9])
+def test_ticks_go_on_where_the_last_life_ended(base: int) -> None:
+    clock = StoppedClock()
+    loop = DecidingLoop(clock, base=base)
+
+    clock.seconds += 2.5
+
+    assert loop.ticks() == base + 2_500

@@ -1,0 +1,91 @@
+"""Values of a card made showable (domain facts, 2.7)."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugin.card import decoding
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"3.00", "3.00"),
+        (b"X00000019\0\0", "X00000019"),
+        (b"  left and right  ", "left and right"),
+        (b"\0\0\0", None),
+        (b"\xc9\xe7", None),
+        (b"a\x07b", None),
+        (None, None),
+    ],
+)
+def test_characters_lose_their_padding_on_both_sides(
+    value: bytes | None, text: str | None
+) -> None:
+    assert decoding.characters(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("639900", "639900"), ("01", "01"), ("410100813475FFFFFFFF", "410100813475")],
+)
+def test_packed_digits_lose_their_filling(value: str, text: str) -> None:
+    assert decoding.digits(bytes.fromhex(value)) == text
+
+
+@pytest.mark.parametrize("value", ["FFFF", "12AB", ""])
+def test_what_are_no_digits_are_absent(value: str) -> None:
+    assert decoding.digits(bytes.fromhex(value)) is None
+
+
+def test_a_date_is_four_packed_bytes() -> None:
+    assert decoding.day(bytes.fromhex("20101001")) == date(2010, 10, 1)
+    assert decoding.day(bytes.fromhex("20101301")) is None
+    assert decoding.day(None) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["张三", "㛃试十", "𠮷", "阿卜杜热合曼·买买提", "O'Neil", "䶮"]
+)
+def test_names_come_back_from_gb18030(name: str) -> None:
+    raw = name.encode("gb18030")
+
+    assert decoding.name(raw.ljust(30, b"\0")) == name
+    assert decoding.name(raw.ljust(30, b" ")) == name
+
+
+@given(st.text(st.characters(categories=("Lo", "Lu", "Ll")), min_size=1, max_size=20))
+def test_a_name_may_be_cut_at_any_byte_between_two_records(name: str) -> None:
+    wanted = unicodedata.normalize("NFC", name)
+    raw = wanted.encode("gb18030")
+
+    for end in range(len(raw) + 1):
+        assert decoding.name(raw[:end], raw[end:].ljust(20, b"\0")) == wanted
+
+
+def test_direction_marks_and_controls_never_reach_a_screen() -> None:
+    raw = "张\u202e三\u0007\u200b".encode("gb18030")
+
+    assert decoding.name(raw) == "张三"
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xff", b"\x81", b"\xd5\xc5\xc8"])
+def test_bytes_that_are_no_text_are_no_name(raw: bytes) -> None:
+    assert decoding.name(raw) is None
+
+
+@given(st.binary(max_size=60))
+def test_nothing_on_a_card_can_raise_here(raw: bytes) -> None:
+    text = decoding.name(raw)
+    decoding.characters(raw)
+    decoding.digits(raw)
+    decoding.day(raw)
+
+    assert text is None or (
+        len(text) <= decoding.MAX_NAME_CHARACTERS and "\n" not in text
+    )

@@ -1,0 +1,251 @@
+"""Files people write: right, or refused with file, key, reason and remedy."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugin import data_file, main
+from plugin.activation.problem import Problem
+from plugin.activation.region import RegionProfile, Role, Scenario
+from plugin.data_file import DataFileError
+from plugin.profile_file import REGIONS, ProfileFile, frozen, load_profile
+from plugin.settings import InstitutionKind
+from plugin.settings_file import load_settings
+
+REFERENCE: dict[str, Any] = tomllib.loads(
+    (REGIONS / "reference.toml").read_text("utf-8")
+)
+SETTINGS = """
+port = 15999
+origins = ["https://his.example"]
+[institution]
+code = "H370001"
+name = "测试医院"
+kind = "hospital"
+[centre]
+address = "https://centre.example"
+"""
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """The reference profile with one key set, or taken away with `...`."""
+    content = copy.deepcopy(REFERENCE)
+    *parents, last = path.split(".")
+    place = content
+    for each in parents:
+        place = place[each]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return content
+
+
+def test_the_reference_profile_is_what_the_guidance_says() -> None:
+    profile = load_profile("reference")
+
+    pharmacy = profile.rules(InstitutionKind.PHARMACY, Scenario.PHARMACY)
+    hospital = profile.rules(InstitutionKind.HOSPITAL, Scenario.OUTPATIENT_REGISTRATION)
+    assert pharmacy is not None
+    assert hospital is not None
+    assert pharmacy.steps == (Role.MEDICAL, Role.SOCIAL_SECURITY)
+    assert pharmacy.confirm
+    assert hospital.steps == (Role.SOCIAL_SECURITY,)
+    assert not hospital.centre_required
+    assert (profile.activation_window.days, profile.financial_window.days) == (180, 300)
+    assert profile.label == "reference@1"
+
+
+def test_a_pharmacy_registers_nobody() -> None:
+    profile = load_profile("reference")
+
+    for scenario in (Scenario.OUTPATIENT_REGISTRATION, Scenario.INPATIENT_REGISTRATION):
+        assert profile.rules(InstitutionKind.PHARMACY, scenario) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key", "reason"),
+    [
+        ("clocks.crad", 3, "clocks.crad", "unknown key"),
+        ("clocks.card", ..., "clocks.card", "missing"),
+        ("clocks.card", "120", "clocks.card", "valid integer"),
+        ("clocks.card", 5, "clocks.card", "greater than or equal to 10"),
+        ("format", 2, "format", "Input should be 1"),
+        ("id", "Ünknown", "id", "pattern"),
+        ("windows.financial.effect", "explode", "windows.financial.effect", "warn"),
+        (
+            "scenarios.pharmacy.pharmacy.steps",
+            ["medical"],
+            "scenarios.pharmacy.pharmacy.steps",
+            "social security card",
+        ),
+        (
+            "scenarios.pharmacy.pharmacy.steps",
+            ["social_security", "social_security"],
+            "scenarios.pharmacy.pharmacy.steps",
+            "twice",
+        ),
+        (
+            "scenarios.pharmacy.pharmacy.steps",
+            ["golden"],
+            "scenarios.pharmacy.pharmacy.steps.0",
+            "one of medical",
+        ),
+        ("medical_cards.cpu", [], "-", "no kind is known"),
+        ("centre.address", "http://centre.example", "centre.address", "only on this"),
+        ("centre.address", "ftp://127.0.0.1", "centre.address", "https"),
+        ("centre.address", "https://u:p@centre.example", "centre.address", "user"),
+        ("centre.adapter", "carrier pigeon", "centre.adapter", "reference"),
+    ],
+)
+def test_a_wrong_profile_says_where_and_why(
+    path: str, value: object, key: str, reason: str
+) -> None:
+    with pytest.raises(DataFileError) as wrong:
+        frozen(data_file.check("city.toml", changed(path, value), ProfileFile))
+
+    assert wrong.value.facts["file"] == "city.toml"
+    assert wrong.value.facts["key"] == key
+    assert reason in wrong.value.facts["reason"]
+    assert wrong.value.facts["remedy_zh"]
+    assert wrong.value.facts["remedy_en"]
+
+
+def test_a_misspelt_key_is_told_its_neighbour() -> None:
+    with pytest.raises(DataFileError) as wrong:
+        data_file.check("city.toml", changed("clocks.confrim", 3), ProfileFile)
+
+    assert wrong.value.facts["remedy_en"] == "remove it, or write confirm"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"id = ", "Invalid value"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"#" * (data_file.MAX_BYTES + 1), "larger than 256 KiB"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "nested"),
+    ],
+)
+def test_a_file_that_is_no_toml_says_so(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    file = tmp_path / "city.toml"
+    file.write_bytes(content)
+
+    with pytest.raises(DataFileError) as wrong:
+        load_profile(str(file))
+
+    assert reason in wrong.value.facts["reason"]
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataFileError) as wrong:
+        load_profile(str(tmp_path / "nowhere.toml"))
+
+    assert wrong.value.facts["file"] == "nowhere.toml"
+    assert "No such file" in wrong.value.facts["reason"]
+
+
+simple = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats()
+anything = st.recursive(
+    simple,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@st.composite
+def damaged_profiles(draw: st.DrawFn) -> dict[str, Any]:
+    """The reference profile with a few values replaced by anything."""
+    content = copy.deepcopy(REFERENCE)
+    for _ in range(draw(st.integers(1, 3))):
+        place = content
+        while True:
+            key = draw(st.sampled_from(sorted(place)))
+            inside = place[key]
+            if isinstance(inside, dict) and inside and draw(st.booleans()):
+                place = inside
+                continue
+            place[key] = draw(anything)
+            break
+    return content
+
+
+@given(damaged_profiles())
+def test_a_damaged_profile_is_valid_or_refused_and_never_a_traceback(
+    content: dict[str, Any],
+) -> None:
+    mistake: DataFileError | None = None
+    try:
+        profile = frozen(data_file.check("city.toml", content, ProfileFile))
+    except DataFileError as wrong:
+        mistake = wrong
+    else:
+        assert isinstance(profile, RegionProfile)
+
+    if mistake is not None:
+        keys = {"file", "key", "reason", "remedy_zh", "remedy_en"}
+        body = main.catalogue().body(Problem("profile.invalid", mistake.facts))
+        assert set(mistake.facts) == keys
+        assert "city.toml" in body["title"]
+
+
+@given(st.text(max_size=200))
+def test_any_text_as_a_file_is_refused(text: str) -> None:
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+
+    with pytest.raises(DataFileError):
+        data_file.check("city.toml", content, ProfileFile)
+
+
+def test_settings_are_read_and_frozen(tmp_path: Path) -> None:
+    file = tmp_path / "kaqi.toml"
+    file.write_text(SETTINGS, encoding="utf-8")
+
+    settings = load_settings(file)
+
+    assert settings.institution.kind is InstitutionKind.HOSPITAL
+    assert settings.institution.name == "测试医院"
+    assert settings.port == 15999
+    assert settings.origins == frozenset({"https://his.example"})
+    assert settings.centre_address == "https://centre.example"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ('kind = "hospital"', 'kind = "bank"', "institution.kind"),
+        ('code = "H370001"', 'code = "H 1"', "institution.code"),
+        ("port = 15999", "port = 0", "port"),
+        ("port = 15999", "prot = 15999", "prot"),
+        ("https://his.example", "https://his.example/", "origins"),
+        ("https://his.example", "HTTPS://HIS.example", "origins"),
+        ("https://his.example", "null", "origins"),
+        ("https://his.example", "*", "origins"),
+        ("https://centre.example", "http://centre.example", "centre.address"),
+    ],
+)
+def test_wrong_settings_say_where(
+    tmp_path: Path, before: str, after: str, key: str
+) -> None:
+    file = tmp_path / "kaqi.toml"
+    file.write_text(SETTINGS.replace(before, after), encoding="utf-8")
+
+    with pytest.raises(DataFileError) as wrong:
+        load_settings(file)
+
+    assert wrong.value.facts["key"] == key

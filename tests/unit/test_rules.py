@@ -1,0 +1,191 @@
+"""Who may be activated, and why not (domain facts, 0 and 8)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from plugin.activation import rules
+from plugin.activation.problem import Problem, Refusal
+from plugin.activation.region import Check, CountsFrom, Effect, Window
+from plugin.activation.rules import (
+    AlreadyActive,
+    CardStatus,
+    MayActivate,
+    Standing,
+    Stopped,
+)
+from tests.unit.worlds import INACTIVE, PROFILE, TODAY, medical, read, social_security
+
+REFUSED = {
+    Standing.NOT_HANDED_OUT: "card.not_handed_out",
+    Standing.LOST: "card.lost",
+    Standing.TEMPORARILY_LOST: "card.temporarily_lost",
+    Standing.CANCELLED: "card.cancelled",
+    Standing.EXPIRED: "card.expired",
+    Standing.SUSPENDED: "card.suspended",
+    Standing.UNKNOWN: "card.unknown_to_centre",
+}
+
+
+def test_every_standing_is_either_judged_or_refused() -> None:
+    assert set(Standing) == set(REFUSED) | {Standing.ACTIVE, Standing.INACTIVE}
+
+
+@pytest.mark.parametrize(("standing", "code"), REFUSED.items())
+def test_a_refused_standing_carries_the_centres_own_words(
+    standing: Standing, code: str
+) -> None:
+    words = Refusal(code="2", text="该卡已挂失")
+    status = CardStatus(standing=standing, today=TODAY, words=words)
+
+    verdict = rules.judge(status, social_security(), PROFILE)
+
+    assert verdict == Stopped(Problem(code, centre=words))
+
+
+def test_an_active_card_is_a_success_whoever_activated_it() -> None:
+    status = CardStatus(
+        standing=Standing.ACTIVE, today=TODAY, since="2026-03-02", channel="bank"
+    )
+
+    verdict = rules.judge(status, social_security(), PROFILE)
+
+    assert isinstance(verdict, AlreadyActive)
+    assert (verdict.confirmation.since, verdict.confirmation.channel) == (
+        "2026-03-02",
+        "bank",
+    )
+
+
+def test_a_card_past_the_date_printed_on_it_is_refused() -> None:
+    card = social_security()
+    expires = card.issue.expiry_date
+    assert expires is not None
+
+    on_the_day = rules.judge(replace(INACTIVE, today=expires), card, PROFILE)
+    day_after = rules.judge(
+        replace(INACTIVE, today=expires + timedelta(days=1)), card, PROFILE
+    )
+
+    assert isinstance(on_the_day, MayActivate)
+    assert isinstance(day_after, Stopped)
+    assert day_after.problem.code == "card.expired"
+
+
+@pytest.mark.parametrize(
+    ("began", "days_later", "codes"),
+    [
+        pytest.param(date(2026, 1, 1), 179, [], id="the day before"),
+        pytest.param(date(2026, 1, 1), 180, [], id="the last day"),
+        pytest.param(
+            date(2026, 1, 1), 181, ["card.activation_window_over"], id="the day after"
+        ),
+        pytest.param(date(2024, 2, 29), 180, [], id="from a leap day, the last day"),
+        pytest.param(
+            date(2024, 2, 29),
+            181,
+            ["card.activation_window_over"],
+            id="from a leap day, the day after",
+        ),
+    ],
+)
+def test_half_a_year_counts_from_the_hand_over_and_only_warns(
+    began: date, days_later: int, codes: list[str]
+) -> None:
+    today = began + timedelta(days=days_later)
+    status = replace(INACTIVE, handed_over=began, today=today, financial_enabled=True)
+
+    verdict = rules.judge(status, social_security(), PROFILE)
+
+    assert isinstance(verdict, MayActivate)
+    assert [notice.code for notice in verdict.notices] == codes
+
+
+@pytest.mark.parametrize(("days", "codes"), [(299, 0), (300, 0), (301, 1)])
+def test_three_hundred_days_matter_only_without_the_financial_application(
+    days: int, codes: int
+) -> None:
+    handed_over = TODAY - timedelta(days=days)
+    without = replace(INACTIVE, handed_over=handed_over, financial_enabled=False)
+    enabled = replace(INACTIVE, handed_over=handed_over, financial_enabled=True)
+
+    notices = [_codes(status) for status in (without, enabled)]
+
+    assert notices[0].count("card.financial_window_over") == codes
+    assert notices[1].count("card.financial_window_over") == 0
+
+
+def _codes(status: CardStatus) -> list[str]:
+    verdict = rules.judge(status, social_security(), PROFILE)
+    assert isinstance(verdict, MayActivate)
+    return [notice.code for notice in verdict.notices]
+
+
+def test_a_window_may_block_where_the_profile_says_so() -> None:
+    window = Window(days=30, counts_from=CountsFrom.ISSUED, effect=Effect.BLOCK)
+    card = social_security()
+    issued = card.issue.issue_date
+    assert issued is not None
+    profile = replace(PROFILE, activation_window=window)
+
+    verdict = rules.judge(
+        replace(INACTIVE, today=issued + timedelta(days=31)), card, profile
+    )
+
+    assert verdict == Stopped(
+        Problem(
+            "card.activation_window_over",
+            {"days": "30", "last_day": (issued + timedelta(days=30)).isoformat()},
+        )
+    )
+
+
+def test_a_window_whose_beginning_nobody_knows_never_ends() -> None:
+    status = replace(INACTIVE, handed_over=None, financial_enabled=False)
+
+    assert rules.judge(status, social_security(), PROFILE) == MayActivate()
+
+
+def test_two_cards_belong_together_by_the_social_security_number() -> None:
+    assert rules.same_person(medical("lin"), social_security("lin")) is True
+    assert rules.same_person(medical("he"), social_security("lin")) is False
+
+
+def test_an_old_card_without_the_number_must_be_asked_about() -> None:
+    silent = replace(medical("lin"), social_security_number=None)
+
+    assert rules.same_person(silent, social_security("lin")) is None
+
+
+@pytest.mark.parametrize("name", ["lin.medical", "lin.social_security"])
+def test_cards_of_the_cast_are_for_simulations_only(name: str) -> None:
+    card = read(name)
+
+    assert rules.objection(card, PROFILE, simulated=True) is None
+    assert rules.objection(card, PROFILE, simulated=False) == Problem("card.test_card")
+
+
+def test_a_real_card_has_no_place_in_a_simulation() -> None:
+    card = social_security()
+    code = "330300" + card.issue.identification_code[6:]
+    real = replace(card, issue=replace(card.issue, identification_code=code))
+
+    assert rules.objection(real, PROFILE, simulated=False) is None
+    assert rules.objection(real, PROFILE, simulated=True) == Problem(
+        "card.real_card_in_test"
+    )
+
+
+def test_a_wrong_card_number_stops_only_where_the_profile_is_strict() -> None:
+    card = social_security()
+    wrong = replace(card, issue=replace(card.issue, card_number="T20000010"))
+    strict = replace(PROFILE, card_number=Check.STRICT)
+
+    assert rules.objection(wrong, PROFILE, simulated=True) is None
+    assert rules.objection(wrong, strict, simulated=True) == Problem(
+        "card.number_wrong"
+    )
+    assert rules.objection(card, strict, simulated=True) is None

@@ -1,0 +1,295 @@
+"""Every transition of the durable activation, one row each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugin.activation import saga
+from plugin.activation.problem import Problem, Refusal
+from plugin.activation.saga import (
+    Abilities,
+    Activation,
+    ActivationState,
+    AskStatus,
+    Confirmation,
+    Dedupe,
+    Origin,
+    Send,
+    Step,
+    Wake,
+)
+
+A = Abilities(dedupe=Dedupe.ID, can_tell_status=True, message_life_ms=60_000)
+B = Abilities(dedupe=Dedupe.CARD, can_tell_status=True, message_life_ms=60_000)
+C = Abilities(dedupe=Dedupe.DUPLICATE_CODE, message_life_ms=60_000)
+D = Abilities()
+ORIGIN = Origin(
+    intent_id="i",
+    transaction_id="t",
+    client_id="pos",
+    scenario="pharmacy",
+    institution="H1",
+    profile="reference@1",
+)
+NAME = "a" * 64
+FRESH = Activation(origin=ORIGIN)
+READY = saga.CardsAccepted(card_ref="ref", attempt=1, activation_id=NAME, message=b"{}")
+SENDING = saga.step(FRESH, READY, 1_000, A).record
+UNKNOWN = saga.step(SENDING, saga.NoAnswer(NAME, 1), 2_000, A).record
+YES = Confirmation(by="answer")
+NO = Refusal(code="9", text="不")
+
+
+def test_ready_cards_are_sent_with_everything_in_the_record() -> None:
+    step = saga.step(FRESH, READY, 1_000, A)
+
+    assert step.effects == (Send(),)
+    assert step.record == replace(
+        FRESH,
+        state=ActivationState.SENDING,
+        card_ref="ref",
+        attempt=1,
+        activation_id=NAME,
+        message=b"{}",
+        began=1_000,
+        sends=1,
+    )
+
+
+def test_a_card_found_active_needs_nothing_sent() -> None:
+    step = saga.step(FRESH, saga.FoundActive(YES), 0, A)
+
+    assert step == Step(replace(FRESH, state=ActivationState.ACTIVE, confirmation=YES))
+
+
+@pytest.mark.parametrize(
+    ("event", "ended_as", "code"),
+    [
+        (saga.Dropped("cancelled"), "cancelled", None),
+        (saga.Dropped("failed", Problem("card.lost")), "failed", "card.lost"),
+        (saga.Restarted(), "failed", "agent.restarted"),
+    ],
+)
+def test_what_was_never_sent_is_abandoned(
+    event: saga.Event, ended_as: str, code: str | None
+) -> None:
+    record = saga.step(FRESH, event, 0, A).record
+
+    assert record.state is ActivationState.ABANDONED
+    assert record.ended_as == ended_as
+    assert (record.problem.code if record.problem else None) == code
+
+
+@pytest.mark.parametrize("abilities", [A, B, C, D])
+def test_an_answer_ends_it_in_every_class(abilities: Abilities) -> None:
+    accepted = saga.step(SENDING, saga.Accepted(NAME, YES), 2_000, abilities)
+    refused = saga.step(SENDING, saga.Refused(NAME, NO, 1), 2_000, abilities)
+
+    assert accepted.record.state is ActivationState.ACTIVE
+    assert refused.record.state is ActivationState.REJECTED
+    assert refused.record.refusal == NO
+    assert accepted.effects == refused.effects == ()
+
+
+@pytest.mark.parametrize("event", [saga.NoAnswer(NAME, 1), saga.Restarted()])
+def test_silence_is_never_failure(event: saga.Event) -> None:
+    step = saga.step(SENDING, event, 2_000, A)
+
+    assert step.record.state is ActivationState.UNKNOWN
+    assert step.record.unanswered == 2_000
+    assert step.effects == (Wake(within_ms=500),)
+
+
+@pytest.mark.parametrize(
+    ("abilities", "state"),
+    [
+        (A, ActivationState.UNKNOWN),
+        (B, ActivationState.UNKNOWN),
+        (C, ActivationState.UNKNOWN),
+        (D, ActivationState.MANUAL),
+    ],
+)
+def test_only_a_centre_that_can_do_nothing_needs_a_person_at_once(
+    abilities: Abilities, state: ActivationState
+) -> None:
+    step = saga.step(SENDING, saga.NoAnswer(NAME, 1), 2_000, abilities)
+
+    assert step.record.state is state
+
+
+def test_the_status_is_asked_when_the_timer_rings() -> None:
+    assert saga.step(UNKNOWN, saga.TimerRang(), 3_000, A) == Step(
+        UNKNOWN, (AskStatus(),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("abilities", "asked", "effects", "sends"),
+    [
+        pytest.param(A, 3_000, (Send(),), 2, id="A sends the same id at once"),
+        pytest.param(B, 3_000, (Wake(at_least_ms=59_000),), 1, id="B waits its life"),
+        pytest.param(B, 62_000, (Send(),), 2, id="B sends after its life"),
+    ],
+)
+def test_not_found_is_no_proof(
+    abilities: Abilities, asked: int, effects: tuple[saga.Effect, ...], sends: int
+) -> None:
+    step = saga.step(UNKNOWN, saga.NotFound(NAME, asked), asked, abilities)
+
+    assert step.effects == effects
+    assert step.record.sends == sends
+    assert (step.record.activation_id, step.record.message) == (NAME, b"{}")
+
+
+def test_a_centre_that_only_knows_duplicates_is_sent_the_same_again() -> None:
+    unknown = saga.step(SENDING, saga.NoAnswer(NAME, 1), 2_000, C).record
+
+    step = saga.step(unknown, saga.TimerRang(), 3_000, C)
+
+    assert step.effects == (Send(),)
+
+
+@pytest.mark.parametrize(
+    "late", [saga.Accepted("b" * 64, YES), saga.NoAnswer("b" * 64, 1)]
+)
+def test_an_answer_must_name_its_attempt(late: saga.Event) -> None:
+    assert saga.step(SENDING, late, 2_000, A) == Step(SENDING)
+
+
+def test_a_refusal_of_an_earlier_message_does_not_end_the_later_one() -> None:
+    again = saga.step(UNKNOWN, saga.NotFound(NAME, 3_000), 3_000, A).record
+
+    assert saga.step(again, saga.Refused(NAME, NO, 1), 4_000, A) == Step(again)
+
+
+def test_a_refusal_after_a_silence_is_noted_and_the_status_asked_later() -> None:
+    again = saga.step(UNKNOWN, saga.NotFound(NAME, 3_000), 3_000, A).record
+
+    noted = saga.step(again, saga.Refused(NAME, NO, 2), 4_000, A)
+
+    assert noted.record.state is ActivationState.UNKNOWN
+    assert noted.record.refusal == NO
+    assert noted.effects == (Wake(at_least_ms=58_000),)
+
+    early = saga.step(noted.record, saga.NotFound(NAME, 5_000), 62_000, A)
+    late = saga.step(noted.record, saga.NotFound(NAME, 62_000), 62_100, A)
+    active = saga.step(noted.record, saga.Accepted(NAME, YES), 62_100, A)
+
+    assert early.record.state is ActivationState.UNKNOWN
+    assert late.record.state is ActivationState.REJECTED
+    assert active.record.state is ActivationState.ACTIVE
+
+
+def test_where_the_status_cannot_be_asked_a_person_judges_such_a_refusal() -> None:
+    again = replace(UNKNOWN, state=ActivationState.SENDING, sends=2)
+
+    step = saga.step(again, saga.Refused(NAME, NO, 2), 4_000, C)
+
+    assert step.record.state is ActivationState.MANUAL
+
+
+def test_the_first_tries_are_quick_and_later_ones_spread_out() -> None:
+    delays: list[saga.Effect] = []
+    record = SENDING
+    for number in range(12):
+        event = saga.NoAnswer(NAME, 1 if number == 0 else 0)
+        step = saga.step(record, event, 2_000, A)
+        record = step.record
+        delays += step.effects
+
+    assert delays[:4] == [
+        Wake(within_ms=500),
+        Wake(within_ms=500, at_least_ms=2_000),
+        Wake(within_ms=500, at_least_ms=6_000),
+        Wake(within_ms=4_000),
+    ]
+    assert delays[-1] == Wake(within_ms=saga.BACKGROUND_DELAY_MAX_MS)
+
+
+def test_a_day_without_progress_needs_a_person_and_goes_on_asking() -> None:
+    late = SENDING.began + saga.PATIENCE_MS + 1
+
+    step = saga.step(UNKNOWN, saga.NoAnswer(NAME), late, A)
+
+    assert step.record.state is ActivationState.MANUAL
+    assert step.effects == (Wake(at_least_ms=saga.MANUAL_DELAY_MS),)
+    assert saga.step(step.record, saga.TimerRang(), late, A).effects == (AskStatus(),)
+    ended = saga.step(step.record, saga.Accepted(NAME, YES), late, A).record
+    assert ended.state is ActivationState.ACTIVE
+
+
+def test_too_many_sends_need_a_person() -> None:
+    tired = replace(UNKNOWN, sends=saga.SENDS_MAX)
+
+    step = saga.step(tired, saga.NotFound(NAME, 3_000), 3_000, A)
+
+    assert step.record.state is ActivationState.MANUAL
+
+
+def test_found_unfinished_a_doubtful_record_is_asked_about_at_once() -> None:
+    assert saga.step(UNKNOWN, saga.Restarted(), 9_000, A) == Step(UNKNOWN, (Wake(),))
+
+
+def test_a_silent_centre_is_not_asked_from_manual_when_it_cannot_tell() -> None:
+    manual = replace(UNKNOWN, state=ActivationState.MANUAL)
+
+    assert saga.step(manual, saga.Restarted(), 9_000, D) == Step(manual)
+
+
+def test_the_activation_id_is_the_same_at_every_till() -> None:
+    code = "999901D15600000502000001FFFFFFFF"
+    day = date(2026, 1, 15)
+
+    name = saga.activation_id(code, day, 1)
+
+    assert name == saga.activation_id(code.lower(), day, 1)
+    assert len(name) == 64
+    assert name != saga.activation_id(code, day, 2)
+    assert name != saga.activation_id(code, date(2026, 1, 16), 1)
+    assert name != saga.activation_id(code, None, 1)
+
+
+any_event = st.sampled_from(
+    [
+        READY,
+        saga.FoundActive(YES),
+        saga.Dropped("cancelled"),
+        saga.Accepted(NAME, YES),
+        saga.Refused(NAME, NO, 1),
+        saga.Refused(NAME, NO, 2),
+        saga.NotFound(NAME, 0),
+        saga.NotFound(NAME, 200_000),
+        saga.NoAnswer(NAME),
+        saga.NoAnswer(NAME, 1),
+        saga.NoAnswer(NAME, 2),
+        saga.TimerRang(),
+        saga.Restarted(),
+    ]
+)
+
+
+@given(st.lists(any_event, max_size=25), st.sampled_from([A, B, C, D]))
+def test_unknown_ends_only_by_an_answer(
+    history: list[saga.Event], abilities: Abilities
+) -> None:
+    record = FRESH
+
+    for number, event in enumerate(history):
+        step = saga.step(record, event, number * 5_000, abilities)
+        if record.state.is_terminal:
+            assert step == Step(record)
+        if record.state.may_have_been_sent and step.record.state.is_terminal:
+            assert isinstance(event, saga.Accepted | saga.Refused | saga.NotFound) or (
+                isinstance(event, saga.TimerRang) and record.refusal is not None
+            )
+        if Send() in step.effects:
+            assert step.record.state is ActivationState.SENDING
+            assert step.record.message == b"{}"
+        if record.state.may_have_been_sent:
+            assert step.record.activation_id == record.activation_id
+        record = step.record

@@ -1,0 +1,125 @@
+"""The catalogue is whole: every code has words, every word has a use."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from drivers import errors as driver_errors
+from plugin import main
+from plugin.activation import desk
+from plugin.activation.problem import Problem, Refusal
+from plugin.activation.region import Role, Scenario
+from plugin.api.problems import Entry
+from plugin.card import errors as card_errors
+from plugin.centre import port as centre_port
+from plugin.journal import port as journal_port
+
+ROOT = Path(__file__).parents[2]
+CATALOGUE = main.catalogue()
+ENTRIES = {entry.code: entry for entry in CATALOGUE}
+FAMILIES = {code.split(".")[0] for code in ENTRIES}
+CATEGORIES = {
+    "patient",
+    "card",
+    "reader",
+    "operator",
+    "agent",
+    "centre",
+    "integrator",
+    "security",
+}
+EVENTS = re.compile(
+    r"(card\.(inserted|recognised)|reader\.(attached|detached)|stream\.(gap|snapshot)"
+    r"|transaction\.(created|changed|completed|input_required|in_doubt)"
+    r"|agent\.(started|stopping|degraded|recovered|json)|activation\.changed)"
+)
+
+
+def codes_in_the_source() -> set[str]:
+    """Every string in the source that looks like a code of a known family."""
+    pattern = re.compile(rf'"((?:{"|".join(sorted(FAMILIES))})\.[a-z_.]+)"')
+    found = set()
+    for file in [*ROOT.glob("plugin/**/*.py"), *ROOT.glob("drivers/**/*.py")]:
+        found |= set(pattern.findall(file.read_text(encoding="utf-8")))
+    return {code for code in found if not EVENTS.fullmatch(code)}
+
+
+def test_every_code_in_the_source_is_in_the_catalogue() -> None:
+    assert codes_in_the_source() - set(ENTRIES) == set()
+
+
+def test_every_code_in_the_catalogue_is_in_the_source() -> None:
+    assert set(ENTRIES) - codes_in_the_source() == set()
+
+
+@pytest.mark.parametrize(
+    "module", [driver_errors, card_errors, centre_port, journal_port]
+)
+def test_every_error_names_a_code_of_the_catalogue(module: object) -> None:
+    classes = [each for each in vars(module).values() if isinstance(each, type)]
+    codes = {each.code for each in classes if hasattr(each, "code")}
+
+    assert codes
+    assert codes <= set(ENTRIES)
+
+
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=lambda entry: entry.code)
+def test_every_entry_says_what_is_wrong_and_what_to_do(entry: Entry) -> None:
+    assert entry.category in CATEGORIES
+    assert entry.retry in {"none", "same_request", "new_transaction", "after_action"}
+    assert 200 <= entry.http < 600
+    assert entry.zh.endswith(("。", "）。", "{reason}", "{path}"))
+    assert entry.en.endswith((".", "{reason}", "{path}"))
+    assert len(entry.todo_zh) == len(entry.todo_en)
+    assert entry.todo_zh or entry.action == "none" or entry.category == "card"
+    assert _fields(entry.zh) == _fields(entry.en)
+    assert not re.search(r"[\u4e00-\u9fff]", entry.en)
+
+
+def _fields(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+
+@pytest.mark.parametrize("code", ["card.lost", "card.suspended", "card.not_handed_out"])
+def test_a_refusal_shows_the_way_back_and_the_centres_words(code: str) -> None:
+    body = CATALOGUE.body(Problem(code, centre=Refusal(code="2", text="原话")), "trace")
+
+    assert body["remedy"]["zh-CN"]
+    assert body["centre"] == {"code": "2", "text": "原话"}
+    assert body["type"] == f"urn:kaqi:problem:{code}"
+    assert body["trace_id"] == "trace"
+
+
+def test_a_fact_that_is_missing_leaves_a_gap_and_no_traceback() -> None:
+    body = CATALOGUE.body(Problem("card.status_word"))
+
+    assert body["messages"]["en"] == "The card refused to be read (status )."
+
+
+def test_a_forgotten_code_is_the_agents_own_failure() -> None:
+    assert CATALOGUE.entry("no.such.code").code == "agent.failed"
+
+
+def test_every_moment_of_a_transaction_has_its_words() -> None:
+    needed = {state.name for state in desk.ALLOWED} - {"waiting_card", "reading"}
+    needed |= {
+        f"{name}.{role}" for name in ("waiting_card", "reading") for role in Role
+    }
+    needed |= {f"waiting_removal.{role}" for role in Role}
+    needed |= {f"succeeded.{outcome}" for outcome in desk.Outcome}
+    needed.discard("succeeded")
+
+    assert main.prompts().keys() == needed
+
+
+def test_every_receipt_has_its_words() -> None:
+    words = main.read_texts("receipts")
+
+    assert set(words["title"]) == set(words["outcome"]) == set(desk.Outcome)
+    assert set(words["scenario"]) == set(Scenario)
+    for group in words.values():
+        assert all(set(sentence) == {"zh", "en"} for sentence in group.values())

@@ -1,0 +1,57 @@
+"""Small worlds for the pure rooms: a profile, cards and a desk, made of real values."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from drivers.iso7816.apdu import ResponseApdu
+from plugin.activation.desk import Slot, Terms
+from plugin.activation.region import RegionProfile, Scenario
+from plugin.activation.rules import CardStatus, Standing
+from plugin.card.medical import MedicalCard
+from plugin.card.reading import read_card
+from plugin.card.social_security import SocialSecurityCard
+from plugin.profile_file import load_profile
+from plugin.settings import InstitutionKind
+from simulator.people import engine
+from tests.transcript import play
+
+PROFILE: RegionProfile = load_profile("reference")
+TODAY = date(2026, 11, 22)
+INACTIVE = CardStatus(standing=Standing.INACTIVE, today=TODAY, handed_over=TODAY)
+
+
+def read(name: str) -> SocialSecurityCard | MedicalCard:
+    """A card of the cast as the agent reads it."""
+    card = engine(name)
+    found, _ = play(
+        read_card(PROFILE.cpu_cards),
+        lambda command: ResponseApdu.parse(card.process(bytes(command))),
+    )
+    return found
+
+
+def social_security(person: str = "lin") -> SocialSecurityCard:
+    """Somebody's new card."""
+    card = read(f"{person}.social_security")
+    assert isinstance(card, SocialSecurityCard)
+    return card
+
+
+def medical(person: str = "lin") -> MedicalCard:
+    """Somebody's old card."""
+    card = read(f"{person}.medical")
+    assert isinstance(card, MedicalCard)
+    return card
+
+
+def terms(scenario: Scenario = Scenario.PHARMACY, *, simulated: bool = True) -> Terms:
+    """The reference region at a hospital, where every scenario is allowed."""
+    rules = PROFILE.rules(InstitutionKind.HOSPITAL, scenario)
+    assert rules is not None
+    return Terms(scenario=scenario, rules=rules, profile=PROFILE, simulated=simulated)
+
+
+def slots(*stays: str | None) -> tuple[Slot, ...]:
+    """Readers r1, r2 ... with these stays in them."""
+    return tuple(Slot(f"r{number}", stay) for number, stay in enumerate(stays, start=1))
