@@ -43,7 +43,7 @@ PNP_NOTIFICATION = "\\\\?PnP?\\Notification"
 WATCHDOG_MS = 60_000  # a lost notification costs this much and no more
 SERVICE_RETRY_SECONDS = 0.5  # nothing can be blocked on while there is no service
 CANCEL_RETRY_SECONDS = 0.05
-REMOVAL_NOTICE_MS = 1_000  # the resource manager itself looks every 400 ms
+REMOVAL_NOTICE_MS = 600  # the resource manager itself looks every 400 ms
 
 
 def _unsigned(code: int) -> int:
@@ -240,6 +240,10 @@ class PcscReader:
         except NoServiceError:
             self.close()  # the context may have died with a service that is back by now
             return self._connect(self._kept_context())
+        except MuteCardError:
+            if isinstance(self.cause_of_silence(), CardRemovedError):
+                raise NoCardError from None  # it was just being pulled
+            raise
 
     def _connect(self, context: int) -> PcscConnection:
         code, handle, protocol = scard.SCardConnect(
@@ -274,7 +278,7 @@ class PcscReader:
         try:
             context = self._kept_context()
             known = 0
-            for wait in (0, REMOVAL_NOTICE_MS, REMOVAL_NOTICE_MS):
+            for wait in (0, REMOVAL_NOTICE_MS, REMOVAL_NOTICE_MS // 10):
                 ((_, known, _),) = _changes(context, wait, [(self.name, known)])
                 if not known & scard.SCARD_STATE_PRESENT:
                     return CardRemovedError()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,11 @@ MAX_BYTES = 10 * 1024 * 1024
 KEPT = 20
 
 
-def configure(folder: Path, *, debug: bool = False) -> None:
-    """Write this process's log to `folder`; warnings go to standard error as well."""
+def configure(folder: Path, *, debug: bool = False) -> Callable[[], None]:
+    """Write this process's log to `folder`; warnings go to standard error as well.
+
+    Returns what closes the file again.
+    """
     level = logging.DEBUG if debug else logging.INFO
     file = RotatingFileHandler(
         folder / "kaqi.log", maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8"
@@ -63,6 +66,11 @@ def configure(folder: Path, *, debug: bool = False) -> None:
     screen.setFormatter(logging.Formatter("%(message)s"))
     ours = logging.getLogger("kaqi")
     ours.handlers[:] = [file, screen]
+
+    def close() -> None:
+        ours.handlers[:] = [screen]
+        file.close()
+
     ours.setLevel(level)
     ours.propagate = False
     structlog.configure(
@@ -78,6 +86,7 @@ def configure(folder: Path, *, debug: bool = False) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+    return close
 
 
 def allowed_only(

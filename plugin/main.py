@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -215,7 +216,7 @@ def agent(
     profile: RegionProfile,
     folder: DataFolder,
     port: int,
-    directories: dict[str, ReaderDirectory],
+    directories: Mapping[str, ReaderDirectory],
     hand: SimulatedDesk | None = None,
 ) -> Agent:
     """Everything put together; simulated when there is a `hand`.
@@ -255,7 +256,7 @@ def agent(
 
 
 def findings(
-    centre: Centre, directories: dict[str, ReaderDirectory]
+    centre: Centre, directories: Mapping[str, ReaderDirectory]
 ) -> tuple[Finding, ...]:
     """What must be in order for transactions to be carried out."""
     return (*doctor.readers(directories.values()), doctor.centre(centre))

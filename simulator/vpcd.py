@@ -274,8 +274,9 @@ def _spawn_with_listener(
     if pcscd is None:
         raise RuntimeError("pcscd is not installed")
     as_nobody = os.geteuid() == 0
+    dies_with_us = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
     return subprocess.Popen(  # noqa: S603 - our own script, a found pcscd
-        ["/bin/sh", "-c", _BECOME, pcscd, str(folder)],
+        [*dies_with_us, "/bin/sh", "-c", _BECOME, pcscd, str(folder)],
         env={"LISTEN_FDS": "1", "PATH": _SEARCH_PATH},
         stdin=listener.fileno(),
         stdout=subprocess.DEVNULL,

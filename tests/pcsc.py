@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from drivers.pcsc import PcscDirectory
+from drivers.ports import SlotState
 from simulator.vpcd import READER_NAMES, VpcdDesk
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +24,15 @@ def session_pcscd() -> Iterator[VpcdDesk]:
 
 
 @pytest.fixture
-def vpcd(session_pcscd: VpcdDesk) -> Iterator[VpcdDesk]:
-    """The same, running and with empty readers."""
+def vpcd(session_pcscd: VpcdDesk) -> VpcdDesk:
+    """The same, running, with empty readers that the manager knows to be empty."""
     if session_pcscd.manager.pid is None:
         session_pcscd.manager.start()
-    yield session_pcscd
     for reader in READER_NAMES:
         session_pcscd.remove(reader)
+    wait_until(
+        lambda: all(
+            each.slot is SlotState.EMPTY for each in PcscDirectory().look().readers
+        )
+    )
+    return session_pcscd

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -108,18 +107,17 @@ class Server:
         )
 
     def run(self) -> None:
-        """Serve on this thread until interrupted."""
+        """Serve on the main thread until SIGINT or SIGTERM; then return.
+
+        uvicorn raises the signal again when it has finished; by then it has been obeyed.
+        """
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
         self._server.run(sockets=self._sockets)
 
-    def run_beside(self, failed: Callable[[], None] | None = None) -> threading.Thread:
+    def run_beside(self) -> threading.Thread:
         """Serve on a thread of its own; `stop` ends it."""
-
-        def serve() -> None:
-            self._server.run(sockets=self._sockets)
-            if failed is not None and not self._server.should_exit:
-                failed()
-
-        thread = threading.Thread(target=serve, name=f"http {os.getpid()}")
+        thread = threading.Thread(target=self._server.run, args=(self._sockets,))
         thread.start()
         return thread
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,7 +98,7 @@ def prepared(options: Options) -> Iterator[Serving]:
     with ExitStack() as stack:
         settings, profile = read_settings(options)
         folder = opened_folder(options)
-        logs.configure(folder.logs, debug=options.debug)
+        stack.callback(logs.configure(folder.logs, debug=options.debug))
         sockets = _sockets(settings.port if options.port is None else options.port)
         for each in sockets:
             stack.callback(each.close)
@@ -125,7 +125,7 @@ def _agent(
     profile: RegionProfile,
     folder: DataFolder,
     port: int,
-    readers: dict[str, ReaderDirectory],
+    readers: Mapping[str, ReaderDirectory],
     hand: main.SimulatedReaders | None,
 ) -> main.Agent:
     try:

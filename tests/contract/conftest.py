@@ -8,11 +8,7 @@ import pytest
 
 from drivers.pcsc import PcscDirectory
 from simulator.reader import InProcessDesk
-from tests.centre import centre, session_centre
 from tests.contract.readers import Bench, watching
-from tests.pcsc import session_pcscd, vpcd
-
-__all__ = ["centre", "session_centre", "session_pcscd", "vpcd"]
 
 
 @pytest.fixture(params=["inprocess", "pcsc"])

@@ -1,0 +1,115 @@
+"""The counter as a clerk works it: cards in and out of readers, and what the screen says."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from plugin.client import Transaction
+from simulator.people import engine
+from simulator.scenario import Card
+from tests.agents import Running
+
+
+class Hand(Protocol):
+    """What moves cards."""
+
+    def readers(self) -> tuple[str, ...]: ...
+
+    def insert_card(self, card: Card, reader: str) -> None: ...
+
+    def remove(self, reader: str) -> None: ...
+
+
+class Counter:
+    """One transaction after the other on the first `readers` readers."""
+
+    def __init__(self, running: Running, hand: Hand, readers: int = 2) -> None:
+        self.running = running
+        self.pos = running.pos
+        self.hand = hand
+        self.readers = hand.readers()[:readers]
+        self.ids = running.reader_ids(self.readers)
+        self.seen: list[str] = []
+        self.now: Transaction
+
+    def start(self, scenario: str, **more: object) -> Transaction:
+        """Begin."""
+        answer = self.pos.start(scenario, {"readers": self.ids, **more})
+        assert answer.status == 202, answer.body
+        self.now = Transaction(answer.body)
+        self._note()
+        return self.now
+
+    def put(self, card: Card | str, reader: int = 0) -> None:
+        """Put a card, or somebody's of the cast, into a reader."""
+        real = engine(card) if isinstance(card, str) else card
+        self.hand.insert_card(real, self.readers[reader])
+
+    def take(self, reader: int = 0) -> None:
+        """Take the card out of a reader."""
+        self.hand.remove(self.readers[reader])
+
+    def clear(self) -> None:
+        """Take every card out."""
+        for reader in range(len(self.readers)):
+            self.take(reader)
+
+    def reaches(self, *wanted: str) -> Transaction:
+        """Wait for one of these states, or state.role, on the way noting all."""
+
+        def there(transaction: Transaction) -> bool:
+            self.now = transaction
+            self._note()
+            return (
+                transaction.state in wanted or transaction.data["step"]["key"] in wanted
+            )
+
+        self.now = self.pos.until(self.now, there)
+        return self.now
+
+    def says(self, code: str) -> Transaction:
+        """Wait until the screen shows this problem."""
+
+        def shown(transaction: Transaction) -> bool:
+            self.now = transaction
+            self._note()
+            return (
+                transaction.problem is not None and transaction.problem["code"] == code
+            )
+
+        self.now = self.pos.until(self.now, shown)
+        return self.now
+
+    def confirm(self) -> Transaction:
+        """The operator says yes."""
+        self.now = self.pos.kaqi.confirm(self.now)
+        return self.now
+
+    @property
+    def code(self) -> str | None:
+        """The problem shown now."""
+        problem = self.now.problem
+        return str(problem["code"]) if problem else None
+
+    def _note(self) -> None:
+        key = str(self.now.data["step"]["key"])
+        if self.seen[-1:] != [key]:
+            self.seen.append(key)
+
+
+def two_cards(
+    counter: Counter, old: str = "lin", new: str | None = None
+) -> Transaction:
+    """A pharmacy's two cards, up to the moment somebody decides or it ends."""
+    counter.start("pharmacy")
+    counter.put(f"{old}.medical", 0)
+    counter.reaches("waiting_card.social_security")
+    counter.put(f"{new or old}.social_security", 1)
+    return counter.reaches("waiting_confirm", "failed", "succeeded")
+
+
+def new_card(counter: Counter, person: str = "lin") -> Transaction:
+    """A registration's one card, to its end."""
+    counter.start("outpatient_registration")
+    counter.put(f"{person}.social_security", 0)
+    return counter.reaches("succeeded", "failed", "in_doubt")

@@ -1,0 +1,339 @@
+"""What goes wrong with cards at the counter, and that the next card always works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drivers.pcsc import PcscDirectory
+from simulator.people import engine
+from simulator.reader import InProcessDesk
+from simulator.scenario import MuteCard, ScriptedCard
+from simulator.vpcd import VpcdDesk
+from tests.agents import Running, running
+from tests.centre import CentreProcess
+from tests.scenario.counter import Counter, new_card, two_cards
+
+OLD_CARD, NEW_CARD = 12, 16  # commands of each reading
+
+
+@pytest.fixture
+def pcsc_counter(
+    tmp_path: Path, centre: CentreProcess, vpcd: VpcdDesk
+) -> Iterator[Counter]:
+    with running(tmp_path, centre.address, {"pcsc": PcscDirectory()}, vpcd) as started:
+        yield Counter(started, vpcd)
+
+
+def finish(counter: Counter, centre: CentreProcess) -> None:
+    """Whatever happened before: the cards still do their work, once."""
+    counter.confirm()
+    assert counter.reaches("succeeded").outcome == "activated"
+    assert len(centre.effects) == 1
+
+
+def pull_old_card(counter: Counter, at: int) -> None:
+    counter.start("pharmacy")
+    counter.put(ScriptedCard(engine("lin.medical"), pull_at=at))
+    counter.says("card.removed")
+    assert counter.now.state == "waiting_card"
+    counter.take()
+    counter.put("lin.medical")
+    counter.reaches("waiting_card.social_security")
+    counter.put("lin.social_security", 1)
+    counter.reaches("waiting_confirm")
+
+
+def pull_new_card(counter: Counter, at: int) -> None:
+    counter.start("pharmacy")
+    counter.put("lin.medical")
+    counter.reaches("waiting_card.social_security")
+    counter.put(ScriptedCard(engine("lin.social_security"), pull_at=at), 1)
+    counter.says("card.removed")
+    counter.take(1)
+    counter.put("lin.social_security", 1)
+    counter.reaches("waiting_confirm")
+
+
+@pytest.mark.parametrize("at", range(1, OLD_CARD + 1))
+def test_the_old_card_pulled_at_each_command(
+    counter: Counter, centre: CentreProcess, at: int
+) -> None:
+    pull_old_card(counter, at)
+
+    finish(counter, centre)
+
+
+@pytest.mark.parametrize("at", range(1, NEW_CARD + 1))
+def test_the_new_card_pulled_at_each_command(
+    counter: Counter, centre: CentreProcess, at: int
+) -> None:
+    pull_new_card(counter, at)
+
+    finish(counter, centre)
+
+
+@pytest.mark.parametrize("at", [1, OLD_CARD // 2, OLD_CARD])
+def test_the_old_card_pulled_over_the_real_resource_manager(
+    pcsc_counter: Counter, centre: CentreProcess, at: int
+) -> None:
+    pull_old_card(pcsc_counter, at)
+
+    finish(pcsc_counter, centre)
+
+
+@pytest.mark.parametrize("at", [1, NEW_CARD // 2, NEW_CARD])
+def test_the_new_card_pulled_over_the_real_resource_manager(
+    pcsc_counter: Counter, centre: CentreProcess, at: int
+) -> None:
+    pull_new_card(pcsc_counter, at)
+
+    finish(pcsc_counter, centre)
+
+
+def test_the_new_card_first(counter: Counter, centre: CentreProcess) -> None:
+    centre.misbehave("slow", "card-status", seconds=0.2)
+    counter.start("pharmacy")
+    counter.put("lin.social_security")
+    counter.reaches("checking")
+    counter.reaches("waiting_card.medical")
+
+    counter.put("lin.medical", 1)
+    counter.reaches("waiting_confirm")
+
+    finish(counter, centre)
+    assert centre.received["card-status"] == 1
+
+
+def test_with_one_reader_the_cards_take_turns(
+    narrow: Counter, centre: CentreProcess
+) -> None:
+    narrow.start("pharmacy")
+    narrow.put("lin.medical")
+    narrow.reaches("waiting_removal.medical")
+    narrow.take()
+    narrow.reaches("waiting_card.social_security")
+    narrow.put("lin.social_security")
+    narrow.reaches("waiting_confirm")
+
+    finish(narrow, centre)
+
+
+def test_a_new_card_first_that_is_active_needs_nothing_more(narrow: Counter) -> None:
+    narrow.start("pharmacy")
+    narrow.put("tang.social_security")
+
+    assert narrow.reaches("succeeded").outcome == "already_active"
+    confirmation = narrow.now.data["result"]["confirmation"]
+    assert (confirmation["since"], confirmation["channel"]) == ("2026-03-02", "bank")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [
+        ("lin.medical", "lin.medical", "card.same_twice"),
+        ("lin.social_security", "lin.social_security", "card.same_twice"),
+        ("lin.medical", "he.medical", "card.two_medical"),
+        ("lin.social_security", "he.social_security", "card.two_social_security"),
+    ],
+)
+def test_the_wrong_second_card_is_said_and_the_right_one_still_taken(
+    narrow: Counter, centre: CentreProcess, first: str, second: str, code: str
+) -> None:
+    narrow.start("pharmacy")
+    narrow.put(first)
+    narrow.reaches("waiting_removal")
+    narrow.take()
+    narrow.reaches("waiting_card")
+
+    narrow.put(second)
+    narrow.says(code)
+    narrow.take()
+    missing = "social_security" if first.endswith("medical") else "medical"
+    narrow.put(f"lin.{missing}")
+    narrow.reaches("waiting_confirm")
+
+    finish(narrow, centre)
+
+
+def test_cards_of_two_people_are_refused_and_cannot_be_forced(
+    counter: Counter, centre: CentreProcess
+) -> None:
+    ended = two_cards(counter, "he", "lin")
+
+    assert ended.state == "failed"
+    assert counter.code == "transaction.person_mismatch"
+    assert ended.allowed_actions == []
+    assert centre.effects == []
+
+
+@pytest.mark.parametrize(
+    ("card", "code"),
+    [
+        pytest.param(MuteCard(), "card.mute", id="mute"),
+        pytest.param(
+            ScriptedCard(engine("lin.medical"), replies={1: b"\x6a\x82"}),
+            "card.unsupported",
+            id="foreign",
+        ),
+        pytest.param(
+            ScriptedCard(engine("lin.medical"), replies={1: b"\x6a\x81"}),
+            "card.app_locked",
+            id="locked",
+        ),
+        pytest.param(
+            ScriptedCard(engine("lin.medical"), replies={3: b"\x6f\x00"}),
+            "card.status_word",
+            id="odd status",
+        ),
+        pytest.param(
+            ScriptedCard(engine("lin.medical"), replies={3: b"\x01\x10\x90\x00"}),
+            "card.data_invalid",
+            id="damaged record",
+        ),
+        pytest.param(
+            ScriptedCard(
+                engine("lin.medical"), replies=dict.fromkeys(range(99), b"\x61\x10")
+            ),
+            "card.protocol_error",
+            id="endless",
+        ),
+        pytest.param(
+            ScriptedCard(engine("lin.medical"), replies={2: b"\x90"}),
+            "card.protocol_error",
+            id="half a status word",
+        ),
+    ],
+)
+def test_a_card_that_cannot_be_used_keeps_waiting_and_names_its_own_cause(
+    counter: Counter, centre: CentreProcess, card: ScriptedCard | MuteCard, code: str
+) -> None:
+    counter.start("pharmacy")
+    counter.put(card)
+    counter.says(code)
+
+    problem = counter.now.problem
+    assert counter.now.state == "waiting_card"
+    assert problem is not None
+    assert problem["remedy"]["zh-CN"]
+    counter.take()
+    counter.put("lin.medical")
+    counter.reaches("waiting_card.social_security")
+    counter.put("lin.social_security", 1)
+    counter.reaches("waiting_confirm")
+    finish(counter, centre)
+
+
+def test_an_old_card_at_a_registration_is_turned_away(counter: Counter) -> None:
+    counter.start("outpatient_registration")
+    counter.put("lin.medical")
+
+    counter.says("card.social_security_wanted")
+
+
+def test_a_card_left_behind_blocks_the_next_person(
+    counter: Counter, centre: CentreProcess
+) -> None:
+    new_card(counter, "lin")
+
+    counter.start("outpatient_registration")
+    counter.says("card.left_in_reader")
+    assert counter.now.state == "waiting_removal"
+    assert counter.now.holder is None
+    counter.take()
+    counter.reaches("waiting_card")
+    counter.put("he.social_security")
+
+    assert counter.reaches("succeeded").outcome == "activated"
+    assert len(centre.effects) == 2
+
+
+def test_a_card_left_behind_may_be_used_when_the_operator_says_so(
+    counter: Counter,
+) -> None:
+    new_card(counter, "lin")
+    counter.start("outpatient_registration")
+    counter.says("card.left_in_reader")
+
+    counter.now = counter.pos.kaqi.go_on(counter.now)
+
+    assert counter.reaches("succeeded").outcome == "already_active"
+
+
+def test_a_reader_unplugged_while_its_card_is_read_is_replaced_by_the_other(
+    agent: tuple[Running, InProcessDesk], centre: CentreProcess
+) -> None:
+    counter = Counter(*agent)
+    hand = agent[1]
+    counter.start("outpatient_registration")
+    slow = ScriptedCard(engine("lin.social_security"), slow_at=5, seconds=0.2)
+    counter.put(slow)
+    counter.reaches("reading")
+
+    hand.unplug(counter.readers[0])
+    counter.says("reader.gone")
+    hand.plug(counter.readers[0])
+    counter.put("lin.social_security", 1)
+
+    assert counter.reaches("succeeded").outcome == "activated"
+    assert len(centre.effects) == 1
+
+
+def test_without_any_reader_it_waits_for_one(
+    agent: tuple[Running, InProcessDesk],
+) -> None:
+    running, hand = agent
+    for reader in hand.readers():
+        hand.unplug(reader)
+    counter = running.pos
+    started = counter.start("outpatient_registration").body
+    assert started["state"] in ("waiting_reader", "waiting_card")
+    waiting = counter.until(counter.kaqi.get(started["id"]), "waiting_reader")
+
+    hand.plug(hand.readers()[0])
+    waiting = counter.until(waiting, "waiting_card")
+    hand.insert_card(engine("lin.social_security"), hand.readers()[0])
+
+    assert counter.until(waiting, "succeeded").outcome == "activated"
+
+
+def test_a_reader_that_never_answers_is_given_up_and_the_other_one_works(
+    counter: Counter,
+) -> None:
+    counter.start("outpatient_registration")
+    stuck = ScriptedCard(engine("lin.social_security"), slow_at=3, seconds=9)
+    counter.put(stuck)
+
+    counter.says("reader.timeout")
+    assert counter.pos.request("GET", "/healthz").status == 204
+    counter.put("lin.social_security", 1)
+
+    assert counter.reaches("succeeded").outcome == "activated"
+    counter.take()
+    counter.take(1)
+    counter.start("outpatient_registration")
+    counter.put("he.social_security")
+    assert counter.reaches("succeeded").outcome == "activated"
+
+
+def test_the_resource_manager_stopped_and_started_in_the_middle(
+    pcsc_counter: Counter, vpcd: VpcdDesk, centre: CentreProcess
+) -> None:
+    counter = pcsc_counter
+    counter.start("pharmacy")
+    counter.put("lin.medical")
+    counter.reaches("waiting_card.social_security")
+
+    counter.clear()
+    vpcd.manager.stop()
+    counter.reaches("waiting_reader")
+    readers = counter.pos.request("GET", "/v1/readers").body
+    assert [problem["code"] for problem in readers["problems"]] == ["pcsc.unavailable"]
+    vpcd.manager.start()
+    counter.reaches("waiting_card.social_security")
+    counter.put("lin.social_security", 1)
+    counter.reaches("waiting_confirm")
+
+    finish(counter, centre)
