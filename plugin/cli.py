@@ -7,16 +7,15 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from plugin.activation.problem import Problem
 
 USAGE = 2
+INTERRUPTED = 128 + 2
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="卡启 kaqi：社会保障卡首次使用即启用，不丢失，不重复。\n\n"
@@ -115,12 +114,13 @@ def read(
     退出码 / exit codes: 0 read, 2 usage, 10 no reader, 11 no card, 12 mute card,
     13 unsupported or unreadable card, 14 no smart-card service.
     """
-    from plugin import main
+    from plugin import logs, main
     from plugin.commands import read as command
     from plugin.commands import screen
     from plugin.data_file import DataFileError
     from plugin.profile_file import load_profile
 
+    logs.quiet()
     try:
         profile = load_profile(region)
     except DataFileError as wrong:
@@ -228,19 +228,16 @@ def pair(
 def run(arguments: list[str]) -> int:
     """Obey a command line; returns the exit code. Never a traceback for a usage error."""
     try:
-        code = app(args=arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as wanted:
-        sys.stdout.write(wanted.format_message() + "\n")
-        return USAGE
-    except click.ClickException as wrong:
+        code = app(args=arguments or ["--help"], standalone_mode=False)
+    except typer.TyperException as wrong:
         from plugin.commands import screen
 
         problem = Problem("command.usage", {"reason": wrong.format_message()})
         screen.complain(problem, as_json="--json" in arguments)
         return USAGE
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return 130
-    return code if isinstance(code, int) else 0
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return code if isinstance(code, int) and arguments else USAGE
 
 
 def _kinds(listed: str) -> tuple[str, ...]:
@@ -249,7 +246,7 @@ def _kinds(listed: str) -> tuple[str, ...]:
     kinds = tuple(listed.split(","))
     for kind in kinds:
         if kind not in main.READER_KINDS:
-            raise click.BadParameter(f"{kind}: {', '.join(main.READER_KINDS)}")
+            raise typer.BadParameter(f"{kind}: {', '.join(main.READER_KINDS)}")
     return kinds
 
 

@@ -89,6 +89,13 @@ def configure(folder: Path, *, debug: bool = False) -> Callable[[], None]:
     return close
 
 
+def quiet() -> None:
+    """For commands whose output belongs to the caller: no log at all."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
+    )
+
+
 def allowed_only(
     _: object, __: str, fields: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:

@@ -202,6 +202,7 @@ class AgentProcess:
             *arguments,
         ]
         self._process: subprocess.Popen[str] | None = None
+        self.output = ""
 
     def __enter__(self) -> AgentProcess:
         self.start()
@@ -220,10 +221,15 @@ class AgentProcess:
         )
         assert self._process.stdout is not None
         first = self._process.stdout.readline()
+        self.output += first
         assert "http://127.0.0.1:" in first, first + self._process.stdout.read()
         port = int(first.rpartition(":")[2])
         self.pos = Pos(port, DataFolder(self._folder).pair("pos", SCOPES))
         return self.pos
+
+    def another(self, client: str, scopes: tuple[str, ...]) -> Pos:
+        """A second client of the same agent."""
+        return Pos(self.pos.port, DataFolder(self._folder).pair(client, scopes))
 
     def kill(self) -> None:
         """SIGKILL: nothing is said goodbye to."""
@@ -238,7 +244,8 @@ class AgentProcess:
         if process is None:
             return 0
         process.send_signal(how)
-        process.communicate(timeout=WAIT_SECONDS)
+        rest, _ = process.communicate(timeout=WAIT_SECONDS)
+        self.output += rest
         return process.returncode
 
 

@@ -1,0 +1,104 @@
+"""Debian's Chromium, and pages of a listed and of a foreign origin."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from simulator.reader import InProcessDesk
+from tests.agents import Running, running
+from tests.centre import CentreProcess
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+class _EmptyPage(BaseHTTPRequestHandler):
+    """The same page for everybody."""
+
+    def do_GET(self) -> None:
+        body = b"<!doctype html><title>a page</title>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Site:
+    """A web server whose pages are empty."""
+
+    def __init__(self) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _EmptyPage)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser per test process."""
+    executable = shutil.which("chromium")
+    assert executable, "Debian's chromium is not installed"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def sites() -> Iterator[tuple[Site, Site]]:
+    """A listed site and a foreign one."""
+    pair = Site(), Site()
+    yield pair
+    for site in pair:
+        site.close()
+
+
+@pytest.fixture
+def agent(
+    tmp_path: Path, centre: CentreProcess, sites: tuple[Site, Site]
+) -> Iterator[Running]:
+    """An agent that lists the first site."""
+    hand = InProcessDesk()
+    listed = frozenset({sites[0].origin})
+    with running(
+        tmp_path, centre.address, {"inprocess": hand}, hand, origins=listed
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def listed_page(chromium: Browser, sites: tuple[Site, Site]) -> Iterator[Page]:
+    page = chromium.new_page()
+    page.goto(sites[0].origin)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def foreign_page(chromium: Browser, sites: tuple[Site, Site]) -> Iterator[Page]:
+    page = chromium.new_page()
+    page.goto(sites[1].origin)
+    yield page
+    page.close()

@@ -1,0 +1,388 @@
+"""The other commands, and every way in which they cannot start."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugin.data_folder import DataFolder
+from simulator.vpcd import VpcdDesk
+from tests.agents import AgentProcess
+from tests.centre import CentreProcess
+from tests.command.test_read import kaqi, problem_of
+from tests.scenario.test_restarts import insert, reader_id
+from tests.waiting import wait_until
+
+SETTINGS = """
+[institution]
+code = "P9999"
+name = "试用药店"
+kind = "pharmacy"
+[centre]
+address = "{centre}"
+"""
+
+
+def settings_file(folder: Path, centre: str, more: str = "") -> str:
+    """A right settings file, with something before it."""
+    file = folder / "kaqi.toml"
+    file.write_text(more + SETTINGS.format(centre=centre), encoding="utf-8")
+    return str(file)
+
+
+def test_help_is_in_both_languages() -> None:
+    done = kaqi("--help", PYTHONUTF8="1")
+
+    assert done.returncode == 0
+    assert "社会保障卡" in done.stdout
+    assert "Run the agent" in done.stdout
+    for name in ("serve", "demo", "read", "activate", "simulate", "doctor", "pair"):
+        assert name in done.stdout
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    done = kaqi()
+
+    assert done.returncode == 2
+    assert "Usage" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        pytest.param("= wrong", "-", id="no TOML"),
+        pytest.param("colour = 1\n", "colour", id="unknown key"),
+        pytest.param("port = 'x'\n", "port", id="wrong type"),
+        pytest.param("port = 99999\n", "port", id="no port"),
+    ],
+)
+def test_wrong_settings_stop_it_and_say_where(
+    tmp_path: Path, content: str, key: str
+) -> None:
+    file = settings_file(tmp_path, "https://centre.example", content)
+
+    done = kaqi("serve", "--settings", file, "--data", str(tmp_path / "data"))
+
+    problem = problem_of(done)
+    assert done.returncode == 78
+    assert problem["code"] == "settings.invalid"
+    assert f"at {key}:" in problem["title"]
+    assert problem["remedy"]["zh-CN"]
+
+
+def test_missing_settings_stop_it_and_say_where(tmp_path: Path) -> None:
+    done = kaqi("serve", "--settings", str(tmp_path / "nowhere.toml"))
+
+    assert done.returncode == 78
+    assert "nowhere.toml" in problem_of(done)["title"]
+
+
+def test_an_unknown_region_stops_it(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "https://centre.example", 'region = "atlantis"\n')
+
+    done = kaqi("serve", "--settings", file, "--data", str(tmp_path / "data"))
+
+    assert done.returncode == 78
+    assert problem_of(done)["code"] == "profile.invalid"
+
+
+def test_a_folder_that_cannot_be_used_stops_it(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    file = settings_file(tmp_path, "https://centre.example")
+
+    done = kaqi("serve", "--settings", file, "--data", str(blocked / "data"))
+
+    problem = problem_of(done)
+    assert done.returncode == 73
+    assert problem["code"] == "agent.data_folder"
+    assert str(blocked) in problem["title"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="asks another user to write, as root")
+def test_a_folder_somebody_else_owns_stops_it(tmp_path: Path) -> None:
+    from plugin.data_folder import DataFolderError
+
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o700)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setegid(65534)
+            os.seteuid(65534)
+            DataFolder(theirs)
+        except DataFolderError as refused:
+            os.write(writer, str(refused).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        assert "Permission denied" in said.read()
+
+
+def test_a_taken_port_is_named_with_its_holder(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "https://centre.example")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        done = kaqi(
+            *("serve", "--settings", file, "--data", str(tmp_path / "data")),
+            *("--port", str(port)),
+        )
+
+    problem = problem_of(done)
+    assert done.returncode == 69
+    assert problem["code"] == "agent.port_in_use"
+    assert str(port) in problem["title"]
+    assert f"pid {os.getpid()}" in problem["title"]
+
+
+def test_two_agents_cannot_share_a_folder(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    with AgentProcess(tmp_path, centre.address) as agent:
+        done = kaqi(
+            *("serve", "--simulate", "--data", str(tmp_path), "--port", "0"),
+            *("--centre", centre.address),
+        )
+
+        assert done.returncode == 75
+        assert problem_of(done)["code"] == "agent.journal_in_use"
+        assert agent.pos.request("GET", "/healthz").status == 204
+
+
+def test_a_simulation_never_talks_to_a_real_centre(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+    done = kaqi("serve", "--simulate", "--data", str(tmp_path), "--centre", address)
+
+    assert done.returncode == 69
+    assert problem_of(done)["code"] == "centre.not_simulated"
+
+
+def test_a_lost_journal_key_is_said_and_nothing_is_overwritten(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    with AgentProcess(tmp_path, centre.address):
+        pass
+    (tmp_path / "journal.key").unlink()
+
+    done = kaqi(
+        *("serve", "--simulate", "--data", str(tmp_path), "--port", "0"),
+        *("--centre", centre.address),
+    )
+
+    assert done.returncode == 73
+    assert "journal.key" in problem_of(done)["title"]
+    assert not (tmp_path / "journal.key").exists()
+
+
+def test_without_a_resource_manager_the_agent_serves_and_says_so(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    file = settings_file(tmp_path, centre.address)
+    command = [
+        *(sys.executable, "-m", "plugin", "serve", "--settings", file),
+        *("--data", str(tmp_path / "data"), "--port", "0"),
+    ]
+    environment = {**os.environ, "PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(":")[2])
+        token = DataFolder(tmp_path / "data").pair("pos", ("read", "activate"))
+        from tests.agents import Pos
+
+        pos = Pos(port, token)
+        wait_until(lambda: pos.request("GET", "/v1/readers").body["problems"] != [])
+        readers = pos.request("GET", "/v1/readers").body
+        ready = pos.request("GET", "/readyz")
+        started = pos.start("pharmacy")
+        process.send_signal(signal.SIGTERM)
+
+    assert [each["code"] for each in readers["problems"]] == ["pcsc.unavailable"]
+    assert ready.status == 503
+    assert started.body["state"] == "waiting_reader"
+    assert started.body["step"]["text"]["zh-CN"] == "请连接读卡器"
+    assert process.returncode == 0
+
+
+def findings(
+    tmp_path: Path, centre: str, **environment: str
+) -> dict[str, dict[str, Any]]:
+    file = settings_file(tmp_path, centre)
+    data = str(tmp_path / "data")
+    done = kaqi(
+        *("doctor", "--json", "--settings", file, "--data", data, "--port", "1"),
+        **environment,
+    )
+    found = {each["name"]: each for each in json.loads(done.stdout)}
+    wrong = [each for each in found.values() if each["required"] and not each["ok"]]
+    assert done.returncode == (1 if wrong else 0)
+    return found
+
+
+def test_the_doctor_finds_everything_in_order(
+    tmp_path: Path, centre: CentreProcess, vpcd: VpcdDesk
+) -> None:
+    found = findings(tmp_path, centre.address)
+
+    assert all(each["ok"] for each in found.values())
+    assert set(found) == {
+        "program",
+        "sqlite",
+        "sm3",
+        "data_folder",
+        "smart_card_service",
+        "reader",
+        "settings",
+        "port",
+        "centre",
+    }
+    assert all(name in found["reader"]["detail"] for name in vpcd.readers())
+
+
+def test_the_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
+    environment = {"PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")}
+
+    found = findings(tmp_path, "http://127.0.0.1:1", **environment)
+
+    wrong = {name: each["problem"] for name, each in found.items() if not each["ok"]}
+    codes = {name: problem["code"] for name, problem in wrong.items()}
+    assert codes == {
+        "smart_card_service": "pcsc.unavailable",
+        "reader": "reader.none",
+        "centre": "centre.unreachable",
+    }
+    assert all(problem["remedy"]["zh-CN"] for problem in wrong.values())
+
+
+def test_the_doctor_tells_people_in_sentences(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "http://127.0.0.1:1")
+
+    done = kaqi(
+        *("doctor", "--settings", file, "--data", str(tmp_path / "data")),
+        PYTHONUTF8="1",
+        KAQI_LANG="zh",
+        PCSCLITE_CSOCK_NAME=str(tmp_path / "nobody"),
+    )
+
+    assert done.returncode == 1
+    assert "✗ smart_card_service" in done.stdout
+    assert "智能卡服务没有运行" in done.stdout
+    assert "启动智能卡服务" in done.stdout
+    assert "is not running" not in done.stdout
+
+
+def test_a_paired_client_gets_a_token_once(tmp_path: Path) -> None:
+    done = kaqi("pair", "pos-7", "--scope", "read", "--data", str(tmp_path))
+    token = done.stdout.strip()
+
+    stored = (tmp_path / "clients.json").read_text(encoding="utf-8")
+    assert len(token) == 43
+    assert token not in stored
+    assert json.loads(stored)["pos-7"]["scopes"] == ["read"]
+    assert (tmp_path / "clients.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [("pos", "--scope", "everything"), ("a client",), ("",)]
+)
+def test_a_client_that_cannot_be_is_not_paired(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    done = kaqi("pair", *arguments, "--data", str(tmp_path))
+
+    assert done.returncode == 2
+    assert problem_of(done)["code"] == "command.usage"
+
+
+def test_secrets_lie_in_files_that_only_their_user_reads(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    with AgentProcess(tmp_path / "data", centre.address):
+        pass
+
+    folder = tmp_path / "data"
+    assert folder.stat().st_mode & 0o077 == 0
+    for name in ("journal.key", "operator.token", "clients.json"):
+        assert (folder / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_a_card_is_activated_from_the_terminal(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    with AgentProcess(tmp_path, centre.address) as agent:
+        insert(agent.pos, "lin.social_security")
+
+        done = kaqi(
+            *("activate", "--scenario", "outpatient_registration"),
+            *("--data", str(tmp_path), "--yes"),
+            PYTHONUTF8="1",
+            KAQI_LANG="zh",
+        )
+
+        assert done.returncode == 0, done.stderr
+        assert ">> 启用成功，请取出卡片" in done.stdout
+        assert "社会保障卡启用凭条" in done.stdout
+        assert "999901190102021017" not in done.stdout
+        assert reader_id(agent.pos)
+    assert len(centre.effects) == 1
+
+
+def test_without_an_agent_there_is_nothing_to_activate_through(tmp_path: Path) -> None:
+    done = kaqi("activate", "--data", str(tmp_path))
+
+    assert done.returncode == 69
+    assert problem_of(done)["code"] == "agent.not_running"
+
+
+def test_cards_are_moved_from_a_prompt() -> None:
+    commands = "cards\nin lin.medical 2\nin nobody\nout 9\nin lin.medical 2\nout 2\nwhat\nquit\n"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "plugin", "simulate"],
+        input=commands,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUTF8": "1"},
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("export PCSCLITE_CSOCK_NAME=")
+    assert "  lin.medical -> 2" in lines
+    assert "  2 -> -" in lines
+    assert any(line.startswith("? ") and "nobody" in line for line in lines)
+    assert any(line.startswith("! ") for line in lines)
+
+
+def test_the_demo_tells_its_story_and_leaves() -> None:
+    done = kaqi("demo", "--port", "0", ONCE="1", PYTHONUTF8="1", KAQI_LANG="zh")
+
+    assert done.returncode == 0, done.stderr
+    story = re.findall(r">> (.*)", done.stdout)
+    assert story[0] == "请插入旧医保卡"
+    assert "请插入社会保障卡" in story
+    assert "请核对持卡人并确认：启用后旧医保卡作废" in story
+    assert story.count("启用成功，请取出卡片") == 2
+    assert done.stdout.count("中心流水号") == 2
+    assert done.stdout.count("curl -s") == 3
+    assert "999901190102021017" not in done.stdout
+    assert "http://127.0.0.1:" in done.stdout

@@ -1,0 +1,74 @@
+"""Looking for people in bytes: every spelling in which a name or a number could leak."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from simulator.people import Person
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What was found where, and how it was spelled."""
+
+    where: str
+    what: str
+    spelling: str
+
+
+def personal_values(people: Iterable[Person]) -> dict[str, str]:
+    """Everything that names one of these people or their cards."""
+    found = {}
+    for person in people:
+        found[f"{person.key} name"] = person.holder.name
+        found[f"{person.key} number"] = person.holder.social_security_number
+        for kind, card in person.cards().items():
+            found[f"{kind} card number"] = card.card_number
+            found[f"{kind} identification code"] = card.identification_code
+    return found
+
+
+def spellings(value: str) -> Iterator[tuple[str, bytes]]:
+    """The value as bytes, in every encoding it could be written in."""
+    for encoding in ("utf-8", "gb18030", "utf-16-le"):
+        raw = value.encode(encoding)
+        yield encoding, raw
+        yield f"{encoding} hex", raw.hex().encode()
+        yield f"{encoding} HEX", raw.hex().upper().encode()
+        for shift in range(3):
+            yield f"{encoding} base64+{shift}", _base64_core(raw, shift)
+    escaped = json.dumps(value).strip('"')
+    yield "escaped", escaped.encode()
+    yield (
+        "escaped upper",
+        escaped.replace("\\u", "\\U").upper().replace("\\U", "\\u").encode(),
+    )
+    if value[:-1].isdigit() and len(value) % 2 == 0:
+        digits = value[:-1] + (value[-1] if value[-1].isdigit() else "F")
+        yield "BCD", bytes.fromhex(digits)
+
+
+def _base64_core(raw: bytes, shift: int) -> bytes:
+    """The characters every base64 text shows that has `raw` at this offset modulo 3."""
+    encoded = base64.b64encode(bytes(shift) + raw)
+    first = -(-shift * 8 // 6)
+    last = (shift + len(raw)) * 8 // 6
+    return encoded[first:last]
+
+
+def find(places: Iterable[tuple[str, bytes]], people: Iterable[Person]) -> list[Leak]:
+    """Every spelling of every value in every place."""
+    values = [
+        (what, spelling, wanted)
+        for what, value in personal_values(people).items()
+        for spelling, wanted in spellings(value)
+    ]
+    return [
+        Leak(where, what, spelling)
+        for where, content in places
+        for what, spelling, wanted in values
+        if wanted in content
+    ]
