@@ -4,63 +4,73 @@ imported when it is asked for, so that none pays for another."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
+import click
 
 from plugin.activation.problem import Problem
 
 USAGE = 2
 INTERRUPTED = 128 + 2
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="卡启 kaqi：社会保障卡首次使用即启用，不丢失，不重复。\n\n"
-    "Turns the first use of a social security card into its activation.",
-)
+Command = Callable[..., int]
+Option = Callable[[Command], Command]
 
-SettingsOption = Annotated[
-    Path | None,
-    typer.Option("--settings", help="设置文件 / the settings file (kaqi.toml)"),
-]
-DataOption = Annotated[
-    Path | None, typer.Option("--data", help="数据目录 / the data folder")
-]
-PortOption = Annotated[
-    int | None,
-    typer.Option("--port", min=0, max=65_535, help="端口 / the port; 0: any"),
-]
-RegionOption = Annotated[
-    str, typer.Option("--region", help="地区规则 / a region's id, or a profile's path")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON")]
+
+def option(*names: str, **settings: Any) -> Option:  # noqa: ANN401 - click's own words
+    """An option of a command."""
+    added: Option = click.option(*names, **settings)
+    return added
+
+
+def file_option(name: str, text: str) -> Option:
+    """An option that takes a path."""
+    return option(name, type=click.Path(path_type=Path), help=text)
+
+
+with_settings = file_option("--settings", "设置文件 / the settings file (kaqi.toml)")
+with_data = file_option("--data", "数据目录 / the data folder")
+with_port = option(
+    "--port", type=click.IntRange(0, 65_535), help="端口 / the port; 0 takes any"
+)
+with_json = option("--json", "as_json", is_flag=True, help="JSON")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def app() -> None:
+    """卡启 kaqi：社会保障卡首次使用即启用，不丢失，不重复。
+
+    Turns the first use of a social security card into its activation: once, never lost,
+    never doubled.
+    """
 
 
 @app.command()
+@with_settings
+@with_data
+@with_port
+@option(
+    "--simulate", is_flag=True, help="模拟读卡器和中心 / simulated readers and centre"
+)
+@option(
+    "--readers",
+    default="inprocess",
+    show_default=True,
+    help="模拟读卡器种类 / kinds of simulated readers: inprocess,pcsc",
+)
+@option("--centre", help="中心地址 / the centre's address")
+@option("--debug", is_flag=True, help="详细日志 / a detailed log")
 def serve(
     *,
-    settings: SettingsOption = None,
-    data: DataOption = None,
-    port: PortOption = None,
-    simulate: Annotated[
-        bool,
-        typer.Option(
-            "--simulate", help="模拟读卡器和中心 / simulated readers and centre"
-        ),
-    ] = False,
-    readers: Annotated[
-        str,
-        typer.Option(help="模拟读卡器种类 / simulated readers: inprocess,pcsc"),
-    ] = "inprocess",
-    centre: Annotated[
-        str | None, typer.Option(help="中心地址 / the centre's address")
-    ] = None,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="详细日志 / a detailed log")
-    ] = False,
+    settings: Path | None,
+    data: Path | None,
+    port: int | None,
+    simulate: bool,
+    readers: str,
+    centre: str | None,
+    debug: bool,
 ) -> int:
     """启动服务 / Run the agent."""
     from plugin.commands import serve as command
@@ -79,36 +89,30 @@ def serve(
 
 
 @app.command()
-def demo(
-    *,
-    port: PortOption = None,
-    once: Annotated[
-        bool,
-        typer.Option("--once", envvar="ONCE", help="演示后退出 / leave afterwards"),
-    ] = False,
-) -> int:
+@with_port
+@option("--once", is_flag=True, envvar="ONCE", help="演示后退出 / leave afterwards")
+def demo(*, port: int | None, once: bool) -> int:
     """演示：全部模拟 / Show everything, simulated."""
+    from plugin import main
     from plugin.commands import demo as command
 
-    missing = _missing_parts()
+    missing = main.missing_for_pcsc_simulation()
     kinds = ("inprocess",) if missing else ("pcsc", "inprocess")
     stay = sys.stdin.isatty() and not once
     return command.run(port=port, once=not stay, kinds=kinds, missing=missing)
 
 
 @app.command()
-def read(
-    *,
-    json: JsonOption = False,
-    reveal: Annotated[
-        bool,
-        typer.Option("--reveal", help="显示个人信息 / show personal fields in clear"),
-    ] = False,
-    reader: Annotated[
-        str | None, typer.Option(help="读卡器名称的一部分 / part of a reader's name")
-    ] = None,
-    region: RegionOption = "reference",
-) -> int:
+@with_json
+@option("--reveal", is_flag=True, help="显示个人信息 / show personal fields in clear")
+@option("--reader", help="读卡器名称的一部分 / part of a reader's name")
+@option(
+    "--region",
+    default="reference",
+    show_default=True,
+    help="地区规则 / a region's id, or a profile's path",
+)
+def read(*, as_json: bool, reveal: bool, reader: str | None, region: str) -> int:
     """读一张卡 / Read one card.
 
     退出码 / exit codes: 0 read, 2 usage, 10 no reader, 11 no card, 12 mute card,
@@ -124,7 +128,7 @@ def read(
     try:
         profile = load_profile(region)
     except DataFileError as wrong:
-        screen.complain(Problem("profile.invalid", wrong.facts), as_json=json)
+        screen.complain(Problem("profile.invalid", wrong.facts), as_json=as_json)
         return USAGE
     return command.run(
         main.pcsc_readers(),
@@ -132,25 +136,26 @@ def read(
         main.SystemClock(),
         wanted=reader,
         reveal=reveal,
-        as_json=json,
+        as_json=as_json,
     )
 
 
 @app.command()
+@option(
+    "--scenario",
+    type=click.Choice(
+        ["pharmacy", "outpatient_registration", "inpatient_registration"]
+    ),
+    default="pharmacy",
+    show_default=True,
+    help="业务 / what the card is used for",
+)
+@option("--pos-ref", help="业务编号 / your reference")
+@with_data
+@option("--simulate", is_flag=True, help="模拟的服务 / the simulated agent")
+@option("--yes", is_flag=True, help="不再询问 / do not ask")
 def activate(
-    *,
-    scenario: Annotated[
-        str,
-        typer.Option(help="pharmacy, outpatient_registration, inpatient_registration"),
-    ] = "pharmacy",
-    pos_ref: Annotated[
-        str | None, typer.Option(help="业务编号 / your reference")
-    ] = None,
-    data: DataOption = None,
-    simulate: Annotated[
-        bool, typer.Option("--simulate", help="模拟的服务 / the simulated agent")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="不再询问 / do not ask")] = False,
+    *, scenario: str, pos_ref: str | None, data: Path | None, simulate: bool, yes: bool
 ) -> int:
     """办理一次启用 / Activate a card through the running agent."""
     from plugin.client import Kaqi
@@ -172,7 +177,7 @@ def activate(
         kaqi,
         scenario,
         pos_ref=pos_ref,
-        ask=lambda question: yes or typer.confirm(question),
+        ask=lambda question: yes or click.confirm(question),
     )
 
 
@@ -183,7 +188,7 @@ def simulate() -> int:
     from plugin.commands import screen
     from plugin.commands import simulate as command
 
-    missing = _missing_parts()
+    missing = main.missing_for_pcsc_simulation()
     if missing:
         screen.complain(Problem("agent.part_missing", {"part": missing}), as_json=False)
         return 1
@@ -195,30 +200,31 @@ def simulate() -> int:
 
 
 @app.command()
+@with_json
+@with_settings
+@with_data
+@with_port
 def doctor(
-    *,
-    json: JsonOption = False,
-    settings: SettingsOption = None,
-    data: DataOption = None,
-    port: PortOption = None,
+    *, as_json: bool, settings: Path | None, data: Path | None, port: int | None
 ) -> int:
     """检查环境 / Check what is installed, connected and reachable."""
     from plugin.commands import doctor as command
     from plugin.commands.serve import Options
 
-    return command.run(Options(settings=settings, data=data, port=port), as_json=json)
+    return command.run(
+        Options(settings=settings, data=data, port=port), as_json=as_json
+    )
 
 
 @app.command()
-def pair(
-    client: Annotated[str, typer.Argument(help="客户端名称 / the client's name")],
-    *,
-    scope: Annotated[
-        list[str] | None,
-        typer.Option(help="read, activate, identity, operate, admin, simulate"),
-    ] = None,
-    data: DataOption = None,
-) -> int:
+@click.argument("client")
+@option(
+    "--scope",
+    multiple=True,
+    help="权限 / what it may do: read, activate, identity, operate, admin, simulate",
+)
+@with_data
+def pair(*, client: str, scope: tuple[str, ...], data: Path | None) -> int:
     """为客户端发放令牌，只显示一次 / Make a client's token; it is shown once."""
     from plugin.commands import pair as command
 
@@ -228,14 +234,16 @@ def pair(
 def run(arguments: list[str]) -> int:
     """Obey a command line; returns the exit code. Never a traceback for a usage error."""
     try:
-        code = app(args=arguments or ["--help"], standalone_mode=False)
-    except typer.TyperException as wrong:
+        code = app(
+            args=arguments or ["--help"], prog_name="kaqi", standalone_mode=False
+        )
+    except click.ClickException as wrong:
         from plugin.commands import screen
 
         problem = Problem("command.usage", {"reason": wrong.format_message()})
         screen.complain(problem, as_json="--json" in arguments)
         return USAGE
-    except (typer.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     return code if isinstance(code, int) and arguments else USAGE
 
@@ -246,12 +254,5 @@ def _kinds(listed: str) -> tuple[str, ...]:
     kinds = tuple(listed.split(","))
     for kind in kinds:
         if kind not in main.READER_KINDS:
-            raise typer.BadParameter(f"{kind}: {', '.join(main.READER_KINDS)}")
+            raise click.BadParameter(f"{kind}: {', '.join(main.READER_KINDS)}")
     return kinds
-
-
-def _missing_parts() -> str:
-    """What the real resource manager with simulated readers lacks on this machine."""
-    from plugin import main
-
-    return main.missing_for_pcsc_simulation()

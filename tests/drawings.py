@@ -132,7 +132,9 @@ def desk_diagram() -> str:
     ends = [kind.name for kind in (desk.Succeeded, desk.Failed)]
     below = [
         f"`{event}` leads to `{end}` from "
-        + ", ".join(sorted(f"`{a}`" for (a, b), n in edges.items() if b == end and event in n))
+        + ", ".join(
+            sorted(f"`{a}`" for (a, b), n in edges.items() if b == end and event in n)
+        )
         + "."
         for event, end in (("CancelAsked", "cancelled"), ("ClockRanOut", "expired"))
     ]
@@ -226,7 +228,7 @@ def renewed(readme: str) -> str:
         begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
         head, _, rest = readme.partition(begin)
         _, _, tail = rest.partition(end)
-        assert rest and tail, f"the README has no place for {name}"
+        assert tail, f"the README has no place for {name}"
         readme = head + begin + draw() + end + tail
     return readme
 
@@ -239,4 +241,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-

@@ -61,7 +61,9 @@ def run(name: str, command: tuple[str, ...]) -> tuple[bool, float]:
         say(done.stdout)
     last = (done.stdout.strip().splitlines() or [""])[-1].strip("= ")
     verdict = "ok" if done.returncode == 0 else f"FAILED ({done.returncode})"
-    say(f"{name:12} {took:7.1f} s  {verdict:12} {last[:60] if name in _COUNTED else ''}")
+    say(
+        f"{name:12} {took:7.1f} s  {verdict:12} {last[:60] if name in _COUNTED else ''}"
+    )
     return done.returncode == 0, took
 
 

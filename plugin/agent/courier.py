@@ -3,11 +3,10 @@ back what came of them to the deciding thread."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TypeVar
-
-import structlog
 
 from plugin.activation import saga
 from plugin.activation.saga import Abilities, Activation, Event
@@ -15,7 +14,7 @@ from plugin.agent.failure import described
 from plugin.centre.port import Centre, CentreError
 
 Result = TypeVar("Result")
-_log = structlog.get_logger("kaqi.centre")
+_log = logging.getLogger("kaqi.centre")
 
 
 class Courier:
@@ -67,10 +66,12 @@ class Courier:
             try:
                 found = errand()
             except CentreError as silent:
-                _log.warning("no answer", code=silent.code, trace_id=trace_id)
+                told = {"code": silent.code, "trace_id": trace_id}
+                _log.warning("no answer", extra=told)
                 found = silent
             except Exception as failed:  # noqa: BLE001 - a bug must not look like success
-                _log.error("an errand failed", **described(failed), trace_id=trace_id)
+                told = {**described(failed), "trace_id": trace_id}
+                _log.error("an errand failed", extra=told)
                 found = CentreError(type(failed).__name__)
             self._post(lambda: done(found))
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import queue
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import TypeVar
 
-import structlog
-
 from drivers.ports import Clock
 from plugin.agent.failure import described
 
 Result = TypeVar("Result")
-_log = structlog.get_logger("kaqi.loop")
+_log = logging.getLogger("kaqi.loop")
 
 
 class DecidingLoop:
@@ -100,4 +99,4 @@ class DecidingLoop:
         try:
             call()
         except Exception as failed:  # noqa: BLE001
-            _log.error("a decision failed", **described(failed))
+            _log.error("a decision failed", extra=described(failed))

@@ -7,13 +7,12 @@ what the saga promises is kept by `recovery`.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TypeVar, assert_never
-
-import structlog
 
 from plugin.activation import desk, rules, saga
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Desk, Outcome, Terms
@@ -37,7 +36,7 @@ from plugin.settings import Institution
 
 KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
 LOOK_AGAIN_MS = 60_000
-_log = structlog.get_logger("kaqi.service")
+_log = logging.getLogger("kaqi.service")
 
 _EVENTS: dict[Action, desk.Event] = {
     Action.CANCEL: desk.CancelAsked(),
@@ -371,13 +370,8 @@ class Service:
         self._happenings.tell(
             "activation.changed", subject, data, record.origin.trace_id
         )
-        _log.info(
-            "activation",
-            intent=intent_id,
-            state=record.state.value,
-            sends=record.sends,
-            trace_id=record.origin.trace_id,
-        )
+        told = {"intent": intent_id, "sends": record.sends, **data}
+        _log.info("activation", extra={**told, "trace_id": record.origin.trace_id})
         if record.superseded_by is not None:
             return
         for run in list(self._runs.values()):
@@ -430,7 +424,7 @@ class Service:
         try:
             self._activations.happened(run.origin.intent_id, _ending(run.now.state))
         except JournalError as failed:  # the record stays open; the next start ends it
-            _log.error("the journal failed", code=failed.code)
+            _log.error("the journal failed", extra={"code": failed.code})
 
     def _forget(self, run: Run) -> None:
         self._runs.pop(run.origin.transaction_id, None)
@@ -533,7 +527,7 @@ class Service:
         try:
             return call()
         except JournalError as failed:
-            _log.error("the journal failed", code=failed.code)
+            _log.error("the journal failed", extra={"code": failed.code})
             raise ProblemError(Problem(failed.code)) from failed
 
     def _announce(self, run: Run, came_from: Desk | None) -> None:
@@ -563,7 +557,8 @@ class Service:
             data["code"] = shown.problem.code
         subject = f"transactions/{run.origin.transaction_id}"
         self._happenings.tell(kind, subject, data, run.origin.trace_id)
-        _log.info(kind, transaction=run.origin.transaction_id, **data)
+        told = {**data, "transaction": run.origin.transaction_id}
+        _log.info(kind, extra={**told, "trace_id": run.origin.trace_id})
 
 
 def _visible(now: Desk) -> tuple[desk.State, Problem | None]:

@@ -3,11 +3,10 @@ their end."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from random import Random
-
-import structlog
 
 from drivers.ports import Clock, DirectoryState, ReaderDirectory
 from plugin.activation.region import RegionProfile
@@ -22,7 +21,7 @@ from plugin.privacy import Keys
 from plugin.settings import Institution
 
 STOP_SECONDS = 5.0
-_log = structlog.get_logger("kaqi.till")
+_log = logging.getLogger("kaqi.till")
 
 
 class Till:
@@ -93,7 +92,7 @@ class Till:
 
     def _begin(self) -> None:
         self.happenings.tell("agent.started", "agent")
-        _log.info("started", unfinished=self.service.resume())
+        _log.info("started", extra={"unfinished": self.service.resume()})
 
     def stop(self) -> None:
         """End the threads and give everything back."""

@@ -6,12 +6,11 @@ waits for it may give it up, together with everything it holds, and start anothe
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import structlog
 
 from drivers.conversation import Procedure, converse
 from drivers.errors import DriverError
@@ -23,7 +22,7 @@ from plugin.agent.failure import described
 from plugin.card.errors import CardError
 from plugin.card.reading import Card
 
-_log = structlog.get_logger("kaqi.reader")
+_log = logging.getLogger("kaqi.reader")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class ReaderWorker:
             facts = {"sw": f"{failed.sw.value:04X}"} if failed.sw else {}
             return Problem(failed.code, facts)
         except Exception as failed:  # noqa: BLE001 - a bug here must not end the thread
-            _log.error("a reading failed", **described(failed))
+            _log.error("a reading failed", extra=described(failed))
             return Problem("agent.failed")
 
     def _read(self, reader: Reader, job: Job) -> Card:
@@ -100,17 +99,20 @@ class ReaderWorker:
     def _note(
         self, trace_id: str
     ) -> Callable[[CommandApdu, ResponseApdu | None], None]:
-        log = _log.bind(reader=self.name, trace_id=trace_id)
+        """Progress is noted always, exchanges only where somebody reads them."""
+        detailed = _log.isEnabledFor(logging.DEBUG)
 
         def note(command: CommandApdu, got: ResponseApdu | None) -> None:
             self._progress = self._clock.monotonic()
-            if got is not None:
-                log.debug(
-                    "apdu",
-                    header=command.header.hex().upper(),
-                    sent=len(command.data),
-                    received=len(got.data),
-                    sw=f"{got.sw.value:04X}",
-                )
+            if detailed and got is not None:
+                exchange = {
+                    "reader": self.name,
+                    "header": command.header.hex().upper(),
+                    "sent": len(command.data),
+                    "received": len(got.data),
+                    "sw": f"{got.sw.value:04X}",
+                    "trace_id": trace_id,
+                }
+                _log.debug("apdu", extra=exchange)
 
         return note

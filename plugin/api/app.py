@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -26,7 +26,7 @@ _OF_STATUS = {
     413: "request.too_large",
     415: "request.not_json",
 }
-_log = structlog.get_logger("kaqi.api")
+_log = logging.getLogger("kaqi.api")
 
 
 def build(parts: Parts, house: House, version: str) -> Guard:
@@ -76,7 +76,8 @@ def _say_problems(app: FastAPI, parts: Parts) -> None:
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, failed: Exception) -> Response:
-        _log.error("a request failed", trace_id=trace_of(request), **described(failed))
+        told = {**described(failed), "trace_id": trace_of(request)}
+        _log.error("a request failed", extra=told)
         return answer(request, Problem("agent.failed"))
 
 

@@ -15,9 +15,9 @@ CLIENT = re.compile(r"[0-9A-Za-z._-]{1,40}")
 USAGE = 2
 
 
-def run(client: str, scopes: list[str] | None, data: Path | None) -> int:
+def run(client: str, scopes: tuple[str, ...], data: Path | None) -> int:
     """Make the token and show it, once."""
-    wanted = tuple(scopes) if scopes else USUAL
+    wanted = scopes or USUAL
     wrong = [scope for scope in wanted if scope not in SCOPES]
     if wrong or not CLIENT.fullmatch(client):
         reason = f"{wrong[0] if wrong else client}: {', '.join(SCOPES)}"

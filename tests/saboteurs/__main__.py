@@ -112,7 +112,8 @@ def main(arguments: list[str]) -> int:
     chosen = [
         each
         for each in all_saboteurs()
-        if (not names or each.name in names) and (each.fast or "--fast" not in arguments)
+        if (not names or each.name in names)
+        and (each.fast or "--fast" not in arguments)
     ]
     escaped = 0
     for each in chosen:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import threading
 from datetime import datetime, timedelta, timezone
 
@@ -13,7 +15,7 @@ from plugin.agent.happenings import KEPT, Happening, Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.api.events import QUEUE_MAX, STREAMS_MAX, Hub
 from plugin.journal.memory import MemoryJournal
-from plugin.logs import allowed_only
+from plugin.logs import JsonLines
 
 SHANGHAI = timezone(timedelta(hours=8))
 
@@ -120,18 +122,28 @@ def test_a_listener_hears_until_it_leaves() -> None:
 
 
 def test_the_log_drops_what_is_not_on_the_list_and_masks_the_rest() -> None:
-    fields = {
-        "event": "card 999901190101010011 read",
-        "state": "reading",
-        "name": "林试一",
-        "social_security_number": "999901190101010011",
-    }
+    record = logging.makeLogRecord(
+        {
+            "name": "kaqi.reader",
+            "levelname": "INFO",
+            "msg": "card 999901190101010011 read",
+            "created": 0.0,
+            "state": "reading",
+            "code": "about 999901190101010011",
+            "holder": "林试一",
+            "social_security_number": "999901190101010011",
+        }
+    )
 
-    kept = allowed_only(None, "info", fields)
+    line = json.loads(JsonLines().format(record))
 
-    assert kept == {
+    assert line.pop("time")[:11] == "1970-01-01T"
+    assert line == {
+        "level": "info",
+        "logger": "kaqi.reader",
         "event": "card 999901********0011 read",
         "state": "reading",
+        "code": "about 999901********0011",
         "dropped": 2,
     }
 
