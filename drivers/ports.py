@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from drivers.errors import DriverError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
@@ -28,8 +29,7 @@ class Disposition(StrEnum):
     RESET = "reset"  # every security state on the card is void
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderStatus:
+class ReaderStatus(Struct, frozen=True):
     """One reader at one moment.
 
     `stay` changes with every insertion, so that two stays of the same card in the same
@@ -42,8 +42,7 @@ class ReaderStatus:
     atr: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryState:
+class DirectoryState(Struct, frozen=True):
     """All readers one directory knows at one moment, or why it knows none."""
 
     readers: tuple[ReaderStatus, ...] = ()

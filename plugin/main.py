@@ -14,12 +14,13 @@ import sys
 import time
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, Protocol, cast, runtime_checkable
+
+from msgspec import Struct, field
 
 from drivers.ports import ReaderDirectory, SimulatedDesk
 from plugin.activation.region import RegionProfile
@@ -97,8 +98,7 @@ class SeenThroughEnvironment(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class SimulatedReaders:
+class SimulatedReaders(Struct):
     """Simulated readers of several kinds: one hand over all, a directory for each."""
 
     directories: dict[str, ReaderDirectory] = field(default_factory=dict)
@@ -202,8 +202,7 @@ def reference_centre(profile: RegionProfile, settings: Settings) -> ReferenceCen
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(Struct, frozen=True):
     """A till and the HTTP application in front of it."""
 
     till: Till

@@ -10,9 +10,10 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers import Cipher, modes
@@ -21,6 +22,7 @@ KEY_LENGTH = 32
 NONCE_LENGTH = 12
 TAG_LENGTH = 16
 MAC_LENGTH = 32
+DIGEST_LENGTH = 16
 _CIPHER_KEY_LENGTH = 16
 _LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d{15}(?:\d{2}[0-9Xx])?(?![0-9A-Za-z])")
 _TWO_CHARACTER_SURNAME = re.compile(
@@ -33,15 +35,17 @@ class SealBrokenError(Exception):
     """Stored data were changed, or belong to another key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """What one till keeps its journal with, all made from one secret of 32 bytes."""
 
-    secret: bytes = field(repr=False)
+    secret: bytes
 
     def __post_init__(self) -> None:
         if len(self.secret) != KEY_LENGTH:
             raise ValueError("the journal key has 32 bytes")
+
+    def __repr__(self) -> str:
+        return "Keys()"
 
     @classmethod
     def new(cls) -> Keys:
@@ -49,9 +53,10 @@ class Keys:
         return cls(secrets.token_bytes(KEY_LENGTH))
 
     def digest(self, label: str, value: str) -> str:
-        """A keyed hash for looking up a personal value: 64 hex characters (HMAC-SM3)."""
+        """A keyed hash for looking up a personal value: 32 hex characters (HMAC-SM3, its
+        first half)."""
         key = self._derived(f"look-up {label}")
-        return hmac.digest(key, value.encode(), "sm3").hex()
+        return hmac.digest(key, value.encode(), "sm3")[:DIGEST_LENGTH].hex()
 
     def mac(self, content: bytes) -> bytes:
         """32 bytes that show whether `content` was changed (HMAC-SM3)."""

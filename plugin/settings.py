@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 DEFAULT_PORT = 15274
 DEFAULT_REGION = "reference"
@@ -16,8 +17,7 @@ class InstitutionKind(StrEnum):
     HOSPITAL = "hospital"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Institution:
+class Institution(Struct, frozen=True, kw_only=True):
     """The designated institution: its code at the insurance centre, its name, its kind."""
 
     code: str
@@ -30,8 +30,7 @@ SIMULATED_INSTITUTION = Institution(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """One till. `centre_address` replaces the profile's, `centre_credential` is sent to it;
     `origins` are the web pages that may call us, spelled exactly as browsers send them."""
 

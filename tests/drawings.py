@@ -7,8 +7,9 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from plugin.activation import desk, saga
 from plugin.activation.desk import Clock, Desk, Slot
@@ -31,7 +32,6 @@ NAME = "a" * 64
 YES, NO = Confirmation(by="answer"), Refusal()
 ORIGIN = Origin(
     intent_id="i",
-    transaction_id="t",
     client_id="c",
     scenario="pharmacy",
     institution="h",

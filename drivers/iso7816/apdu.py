@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from drivers.iso7816.status_word import StatusWord
 
@@ -23,8 +23,7 @@ class ApduError(ValueError):
     """These bytes are not an APDU."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandApdu:
+class CommandApdu(Struct, frozen=True, kw_only=True):
     """One command. `ne` is the number of bytes wanted back; None means no Le field.
 
     The four cases of ISO 7816-3, 12.1.1 follow from `data` and `ne`; the short form is
@@ -104,8 +103,7 @@ def _split(rest: bytes, *, nc: int, width: int) -> tuple[bytes, int | None]:
     return data, (int.from_bytes(le, "big") or 256**width) if le else None
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseApdu:
+class ResponseApdu(Struct, frozen=True):
     """What a card answered: a data field (0 to 65,536 bytes) and the status word."""
 
     data: bytes

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 from operator import xor
+
+from msgspec import Struct
 
 MIN_LENGTH = 2
 MAX_LENGTH = 33
@@ -20,8 +21,7 @@ class AtrError(ValueError):
     """These bytes are not an answer to reset."""
 
 
-@dataclass(frozen=True, slots=True)
-class Atr:
+class Atr(Struct, frozen=True):
     """An answer to reset, taken apart.
 
     `raw` is the whole of it (2 to 33 bytes), `historical_bytes` 0 to 15 bytes, `protocols`

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from drivers.iso7816.apdu import GET_RESPONSE, CommandApdu, ResponseApdu
 

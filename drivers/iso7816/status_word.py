@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 _NAMES: dict[int, str] = {
     0x9000: "success",
@@ -54,8 +54,7 @@ _FAMILIES: dict[int, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StatusWord:
+class StatusWord(Struct, frozen=True):
     """SW1 and SW2 as one value, 0x0000 to 0xFFFF. A card's "no" is a value, not an error."""
 
     value: int

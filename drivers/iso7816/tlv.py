@@ -11,7 +11,8 @@ Everything is bounded and nothing recurses: a hostile card costs a fixed amount 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MAX_DEPTH = 6
 MAX_NODES = 256
@@ -32,8 +33,7 @@ class TlvIncompleteError(TlvError):
     """The bytes end inside an object: more are needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tlv:
+class Tlv(Struct, frozen=True):
     """One object: its tag (as a number, 0x9F0C for 9F 0C) and its value."""
 
     tag: int

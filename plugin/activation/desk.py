@@ -25,9 +25,11 @@ that no movement can be missed. `seen` are the stays of cards that were dealt wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from plugin.activation import rules
 from plugin.activation.problem import Problem
@@ -63,8 +65,7 @@ class Action(StrEnum):
     CONTINUE = "continue"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(Struct, frozen=True, kw_only=True):
     """What holds for this transaction from its beginning to its end."""
 
     scenario: Scenario
@@ -73,8 +74,7 @@ class Terms:
     simulated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """A usable reader as the counter shows it: `insertion_id` names one stay of one card.
 
     `left_behind` marks a card that an earlier transaction has already read.
@@ -86,8 +86,7 @@ class Slot:
     left_behind: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """What the journey has learned."""
 
     terms: Terms
@@ -116,23 +115,20 @@ class Facts:
 # Where the journey stands.
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingReader:
+class WaitingReader(Struct, frozen=True):
     """No reader is there."""
 
     name = "waiting_reader"
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingCard:
+class WaitingCard(Struct, frozen=True):
     """A card of this role should be put in."""
 
     role: Role
     name = "waiting_card"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """A card is being read, hopefully of this role."""
 
     role: Role
@@ -140,52 +136,45 @@ class Reading:
     name = "reading"
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingRemoval:
+class WaitingRemoval(Struct, frozen=True):
     """This card should be taken out to make room; None: somebody's from before."""
 
     role: Role | None
     name = "waiting_removal"
 
 
-@dataclass(frozen=True, slots=True)
-class Matching:
+class Matching(Struct, frozen=True):
     """Do both cards belong to one person?"""
 
     name = "matching"
 
 
-@dataclass(frozen=True, slots=True)
-class Checking:
+class Checking(Struct, frozen=True):
     """How does the card stand at the centre?"""
 
     name = "checking"
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingConfirm:
+class WaitingConfirm(Struct, frozen=True):
     """The operator sees the holder and the consequence, and says yes or no."""
 
     notices: tuple[Problem, ...]
     name = "waiting_confirm"
 
 
-@dataclass(frozen=True, slots=True)
-class Committing:
+class Committing(Struct, frozen=True):
     """The activation is under way; there is no way back."""
 
     name = "committing"
 
 
-@dataclass(frozen=True, slots=True)
-class InDoubt:
+class InDoubt(Struct, frozen=True):
     """The centre's answer was lost; it is being asked. The holder need not wait."""
 
     name = "in_doubt"
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
+class Succeeded(Struct, frozen=True):
     """The card is active, or the visit goes on without knowing."""
 
     outcome: Outcome
@@ -194,23 +183,20 @@ class Succeeded:
     name = "succeeded"
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """It cannot be done, and why."""
 
     problem: Problem
     name = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Struct, frozen=True):
     """Somebody said no."""
 
     name = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
+class Expired(Struct, frozen=True):
     """Nobody came, and whose clock it was."""
 
     problem: Problem
@@ -259,8 +245,7 @@ CLOCKS: dict[type[State], Clock] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """One transaction at one moment."""
 
     facts: Facts
@@ -280,81 +265,69 @@ class Desk:
 # What has happened.
 
 
-@dataclass(frozen=True, slots=True)
-class SlotsChanged:
+class SlotsChanged(Struct, frozen=True):
     """What lies on the counter now, as a whole."""
 
     slots: tuple[Slot, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CardRead:
+class CardRead(Struct, frozen=True):
     """This stay's card was read."""
 
     insertion_id: str
     card: Card
 
 
-@dataclass(frozen=True, slots=True)
-class ReadFailed:
+class ReadFailed(Struct, frozen=True):
     """This stay's card was not read, and why."""
 
     insertion_id: str
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(Struct, frozen=True):
     """Whether both cards belong to one person."""
 
     same_person: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StatusTold:
+class StatusTold(Struct, frozen=True):
     """How the card stands at the centre."""
 
     status: CardStatus
 
 
-@dataclass(frozen=True, slots=True)
-class CentreSilent:
+class CentreSilent(Struct, frozen=True):
     """The centre could not be asked."""
 
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmAsked:
+class ConfirmAsked(Struct, frozen=True):
     """The operator says yes."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContinueAsked:
+class ContinueAsked(Struct, frozen=True):
     """The operator says: look again at the cards that are in."""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelAsked:
+class CancelAsked(Struct, frozen=True):
     """The operator or the POS says no."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClockRanOut:
+class ClockRanOut(Struct, frozen=True):
     """Nobody came in time."""
 
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True)
-class ActivationMoved:
+class ActivationMoved(Struct, frozen=True):
     """The durable activation has a new state."""
 
     record: Activation
 
 
-@dataclass(frozen=True, slots=True)
-class NotBegun:
+class NotBegun(Struct, frozen=True):
     """The durable activation could not be written; nothing was sent."""
 
     problem: Problem
@@ -379,34 +352,29 @@ Event = (
 # What is to be done.
 
 
-@dataclass(frozen=True, slots=True)
-class ReadCard:
+class ReadCard(Struct, frozen=True):
     """Read the card in this slot; answer with CardRead or ReadFailed."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """Find out whether both cards belong to one person; answer with Matched or
     CentreSilent."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskStatus:
+class AskStatus(Struct, frozen=True):
     """Ask how the card stands; answer with StatusTold or CentreSilent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Activate:
+class Activate(Struct, frozen=True):
     """Hand over to the saga; answer with ActivationMoved, as often as it moves."""
 
 
 Effect = ReadCard | Match | AskStatus | Activate
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """The transaction now, and what to do."""
 
     desk: Desk

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True, array_like=True):
     """The centre's "no", in its own words: its code, and its text without personal data."""
 
     code: str = ""
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True, array_like=True):
     """A catalogue code, what fills its sentences, and the centre's words beside it.
 
     `facts` are shown and logged as they are, so nothing personal may be among them.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from plugin.activation.saga import Abilities
 from plugin.card.medical import CpuLayout
@@ -47,8 +48,7 @@ class Check(StrEnum):
     STRICT = "strict"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """So many days from a beginning; on the last of them it is not over yet."""
 
     days: int
@@ -56,8 +56,7 @@ class Window:
     effect: Effect
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScenarioRules:
+class ScenarioRules(Struct, frozen=True, kw_only=True):
     """How one scenario goes: the cards in their order, whether the operator confirms, and
     whether the queue goes on when the centre cannot be reached."""
 
@@ -66,8 +65,7 @@ class ScenarioRules:
     centre_required: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocks:
+class Clocks(Struct, frozen=True, kw_only=True):
     """Seconds until nobody is waited for any more, each clock on its own."""
 
     card: int = 120
@@ -75,8 +73,7 @@ class Clocks:
     centre: int = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CentreProfile:
+class CentreProfile(Struct, frozen=True, kw_only=True):
     """Which adapter speaks to the centre, where, and what that centre can do."""
 
     adapter: str
@@ -84,8 +81,7 @@ class CentreProfile:
     abilities: Abilities
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionProfile:
+class RegionProfile(Struct, frozen=True, kw_only=True):
     """One city's rules. `name` maps a language to the city's name."""
 
     id: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from plugin.activation.problem import Problem, Refusal
 from plugin.activation.region import Check, CountsFrom, Effect, RegionProfile, Window
@@ -31,8 +32,7 @@ class Standing(StrEnum):
     UNKNOWN = "unknown"  # the centre has no such card
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardStatus:
+class CardStatus(Struct, frozen=True, kw_only=True):
     """What the centre says of a card. `today` is the centre's date: windows count by it and
     not by the till's clock. `words` are the centre's own about a card it refuses."""
 
@@ -45,22 +45,19 @@ class CardStatus:
     words: Refusal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AlreadyActive:
+class AlreadyActive(Struct, frozen=True):
     """Nothing is left to do: a success, whoever activated it."""
 
     confirmation: Confirmation
 
 
-@dataclass(frozen=True, slots=True)
-class MayActivate:
+class MayActivate(Struct, frozen=True):
     """Go on; `notices` are what the operator should know."""
 
     notices: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(Struct, frozen=True):
     """This card cannot be activated here and now."""
 
     problem: Problem

@@ -38,10 +38,12 @@ follows from that: ask and send again, wait and send again, or ask a person.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from plugin.activation.problem import Problem, Refusal
 
@@ -95,8 +97,7 @@ class Dedupe(StrEnum):
     NONE = "none"  # class D
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abilities:
+class Abilities(Struct, frozen=True, kw_only=True):
     """What a centre's adapter declares. Declaring nothing means class D."""
 
     dedupe: Dedupe = Dedupe.NONE
@@ -104,12 +105,13 @@ class Abilities:
     message_life_ms: int = 60_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Who asked for this activation, where and when. Nothing personal, never changes."""
+class Origin(Struct, frozen=True, kw_only=True, array_like=True):
+    """Who asked for this activation, where and when. Nothing personal, never changes.
+
+    `intent_id` is a UUID that sorts by time; the transaction has the same one.
+    """
 
     intent_id: str
-    transaction_id: str
     client_id: str
     scenario: str
     institution: str
@@ -120,9 +122,13 @@ class Origin:
     trace_id: str = ""
     received_at: str = ""
 
+    @property
+    def transaction_id(self) -> str:
+        """What the POS knows it by."""
+        return transaction_of(self.intent_id)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
+
+class Confirmation(Struct, frozen=True, kw_only=True, array_like=True):
     """How we know that the card is active. `adopted` means activated under another id,
     that is by another till or channel; `since`, `channel` and `receipt_no` are the
     centre's words."""
@@ -134,8 +140,7 @@ class Confirmation:
     receipt_no: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Activation:
+class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     """One row of the journal. `message` is the canonical body sent to the centre and the
     only part with personal data; times are ticks: milliseconds of the agent's own life.
     `ended_as` and `problem` say how a transaction ended that never sent anything."""
@@ -159,6 +164,18 @@ class Activation:
     changed_at: str = ""
 
 
+def transaction_of(intent_id: str) -> str:
+    """The transaction that began this intent."""
+    return "t-" + intent_id.replace("-", "")
+
+
+def intent_of(transaction_id: str) -> str:
+    """The intent a transaction began: its UUID with the usual hyphens."""
+    digits = transaction_id.removeprefix("t-")
+    places = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
+    return "-".join(digits[begin:end] for begin, end in places)
+
+
 def activation_id(identification_code: str, issued: date | None, attempt: int) -> str:
     """64 hex characters, the same at every till: SM3 over a label, the card
     identification code (32 hex), the issue date (empty when unknown) and the attempt."""
@@ -172,8 +189,7 @@ def activation_id(identification_code: str, issued: date | None, attempt: int) -
 # What has happened.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardsAccepted:
+class CardsAccepted(Struct, frozen=True, kw_only=True):
     """The desk has done all that comes before the centre."""
 
     card_ref: str
@@ -182,15 +198,13 @@ class CardsAccepted:
     message: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FoundActive:
+class FoundActive(Struct, frozen=True):
     """The centre said that the card is active before anything was sent."""
 
     confirmation: Confirmation
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Struct, frozen=True):
     """The transaction ended without an activation, how and why; `superseded_by` names the
     record that has the same card in hand."""
 
@@ -199,16 +213,14 @@ class Dropped:
     superseded_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The centre says: active, to the message of this id or to a question about it."""
 
     activation_id: str
     confirmation: Confirmation
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The centre refused the message of this id that was sent as number `send`."""
 
     activation_id: str
@@ -216,8 +228,7 @@ class Refused:
     send: int
 
 
-@dataclass(frozen=True, slots=True)
-class NotFound:
+class NotFound(Struct, frozen=True):
     """Asked at the tick `asked`, the centre knew nothing of this id: no proof that nothing
     will happen."""
 
@@ -225,8 +236,7 @@ class NotFound:
     asked: int
 
 
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoAnswer(Struct, frozen=True):
     """A message of this id (the one sent as number `send`), or a question about it (0),
     brought nothing that can be believed."""
 
@@ -234,13 +244,11 @@ class NoAnswer:
     send: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TimerRang:
+class TimerRang(Struct, frozen=True):
     """The time to try again has come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Restarted:
+class Restarted(Struct, frozen=True):
     """The agent has found this record unfinished at its start."""
 
 
@@ -260,18 +268,15 @@ Event = (
 # What is to be done, after the record is committed.
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Send the record's message."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskStatus:
+class AskStatus(Struct, frozen=True):
     """Ask the centre what became of the record's id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(Struct, frozen=True):
     """Ring the timer after `at_least_ms` plus a random part of `within_ms`."""
 
     within_ms: int = 0
@@ -281,8 +286,7 @@ class Wake:
 Effect = Send | AskStatus | Wake
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """The record to commit, and what to do once it is."""
 
     record: Activation

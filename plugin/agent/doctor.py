@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.errors import NoReaderError
 from drivers.ports import ReaderDirectory
@@ -12,8 +13,7 @@ from plugin.activation.problem import Problem
 from plugin.centre.port import Centre
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """One check: its name, whether transactions need it, and what is wrong, if anything.
     `detail` is for people: what was found."""
 

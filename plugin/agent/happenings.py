@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from plugin.journal.port import Journal
 
@@ -12,8 +13,7 @@ KEPT = 1_000
 RESERVED_AT_ONCE = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(Struct, frozen=True):
     """One event. `id` grows, also across restarts; `subject` is like transactions/x."""
 
     id: int

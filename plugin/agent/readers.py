@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import Struct, field
 
 from drivers.conversation import Procedure
 from drivers.ports import (
@@ -27,8 +28,7 @@ STALL_SECONDS = 5.0
 LOOK_AFTER_MS = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderView:
+class ReaderView(Struct, frozen=True, kw_only=True):
     """One reader as others may see it. `id` is the same for the same reader name."""
 
     id: str
@@ -41,8 +41,7 @@ class ReaderView:
     last_problem: str | None
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     """What the board remembers of one reader."""
 
     id: str

@@ -5,10 +5,11 @@ commit the saga's record, then do what it asks, then tell it what came of that.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from random import Random
 from typing import Protocol, assert_never
+
+from msgspec.structs import replace
 
 from plugin.activation import saga
 from plugin.activation.problem import Problem

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from plugin import privacy
 from plugin.activation import desk
@@ -14,8 +14,7 @@ from plugin.card.social_security import SocialSecurityCard
 HOLDER_SECONDS = 600  # how long anything personal is kept in memory
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HolderView:
+class HolderView(Struct, frozen=True, kw_only=True):
     """The person and what names their card: masked for everybody, or in clear for the
     client that started the transaction."""
 
@@ -28,8 +27,7 @@ class HolderView:
     card_identification_code: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardView:
+class CardView(Struct, frozen=True, kw_only=True):
     """The social security card as far as anybody may see it."""
 
     region_code: str
@@ -39,8 +37,7 @@ class CardView:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionView:
+class TransactionView(Struct, frozen=True, kw_only=True):
     """One transaction at one moment; `seq` grows with every change of it."""
 
     origin: Origin
@@ -121,8 +118,7 @@ def card_view(card: SocialSecurityCard) -> CardView:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """What the view takes from a desk's state: role, reader, problem, notices, outcome."""
 
     role: str | None = None

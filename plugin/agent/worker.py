@@ -10,7 +10,8 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.conversation import Procedure, converse
 from drivers.errors import DriverError
@@ -25,8 +26,7 @@ from plugin.card.reading import Card
 _log = logging.getLogger("kaqi.reader")
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One reading: what to ask the card, and whom to tell."""
 
     procedure: Callable[[], Procedure[Card]]

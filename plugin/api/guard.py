@@ -12,8 +12,9 @@ import json
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from plugin.activation.problem import Problem
 from plugin.agent.service import Client
@@ -55,8 +56,7 @@ class RefusedError(Exception):
         self.problem = Problem(code, facts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
+class House(Struct, frozen=True, kw_only=True):
     """Where we live, who may call, and how callers are known by their token."""
 
     port: int

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from plugin.activation.problem import Problem
 
 LANGUAGES = {"zh-CN": "zh", "en": "en"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One code of the catalogue, as texts/problems.toml explains it."""
 
     code: str

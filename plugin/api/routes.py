@@ -6,12 +6,13 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from drivers.ports import SimulatedDesk
 from plugin.activation.desk import Action
@@ -34,8 +35,7 @@ WAIT_PATTERN = re.compile(r"\s*wait\s*=\s*(\d{1,4})\s*")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Parts(Struct, frozen=True, kw_only=True):
     """What the routes speak to."""
 
     loop: DecidingLoop
@@ -47,8 +47,7 @@ class Parts:
     simulated_desk: SimulatedDesk | None
 
 
-@dataclass(slots=True)
-class InFlight:
+class InFlight(Struct):
     """Requests with an Idempotency-Key that have not been answered yet."""
 
     keys: set[tuple[str, str]] = field(default_factory=set)

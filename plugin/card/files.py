@@ -6,8 +6,9 @@ The tables are the whole knowledge; the procedures only walk along them.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from drivers.iso7816.apdu import READ_RECORD, SELECT, CommandApdu, ResponseApdu
 from drivers.iso7816.status_word import FILE_NOT_FOUND, RECORD_NOT_FOUND
@@ -33,8 +34,7 @@ class Format(StrEnum):
     TEXT = "text"  # GB18030
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One record: its tag, the length of its value in bytes, and its format."""
 
     tag: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 
+from msgspec import Struct
 from stdnum.cn import ric
 
 _CARD_NUMBER = re.compile("[0-9A-Z]{9}")
@@ -13,8 +13,7 @@ _CARD_NUMBER_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 _RID = bytes.fromhex("D156000005")
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityNumber:
+class IdentityNumber(Struct, frozen=True):
     """A citizen's identity number (GB 11643-1999), which is the social security number.
 
     `value` is kept as it was found; `checks` says whether it has the form of eighteen

@@ -7,15 +7,15 @@ lies, comes from the region profile as a layout.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from plugin.card import decoding, files
 from plugin.card.social_security import Issue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CpuLayout:
+class CpuLayout(Struct, frozen=True, kw_only=True):
     """A CPU-type old card with the files of LB002 (SSSE, EF05, EF06).
 
     It is recognised by the first character of its specification version and by its card
@@ -34,8 +34,7 @@ class CpuLayout:
         return version_fits and class_fits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MedicalCard:
+class MedicalCard(Struct, frozen=True, kw_only=True):
     """What an old card says. `number` is the medical insurance card number; the social
     security number is None where this kind of card does not carry it. Prints neither."""
 

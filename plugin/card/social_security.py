@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from plugin.card import decoding, files
@@ -20,8 +21,7 @@ FREELY_READABLE = ("1", "2")  # first character of the specification version
 ROOM_FOR_ONE_MORE = 4  # bytes of the longest GB18030 character
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issue:
+class Issue(Struct, frozen=True, kw_only=True):
     """EF05: who issued this card, and when.
 
     `identification_code` is 32 hex characters, the others as printed in the domain facts,
@@ -52,8 +52,7 @@ class Issue:
         return tuple(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SocialSecurityCard:
+class SocialSecurityCard(Struct, frozen=True, kw_only=True):
     """What a full read of a social security card found. It prints without its holder."""
 
     issue: Issue

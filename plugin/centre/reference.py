@@ -11,11 +11,12 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+from msgspec import Struct
 
 from plugin.activation.problem import Refusal
 from plugin.activation.rules import CardStatus, Standing
@@ -47,8 +48,7 @@ TEXT_MAX = 500
 _PERSONAL = ("social_security_number", "name", "card_number", "identification_code")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(Struct, frozen=True, kw_only=True):
     """Seconds to wait for a connection, for each part of an answer, and for all of it."""
 
     connect: float = 5
@@ -230,8 +230,7 @@ class ReferenceCentre:
             raise CentreAnswerError(f"{type(broken).__name__}") from broken
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The centre's JSON object, read with suspicion."""
 
     found: dict[str, Any]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import Struct
+from msgspec.structs import replace
 from platformdirs import user_config_path, user_data_path
 
 from drivers.ports import ReaderDirectory
@@ -45,8 +46,7 @@ class CannotServeError(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """What the command line says; None means: as the settings say."""
 
     settings: Path | None = None
@@ -58,8 +58,7 @@ class Options:
     debug: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
+class Serving(Struct, frozen=True):
     """An agent that is ready to serve."""
 
     server: Server

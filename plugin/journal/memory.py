@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from plugin.activation.saga import Activation
 from plugin.journal.port import CardInHandError, Request, StaleRecordError
@@ -34,9 +34,9 @@ class MemoryJournal:
         intent_id = activation.origin.intent_id
         if self._activations[intent_id].version != activation.version:
             raise StaleRecordError(intent_id)
-        if activation.state.may_have_been_sent and any(
-            each.state.may_have_been_sent and each.origin.intent_id != intent_id
-            for each in self.of_card(activation.card_ref or "")
+        if activation.card_ref is not None and any(
+            not each.state.is_terminal and each.origin.intent_id != intent_id
+            for each in self.of_card(activation.card_ref)
         ):
             raise CardInHandError(intent_id)
         saved = replace(activation, version=activation.version + 1)
@@ -46,15 +46,6 @@ class MemoryJournal:
     def get(self, intent_id: str) -> Activation | None:
         """The record of this intent."""
         return self._activations.get(intent_id)
-
-    def of_transaction(self, transaction_id: str) -> Activation | None:
-        """The record that this transaction began."""
-        found = (
-            each
-            for each in self._activations.values()
-            if each.origin.transaction_id == transaction_id
-        )
-        return next(found, None)
 
     def of_card(self, card_ref: str) -> tuple[Activation, ...]:
         """Every record of this card, the oldest first."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
+
+from msgspec import Struct
 
 from plugin.activation.saga import Activation
 
@@ -31,11 +32,10 @@ class StaleRecordError(JournalError):
 
 
 class CardInHandError(JournalError):
-    """Another record has already sent something about this card."""
+    """Another unfinished record has this card in hand."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """One request with an Idempotency-Key: what it was (`fingerprint`, 64 hex characters
     over route and body) and which transaction it started or moved."""
 
@@ -63,15 +63,11 @@ class Journal(Protocol):
     def save(self, activation: Activation) -> Activation:
         """Replace the record of the same intent, whose version must be the one given;
         returns it with the next version. Raises StaleRecordError, and CardInHandError
-        for a second record in doubt about one card."""
+        for a second unfinished record of one card."""
         ...
 
     def get(self, intent_id: str) -> Activation | None:
         """The record of this intent."""
-        ...
-
-    def of_transaction(self, transaction_id: str) -> Activation | None:
-        """The record that this transaction began."""
         ...
 
     def of_card(self, card_ref: str) -> tuple[Activation, ...]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
+from msgspec.structs import replace
 
 from plugin.activation.saga import Activation
 from plugin.journal import entries
@@ -42,11 +42,10 @@ _SETTINGS = (
     "PRAGMA wal_autocheckpoint=256",
     "PRAGMA journal_size_limit=4194304",
 )
-_SCHEMA = f"""
-CREATE TABLE activations (
+_TABLE = """
+CREATE TABLE {name} (
     number INTEGER PRIMARY KEY,
-    intent_id TEXT NOT NULL UNIQUE,
-    transaction_id TEXT NOT NULL UNIQUE,
+    intent_id TEXT NOT NULL,
     state TEXT NOT NULL,
     version INTEGER NOT NULL,
     card_ref TEXT,
@@ -54,15 +53,17 @@ CREATE TABLE activations (
     sealed BLOB NOT NULL,
     mac BLOB NOT NULL
 ) STRICT;
-CREATE INDEX activations_of_card ON activations (card_ref, number);
-CREATE INDEX activations_unfinished ON activations (number)
-    WHERE state NOT IN ('ACTIVE', 'REJECTED', 'ABANDONED');
-CREATE UNIQUE INDEX one_in_doubt_of_a_card ON activations (card_ref)
-    WHERE state IN ('SENDING', 'UNKNOWN', 'MANUAL');
+"""
+# What is unfinished is little, and lies together: found at once after a start, looked
+# through for a card without an index, and written with few pages.
+_SCHEMA = f"""
+{_TABLE.format(name="unfinished")}
+{_TABLE.format(name="finished")}
+CREATE INDEX finished_of_card ON finished (card_ref) WHERE card_ref IS NOT NULL;
 CREATE TABLE requests (
     client_id TEXT NOT NULL,
-    key_digest TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
+    key_digest BLOB NOT NULL,
+    fingerprint BLOB NOT NULL,
     transaction_id TEXT NOT NULL,
     mac BLOB NOT NULL,
     PRIMARY KEY (client_id, key_digest)
@@ -70,15 +71,19 @@ CREATE TABLE requests (
 CREATE TABLE counters (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 PRAGMA user_version = {SCHEMA_VERSION};
 """
-_COLUMNS = "intent_id, transaction_id, state, version, card_ref, clear, sealed, mac"
-_SELECT = f"SELECT {_COLUMNS} FROM activations"  # noqa: S608 - a constant
-_INSERT = f"INSERT INTO activations ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-_UPDATE = (
-    "UPDATE activations SET state = ?, version = ?, card_ref = ?, clear = ?, sealed = ?,"
-    " mac = ? WHERE intent_id = ? AND version = ?"
+_COLUMNS = "intent_id, state, version, card_ref, clear, sealed, mac"
+_FROM = {
+    name: f"SELECT {_COLUMNS} FROM {name}"  # noqa: S608 - constants
+    for name in ("unfinished", "finished")
+}
+_BEGIN = "INSERT INTO unfinished VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_GO_ON = (
+    "UPDATE unfinished SET state = ?, version = ?, card_ref = ?, clear = ?, sealed = ?,"
+    " mac = ? WHERE number = ? AND version = ?"
 )
-_UNFINISHED = " WHERE state NOT IN ('ACTIVE', 'REJECTED', 'ABANDONED') ORDER BY number"
-Row = tuple[str, str, str, int, str | None, bytes, bytes, bytes]
+_LEAVE = "DELETE FROM unfinished WHERE number = ? AND version = ?"
+_END = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_IN_HAND = "SELECT 1 FROM unfinished WHERE card_ref = ? AND number <> ?"
 
 
 class SqliteJournal:
@@ -90,6 +95,7 @@ class SqliteJournal:
 
     def __init__(self, path: Path, keys: Keys) -> None:
         self._keys = keys
+        self._last_sealed = ("", b"", b"")
         with _errors_as_ours():
             self._connection = apsw.Connection(str(path))
             try:
@@ -114,19 +120,9 @@ class SqliteJournal:
     def create(self, activation: Activation, request: Request) -> None:
         """A new activation and the request that asked for it, in one commit."""
         entry = entries.encode(activation)
-        sealed, mac = self._protected(entry)
-        row: Row = (
-            entry.intent_id,
-            entry.transaction_id,
-            entry.state,
-            entry.version,
-            entry.card_ref,
-            entry.clear,
-            sealed,
-            mac,
-        )
+        row = (_number(entry.intent_id), entry.intent_id, *self._columns(entry))
         with self._commit() as connection:
-            connection.execute(_INSERT, row)
+            connection.execute(_BEGIN, row)
             self._insert(connection, request)
 
     def remember(self, request: Request) -> None:
@@ -135,34 +131,38 @@ class SqliteJournal:
             self._insert(connection, request)
 
     def _insert(self, connection: apsw.Connection, request: Request) -> None:
-        digest = self._keys.digest("request", request.key)
         columns = (
             request.client_id,
-            digest,
-            request.fingerprint,
+            self._key_digest(request.key),
+            bytes.fromhex(request.fingerprint),
             request.transaction_id,
         )
-        mac = self._keys.mac(entries.canonical_json(columns))
+        mac = self._keys.mac(_request_content(columns))
         connection.execute(
             "INSERT INTO requests VALUES (?, ?, ?, ?, ?)", (*columns, mac)
         )
 
+    def _key_digest(self, key: str) -> bytes:
+        """A client may put anything into a key, so only its keyed hash is kept."""
+        return bytes.fromhex(self._keys.digest("request", key))
+
     def request(self, client_id: str, key: str) -> Request | None:
         """What this key was used for before."""
-        digest = self._keys.digest("request", key)
+        digest = self._key_digest(key)
         found = self._rows(
             "SELECT fingerprint, transaction_id, mac FROM requests"
             " WHERE client_id = ? AND key_digest = ?",
             (client_id, digest),
         )
         for fingerprint, transaction_id, mac in found:
-            columns = (client_id, digest, fingerprint, transaction_id)
-            if self._keys.mac(entries.canonical_json(columns)) != mac:
+            assert isinstance(fingerprint, bytes)  # noqa: S101 - the table is STRICT
+            columns = (client_id, digest, fingerprint, str(transaction_id))
+            if self._keys.mac(_request_content(columns)) != mac:
                 raise JournalDamagedError("a request was changed outside")
             return Request(
                 client_id=client_id,
                 key=key,
-                fingerprint=str(fingerprint),
+                fingerprint=fingerprint.hex(),
                 transaction_id=str(transaction_id),
             )
         return None
@@ -171,46 +171,48 @@ class SqliteJournal:
         """Replace the record of the same intent and version."""
         saved = replace(activation, version=activation.version + 1)
         entry = entries.encode(saved)
-        sealed, mac = self._protected(entry)
+        number, columns = _number(entry.intent_id), self._columns(entry)
         with self._commit() as connection:
-            connection.execute(
-                _UPDATE,
-                (
-                    entry.state,
-                    entry.version,
-                    entry.card_ref,
-                    entry.clear,
-                    sealed,
-                    mac,
-                    entry.intent_id,
-                    activation.version,
-                ),
-            )
-            if connection.changes() != 1:
+            if saved.state.is_terminal:
+                connection.execute(_LEAVE, (number, activation.version))
+            else:
+                self._refuse_card_in_hand(connection, number, entry.card_ref)
+                connection.execute(_GO_ON, (*columns, number, activation.version))
+            if not connection.changes():
                 raise StaleRecordError(entry.intent_id)
+            if saved.state.is_terminal:
+                connection.execute(_END, (number, entry.intent_id, *columns))
         return saved
+
+    def _refuse_card_in_hand(
+        self, connection: apsw.Connection, number: int, card_ref: str | None
+    ) -> None:
+        for _ in connection.execute(_IN_HAND, (card_ref, number)):
+            raise CardInHandError("the card is in another record")
 
     def get(self, intent_id: str) -> Activation | None:
         """The record of this intent."""
-        return next(self._activations(" WHERE intent_id = ?", intent_id), None)
-
-    def of_transaction(self, transaction_id: str) -> Activation | None:
-        """The record that this transaction began."""
-        return next(
-            self._activations(" WHERE transaction_id = ?", transaction_id), None
-        )
+        found = self._everywhere("WHERE number = ?", _number(intent_id))
+        ours = (each for each in found if each.origin.intent_id == intent_id)
+        return next(ours, None)
 
     def of_card(self, card_ref: str) -> tuple[Activation, ...]:
         """Every record of this card, the oldest first."""
-        return tuple(self._activations(" WHERE card_ref = ? ORDER BY number", card_ref))
+        return tuple(self._everywhere("WHERE card_ref = ?", card_ref))
 
     def unfinished(self) -> tuple[Activation, ...]:
         """Every record that is not terminal, the oldest first."""
-        return tuple(self._activations(_UNFINISHED))
+        return tuple(self._activations("unfinished", "ORDER BY number"))
 
     def recent(self, limit: int) -> tuple[Activation, ...]:
         """The last records, the newest first."""
-        return tuple(self._activations(" ORDER BY number DESC LIMIT ?", limit))
+        last = "WHERE number IN (SELECT number FROM {} ORDER BY number DESC LIMIT ?)"
+        found = [
+            each
+            for table in _FROM
+            for each in self._activations(table, last.format(table), limit)
+        ]
+        return tuple(sorted(found, key=_age, reverse=True)[:limit])
 
     def reserve(self, counter: str, amount: int) -> int:
         """Take `amount` numbers that nobody had before."""
@@ -226,36 +228,58 @@ class SqliteJournal:
         """Give the journal back."""
         self._connection.close()
 
-    def _protected(self, entry: Entry) -> tuple[bytes, bytes]:
-        """The sealed personal part, and the code over the whole row."""
-        sealed = self._keys.seal(entry.personal, entry.intent_id.encode())
-        return sealed, self._keys.mac(entry.signed_content(sealed))
+    def _columns(
+        self, entry: Entry
+    ) -> tuple[str, int, str | None, bytes, bytes, bytes]:
+        """What follows the intent in a row: the personal part sealed, and last a code
+        over the whole row."""
+        sealed = self._sealed(entry) if entry.personal else b""
+        mac = self._keys.mac(entry.signed_content(sealed))
+        return entry.state, entry.version, entry.card_ref, entry.clear, sealed, mac
 
-    def _activations(self, where: str, *values: str | int) -> Iterator[Activation]:
-        for row in self._rows(_SELECT + where, values):
+    def _sealed(self, entry: Entry) -> bytes:
+        """Sealed anew only when it has changed since this record was last written."""
+        intent_id, personal, sealed = self._last_sealed
+        if (intent_id, personal) != (entry.intent_id, entry.personal):
+            sealed = self._keys.seal(entry.personal, entry.intent_id.encode())
+            self._last_sealed = entry.intent_id, entry.personal, sealed
+        return sealed
+
+    def _everywhere(self, where: str, value: str | int) -> list[Activation]:
+        """The records of both tables, the oldest first."""
+        found = [
+            each for table in _FROM for each in self._activations(table, where, value)
+        ]
+        return sorted(found, key=_age)
+
+    def _activations(
+        self, table: str, where: str, *values: str | int
+    ) -> Iterator[Activation]:
+        for row in self._rows(f"{_FROM[table]} {where}", values):
             yield self._activation(row)
 
     def _activation(self, row: tuple[apsw.SQLiteValue, ...]) -> Activation:
-        intent_id, transaction_id, state, version, card_ref, clear, sealed, mac = row
+        intent_id, state, version, card_ref, clear, sealed, mac = row
         try:
-            assert isinstance(clear, bytes) and isinstance(sealed, bytes)  # noqa: S101, PT018
+            assert isinstance(clear, bytes)  # noqa: S101 - the table is STRICT
+            assert isinstance(sealed, bytes)  # noqa: S101
+            context = str(intent_id).encode()
             entry = Entry(
                 intent_id=str(intent_id),
-                transaction_id=str(transaction_id),
                 state=str(state),
                 version=int(str(version)),
                 card_ref=None if card_ref is None else str(card_ref),
                 clear=clear,
-                personal=self._keys.open(sealed, str(intent_id).encode()),
+                personal=self._keys.open(sealed, context) if sealed else b"",
             )
             if self._keys.mac(entry.signed_content(sealed)) != mac:
                 raise JournalDamagedError("a row was changed outside")
             return entries.decode(entry)
-        except (SealBrokenError, ValueError, KeyError, TypeError) as broken:
+        except (SealBrokenError, ValueError) as broken:
             raise JournalDamagedError("a row was changed outside") from broken
 
     def _rows(
-        self, query: str, values: tuple[str | int, ...]
+        self, query: str, values: tuple[str | int | bytes, ...]
     ) -> list[tuple[apsw.SQLiteValue, ...]]:
         with _errors_as_ours():
             return self._connection.execute(query, values).fetchall()
@@ -266,14 +290,28 @@ class SqliteJournal:
             yield self._connection
 
 
+def _number(intent_id: str) -> int:
+    """The row of an intent: the first half of its UUID, which begins with the time, so
+    that rows lie in the order they came and need no second index."""
+    return int(intent_id.replace("-", "")[:16] or "0", 16) & (1 << 63) - 1
+
+
+def _age(activation: Activation) -> int:
+    return _number(activation.origin.intent_id)
+
+
+def _request_content(columns: tuple[str, bytes, bytes, str]) -> bytes:
+    """What a request's code is computed over."""
+    client_id, digest, fingerprint, transaction_id = columns
+    return entries.joined(
+        client_id.encode(), digest, fingerprint, transaction_id.encode()
+    )
+
+
 @contextmanager
 def _errors_as_ours() -> Iterator[None]:
     try:
         yield
-    except apsw.ConstraintError as refused:
-        if "one_in_doubt_of_a_card" in str(refused) or "card_ref" in str(refused):
-            raise CardInHandError(str(refused)) from refused
-        raise JournalError(str(refused)) from refused
     except (apsw.BusyError, apsw.LockedError) as taken:
         raise JournalInUseError(str(taken)) from taken
     except (apsw.NotADBError, apsw.CorruptError) as damaged:

@@ -6,12 +6,13 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import UUID
 
 import apsw
+from msgspec.structs import replace
 
 from plugin.activation.saga import (
     Activation,
@@ -22,7 +23,7 @@ from plugin.activation.saga import (
 from plugin.journal import entries
 from plugin.journal.port import Request
 from plugin.journal.sqlite import SqliteJournal
-from plugin.privacy import MAC_LENGTH, NONCE_LENGTH, TAG_LENGTH, Keys
+from plugin.privacy import DIGEST_LENGTH, MAC_LENGTH, NONCE_LENGTH, TAG_LENGTH, Keys
 from tests.benchmarks.figures import Measured, Promise, Row, interleaved
 
 SECONDS = 0.1  # of commits at a time, however slow the disk
@@ -92,10 +93,10 @@ def _insert(bare: apsw.Connection, row: bytes) -> tuple[int, float]:
 
 def _life(number: int) -> tuple[Activation, Activation, Activation]:
     card = hashlib.sha256(str(number).encode()).hexdigest()
+    card_ref = card[: 2 * DIGEST_LENGTH]
     received = Activation(
         origin=Origin(
-            intent_id=f"{number:032x}",
-            transaction_id=f"t-{card[:32]}",
+            intent_id=str(UUID(int=number << 64)),
             client_id="pos-1",
             scenario="pharmacy",
             institution="P0001",
@@ -106,7 +107,7 @@ def _life(number: int) -> tuple[Activation, Activation, Activation]:
     sending = replace(
         received,
         state=ActivationState.SENDING,
-        card_ref=card,
+        card_ref=card_ref,
         activation_id=card,
         message=MESSAGE,
         sends=1,
@@ -123,7 +124,7 @@ def _life(number: int) -> tuple[Activation, Activation, Activation]:
 def _row_size(activation: Activation) -> int:
     """The bytes of this record's row: clear, sealed, its code and its names."""
     entry = entries.encode(activation)
-    names = (entry.intent_id, entry.transaction_id, entry.state, entry.card_ref or "")
+    names = (entry.intent_id, entry.state, entry.card_ref or "")
     sealed = NONCE_LENGTH + TAG_LENGTH + len(entry.personal)
     return len(entry.clear) + sealed + MAC_LENGTH + sum(map(len, names))
 

@@ -6,11 +6,11 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from plugin.activation import saga
 from plugin.activation.rules import Standing
@@ -31,7 +31,6 @@ ABILITIES = load_profile("reference").centre.abilities
 PATIENCE = Patience(connect=1, read=0.5, total=1)
 ORIGIN = Origin(
     intent_id="intent-1",
-    transaction_id="t-1",
     client_id="pos",
     scenario="pharmacy",
     institution="H1",

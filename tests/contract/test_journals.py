@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from plugin.activation.problem import Problem, Refusal
 from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
@@ -30,10 +31,14 @@ KEYS = Keys(bytes(range(32)))
 PERSONAL = "林试一 999901190102021017"
 
 
+def intent(number: int) -> str:
+    """An id as the agent makes them: the time in front."""
+    return str(UUID(int=number << 64))
+
+
 def activation(number: int) -> Activation:
     origin = Origin(
-        intent_id=f"intent-{number}",
-        transaction_id=f"transaction-{number}",
+        intent_id=intent(number),
         client_id="pos",
         scenario="pharmacy",
         institution="H1",
@@ -81,14 +86,12 @@ def sent(number: int, card_ref: str = "card") -> Activation:
 def test_a_record_and_its_request_are_found_again(journal: Journal) -> None:
     journal.create(activation(1), request(1))
 
-    assert journal.get("intent-1") == activation(1)
-    assert journal.of_transaction("transaction-1") == activation(1)
+    assert journal.get(intent(1)) == activation(1)
     assert journal.request("pos", "key-1") == request(1)
 
 
 def test_what_was_never_written_is_not_found(journal: Journal) -> None:
-    assert journal.get("intent-1") is None
-    assert journal.of_transaction("transaction-1") is None
+    assert journal.get(intent(1)) is None
     assert journal.request("pos", "key-1") is None
     assert journal.of_card("card") == ()
 
@@ -109,7 +112,7 @@ def test_every_field_survives(journal: Journal) -> None:
         ),
         ended_as="failed",
         problem=Problem("card.lost", {"days": "180"}, Refusal(code="2", text="挂失")),
-        superseded_by="intent-0",
+        superseded_by=intent(0),
         changed_at="2026-11-22T09:00:01+08:00",
     )
     journal.create(activation(1), request(1))
@@ -117,7 +120,7 @@ def test_every_field_survives(journal: Journal) -> None:
     saved = journal.save(full)
 
     assert saved == replace(full, version=1)
-    assert journal.get("intent-1") == saved
+    assert journal.get(intent(1)) == saved
 
 
 def test_a_stale_record_is_not_saved(journal: Journal) -> None:
@@ -127,12 +130,12 @@ def test_a_stale_record_is_not_saved(journal: Journal) -> None:
     with pytest.raises(StaleRecordError):
         journal.save(sent(1))
 
-    found = journal.get("intent-1")
+    found = journal.get(intent(1))
     assert found is not None
     assert found.state is ActivationState.RECEIVED
 
 
-def test_one_card_is_in_doubt_in_one_record_only(journal: Journal) -> None:
+def test_one_card_is_unfinished_in_one_record_only(journal: Journal) -> None:
     for number in (1, 2, 3):
         journal.create(activation(number), request(number))
     first = journal.save(sent(1))
@@ -144,8 +147,8 @@ def test_one_card_is_in_doubt_in_one_record_only(journal: Journal) -> None:
     journal.save(sent(2))
 
     assert [each.origin.intent_id for each in journal.of_card("card")] == [
-        "intent-1",
-        "intent-2",
+        intent(1),
+        intent(2),
     ]
 
 
@@ -159,8 +162,8 @@ def test_unfinished_records_come_oldest_first_and_recent_ones_newest_first(
     unfinished = [each.origin.intent_id for each in journal.unfinished()]
     recent = [each.origin.intent_id for each in journal.recent(2)]
 
-    assert unfinished == ["intent-1", "intent-3"]
-    assert recent == ["intent-3", "intent-2"]
+    assert unfinished == [intent(1), intent(3)]
+    assert recent == [intent(3), intent(2)]
 
 
 def test_a_request_that_created_nothing_is_remembered(journal: Journal) -> None:
@@ -187,7 +190,7 @@ def test_what_was_committed_is_there_after_closing(tmp_path: Path) -> None:
 
     second = SqliteJournal(tmp_path / "journal.db", KEYS)
 
-    assert second.get("intent-1") == saved
+    assert second.get(intent(1)) == saved
     assert second.reserve("events", 1) == 1
     second.close()
 
@@ -229,7 +232,7 @@ def test_a_second_agent_cannot_have_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "column",
-    ["state", "version", "card_ref", "clear", "sealed", "mac", "transaction_id"],
+    ["state", "version", "card_ref", "clear", "sealed", "mac", "intent_id"],
 )
 def test_a_row_changed_outside_is_noticed(tmp_path: Path, column: str) -> None:
     journal = SqliteJournal(tmp_path / "journal.db", KEYS)
@@ -240,13 +243,13 @@ def test_a_row_changed_outside_is_noticed(tmp_path: Path, column: str) -> None:
     kinds = {"state": "'UNKNOWN'", "version": "9", "card_ref": "'x'"}
     kinds |= {"clear": "x'7b7d'", "sealed": "x'00'", "mac": "x'00'"}
     value = kinds.get(column, "'x'")
-    raw.execute(f"UPDATE activations SET {column} = {value}")  # noqa: S608
+    raw.execute(f"UPDATE unfinished SET {column} = {value}")  # noqa: S608
     raw.close()
 
     again = SqliteJournal(tmp_path / "journal.db", KEYS)
 
     with pytest.raises(JournalDamagedError):
-        again.get("intent-1")
+        again.recent(1)
     again.close()
 
 
@@ -273,7 +276,7 @@ def test_another_key_opens_nothing(tmp_path: Path) -> None:
     other = SqliteJournal(tmp_path / "journal.db", Keys.new())
 
     with pytest.raises(JournalDamagedError):
-        other.get("intent-1")
+        other.get(intent(1))
     other.close()
 
 

@@ -349,7 +349,6 @@ class Visit:
         """Start a transaction; come back later when the till is down."""
         origin = Origin(
             intent_id=self._intent_id,
-            transaction_id=f"transaction-{self._intent_id}",
             client_id="pos",
             scenario="pharmacy",
             institution="H1",

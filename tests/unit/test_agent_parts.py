@@ -7,12 +7,14 @@ import json
 import logging
 import threading
 from datetime import datetime, timedelta, timezone
+from uuid import UUID
 
 import pytest
 
 from plugin.agent.failure import described
 from plugin.agent.happenings import KEPT, Happening, Happenings
 from plugin.agent.loop import DecidingLoop
+from plugin.agent.service import IntentIds
 from plugin.api.events import QUEUE_MAX, STREAMS_MAX, Hub
 from plugin.journal.memory import MemoryJournal
 from plugin.logs import JsonLines
@@ -210,3 +212,13 @@ def test_ticks_go_on_where_the_last_life_ended(base: int) -> None:
     clock.seconds += 2.5
 
     assert loop.ticks() == base + 2_500
+
+
+def test_intent_ids_grow_even_when_the_clock_goes_back() -> None:
+    ids = IntentIds()
+
+    made = [ids.new(milliseconds) for milliseconds in (1_000, 1_000, 2_000, 500, 2_001)]
+
+    assert made == sorted(set(made))
+    assert {UUID(each).version for each in made} == {7}
+    assert len({each[:18] for each in made}) == len(made)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from plugin.activation import desk
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Clock, Desk, Outcome, Slot
@@ -26,7 +26,6 @@ from tests.unit.worlds import INACTIVE, PROFILE, medical, slots, social_security
 
 ORIGIN = Origin(
     intent_id="i",
-    transaction_id="t",
     client_id="pos",
     scenario="pharmacy",
     institution="H1",
@@ -79,7 +78,7 @@ def outcome_of(counter: Counter) -> Outcome:
 
 def record(state: ActivationState, **changes: object) -> desk.ActivationMoved:
     base = Activation(origin=ORIGIN, state=state)
-    return desk.ActivationMoved(replace(base, **changes))  # type: ignore[arg-type]
+    return desk.ActivationMoved(replace(base, **changes))
 
 
 def confirming() -> Counter:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from plugin.activation import saga
 from plugin.activation.problem import Problem, Refusal
@@ -30,7 +30,6 @@ C = Abilities(dedupe=Dedupe.DUPLICATE_CODE, message_life_ms=60_000)
 D = Abilities()
 ORIGIN = Origin(
     intent_id="i",
-    transaction_id="t",
     client_id="pos",
     scenario="pharmacy",
     institution="H1",
