@@ -8,8 +8,8 @@ over all its columns.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 import apsw
 from msgspec.structs import replace
@@ -39,7 +39,7 @@ _SETTINGS = (
     "PRAGMA mmap_size=0",
     "PRAGMA secure_delete=ON",
     "PRAGMA temp_store=MEMORY",
-    "PRAGMA wal_autocheckpoint=256",
+    "PRAGMA wal_autocheckpoint=1000",
     "PRAGMA journal_size_limit=4194304",
 )
 _TABLE = """
@@ -96,7 +96,7 @@ class SqliteJournal:
     def __init__(self, path: Path, keys: Keys) -> None:
         self._keys = keys
         self._last_sealed = ("", b"", b"")
-        with _errors_as_ours():
+        with _ErrorsAsOurs():
             self._connection = apsw.Connection(str(path))
             try:
                 self._prepare()
@@ -121,16 +121,16 @@ class SqliteJournal:
         """A new activation and the request that asked for it, in one commit."""
         entry = entries.encode(activation)
         row = (_number(entry.intent_id), entry.intent_id, *self._columns(entry))
-        with self._commit() as connection:
-            connection.execute(_BEGIN, row)
-            self._insert(connection, request)
+        with _Commit(self._connection):
+            self._connection.execute(_BEGIN, row)
+            self._insert(request)
 
     def remember(self, request: Request) -> None:
         """A request that created nothing durable."""
-        with self._commit() as connection:
-            self._insert(connection, request)
+        with _Commit(self._connection):
+            self._insert(request)
 
-    def _insert(self, connection: apsw.Connection, request: Request) -> None:
+    def _insert(self, request: Request) -> None:
         columns = (
             request.client_id,
             self._key_digest(request.key),
@@ -138,7 +138,7 @@ class SqliteJournal:
             request.transaction_id,
         )
         mac = self._keys.mac(_request_content(columns))
-        connection.execute(
+        self._connection.execute(
             "INSERT INTO requests VALUES (?, ?, ?, ?, ?)", (*columns, mac)
         )
 
@@ -172,22 +172,20 @@ class SqliteJournal:
         saved = replace(activation, version=activation.version + 1)
         entry = entries.encode(saved)
         number, columns = _number(entry.intent_id), self._columns(entry)
-        with self._commit() as connection:
+        with _Commit(self._connection):
             if saved.state.is_terminal:
-                connection.execute(_LEAVE, (number, activation.version))
+                self._connection.execute(_LEAVE, (number, activation.version))
             else:
-                self._refuse_card_in_hand(connection, number, entry.card_ref)
-                connection.execute(_GO_ON, (*columns, number, activation.version))
-            if not connection.changes():
+                self._refuse_card_in_hand(number, entry.card_ref)
+                self._connection.execute(_GO_ON, (*columns, number, activation.version))
+            if not self._connection.changes():
                 raise StaleRecordError(entry.intent_id)
             if saved.state.is_terminal:
-                connection.execute(_END, (number, entry.intent_id, *columns))
+                self._connection.execute(_END, (number, entry.intent_id, *columns))
         return saved
 
-    def _refuse_card_in_hand(
-        self, connection: apsw.Connection, number: int, card_ref: str | None
-    ) -> None:
-        for _ in connection.execute(_IN_HAND, (card_ref, number)):
+    def _refuse_card_in_hand(self, number: int, card_ref: str | None) -> None:
+        for _ in self._connection.execute(_IN_HAND, (card_ref, number)):
             raise CardInHandError("the card is in another record")
 
     def get(self, intent_id: str) -> Activation | None:
@@ -216,8 +214,8 @@ class SqliteJournal:
 
     def reserve(self, counter: str, amount: int) -> int:
         """Take `amount` numbers that nobody had before."""
-        with self._commit() as connection:
-            last = connection.execute(
+        with _Commit(self._connection):
+            last = self._connection.execute(
                 "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name)"
                 " DO UPDATE SET last = last + excluded.last RETURNING last",
                 (counter, amount),
@@ -281,13 +279,8 @@ class SqliteJournal:
     def _rows(
         self, query: str, values: tuple[str | int | bytes, ...]
     ) -> list[tuple[apsw.SQLiteValue, ...]]:
-        with _errors_as_ours():
+        with _ErrorsAsOurs():
             return self._connection.execute(query, values).fetchall()
-
-    @contextmanager
-    def _commit(self) -> Iterator[apsw.Connection]:
-        with _errors_as_ours(), self._connection:
-            yield self._connection
 
 
 def _number(intent_id: str) -> int:
@@ -308,13 +301,46 @@ def _request_content(columns: tuple[str, bytes, bytes, str]) -> bytes:
     )
 
 
-@contextmanager
-def _errors_as_ours() -> Iterator[None]:
-    try:
-        yield
-    except (apsw.BusyError, apsw.LockedError) as taken:
-        raise JournalInUseError(str(taken)) from taken
-    except (apsw.NotADBError, apsw.CorruptError) as damaged:
-        raise JournalDamagedError(str(damaged)) from damaged
-    except apsw.Error as failed:
-        raise JournalError(str(failed)) from failed
+_ERRORS: tuple[tuple[tuple[type[apsw.Error], ...], type[JournalError]], ...] = (
+    ((apsw.BusyError, apsw.LockedError), JournalInUseError),
+    ((apsw.NotADBError, apsw.CorruptError), JournalDamagedError),
+    ((apsw.Error,), JournalError),
+)
+
+
+class _ErrorsAsOurs:
+    """What apsw raises inside becomes the one error of ours that names its cause."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failed: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for theirs, ours in _ERRORS:
+            if isinstance(failed, theirs):
+                raise ours(str(failed)) from failed
+
+
+class _Commit(_ErrorsAsOurs):
+    """All or nothing, and durable when it is left."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        with _ErrorsAsOurs():
+            self._connection.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failed: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        with _ErrorsAsOurs():
+            self._connection.__exit__(kind, failed, at)
+        super().__exit__(kind, failed, at)
