@@ -1,1 +1,3 @@
 """The agent a till runs, and its command."""
+
+__version__ = "0.1.0"

@@ -1,27 +1,37 @@
-"""TOML files people write: read, checked against a model, and every mistake named with its
+"""TOML files people write: read, checked against a shape, and every mistake named with its
 file, its key, the reason and the remedy.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+import msgspec
+from msgspec import Struct
 
 MAX_BYTES = 256 * 1024
 
-Model = TypeVar("Model", bound="Strict")
+Shape = TypeVar("Shape", bound="Strict")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
+_PLACE = re.compile(r" - at `(?:key in )?\$(?P<path>.*)`$", re.DOTALL)
 
 
-class Strict(BaseModel):
-    """Nothing unknown, nothing converted, nothing changed afterwards."""
+class Strict(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Nothing unknown and nothing converted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+class WrongValueError(ValueError):
+    """What a shape's own check found wrong with one of its keys."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(reason)
+        self.key = key
 
 
 class DataFileError(Exception):
@@ -40,7 +50,7 @@ class DataFileError(Exception):
         }
 
 
-def load(path: Path, model: type[Model]) -> Model:
+def load(path: Path, shape: type[Shape]) -> Shape:
     """The checked content of a TOML file. Raises DataFileError."""
     name = path.name
     try:
@@ -74,48 +84,46 @@ def load(path: Path, model: type[Model]) -> Model:
         raise DataFileError(
             name, "-", "nested too deeply", "减少嵌套", "nest less"
         ) from failed
-    return check(name, content, model)
+    return check(name, content, shape)
 
 
-def check(name: str, content: dict[str, Any], model: type[Model]) -> Model:
+def check(name: str, content: dict[str, Any], shape: type[Shape]) -> Shape:
     """Check what a file said. Raises DataFileError about the first mistake."""
     try:
-        return model.model_validate(content)
-    except ValidationError as wrong:
-        raise _first_mistake(name, wrong.errors()[0], model) from wrong
+        return msgspec.convert(content, shape)
+    except msgspec.ValidationError as wrong:
+        own = (
+            wrong.__cause__.key if isinstance(wrong.__cause__, WrongValueError) else ""
+        )
+        raise _mistake(name, str(wrong), own, shape) from wrong
 
 
-def _first_mistake(
-    name: str, mistake: ErrorDetails, model: type[BaseModel]
-) -> DataFileError:
-    where = [str(part) for part in mistake["loc"]]
-    key = ".".join(where) or "-"
-    match mistake["type"]:
-        case "extra_forbidden":
-            near = difflib.get_close_matches(where[-1], _names(model), n=1)
-            hint_zh = f"删除它，或改为 {near[0]}" if near else "删除它"
-            hint_en = f"remove it, or write {near[0]}" if near else "remove it"
-            return DataFileError(name, key, "unknown key", hint_zh, hint_en)
-        case "missing":
-            return DataFileError(
-                name, key, "missing", "补上这一项", "add it; see reference.toml"
-            )
-        case _:
-            reason = mistake["msg"].removeprefix("Value error, ")
-            return DataFileError(
-                name, key, reason, "改为允许的值", "write a value it can have"
-            )
+def _mistake(name: str, told: str, own: str, shape: type[Strict]) -> DataFileError:
+    """Where and why, from `reason - at `$.place`` and the key a shape's own check named."""
+    place = _PLACE.search(told)
+    path = ".".join(filter(None, (place["path"].lstrip(".") if place else "", own)))
+    reason = told[: place.start()] if place else told
+    if unknown := _UNKNOWN.fullmatch(reason):
+        key = unknown["key"]
+        near = difflib.get_close_matches(key, _names(shape), n=1)
+        hint_zh = f"删除它，或改为 {near[0]}" if near else "删除它"
+        hint_en = f"remove it, or write {near[0]}" if near else "remove it"
+        where = ".".join(filter(None, (path, key)))
+        return DataFileError(name, where, "unknown key", hint_zh, hint_en)
+    if missing := _MISSING.fullmatch(reason):
+        where = ".".join(filter(None, (path, missing["key"])))
+        return DataFileError(
+            name, where, "missing", "补上这一项", "add it; see reference.toml"
+        )
+    return DataFileError(
+        name, path or "-", reason, "改为允许的值", "write a value it can have"
+    )
 
 
-def _names(model: type[BaseModel]) -> Iterable[str]:
-    """Every key this model or a model inside it knows."""
-    for name, field in model.model_fields.items():
+def _names(shape: type) -> Iterator[str]:
+    """Every key this shape or a shape inside it knows."""
+    for name, kind in get_type_hints(shape).items():
         yield name
-        yield from _names_within(field.annotation)
-
-
-def _names_within(annotation: Any) -> Iterable[str]:  # noqa: ANN401 - a type form
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield from _names(annotation)
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _names_within(argument)
+        for inner in (kind, *get_args(kind)):
+            if isinstance(inner, type) and issubclass(inner, Strict):
+                yield from _names(inner)

@@ -15,7 +15,6 @@ import time
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, Protocol, cast, runtime_checkable
@@ -23,6 +22,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 from msgspec import Struct, field
 
 from drivers.ports import ReaderDirectory, SimulatedDesk
+from plugin import __version__
 from plugin.activation.region import RegionProfile
 from plugin.agent import doctor
 from plugin.agent.doctor import Finding
@@ -74,11 +74,6 @@ def catalogue() -> Catalogue:
 def prompts() -> Prompts:
     """What the operator reads."""
     return Prompts(read_texts("prompts"))
-
-
-def our_version() -> str:
-    """The version of this program."""
-    return version("kaqi")
 
 
 def pcsc_readers() -> ReaderDirectory:
@@ -251,7 +246,7 @@ def agent(
     house = House(
         port=port, origins=settings.origins, authenticate=Doorman(folder).client
     )
-    return Agent(till, build(parts, house, our_version()))
+    return Agent(till, build(parts, house, __version__))
 
 
 def findings(

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+import msgspec
+from msgspec import Meta
 
 from plugin import data_file
 from plugin.activation.region import (
@@ -26,56 +27,58 @@ from plugin.activation.region import (
 )
 from plugin.activation.saga import Abilities, Dedupe
 from plugin.card.medical import CpuLayout
-from plugin.data_file import Strict
+from plugin.data_file import Strict, WrongValueError
 from plugin.settings import InstitutionKind
 
 REGIONS = Path(__file__).parent / "texts" / "regions"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
-OneCharacter = Annotated[str, Field(min_length=1, max_length=1)]
-RoleName = Annotated[Role, BeforeValidator(lambda value: _member(Role, value))]
-
-
-def _member(kind: type[Role], value: object) -> Role:
-    try:
-        return kind(str(value))
-    except ValueError as unknown:
-        known = ", ".join(kind)
-        raise ValueError(f"one of {known}") from unknown
+Name = Annotated[str, Meta(min_length=1)]
+OneCharacter = Annotated[str, Meta(min_length=1, max_length=1)]
+Seconds = Annotated[int, Meta(ge=10, le=3600)]
 
 
 class NameFile(Strict):
     """The city's name in both languages."""
 
-    zh: str = Field(min_length=1)
-    en: str = Field(min_length=1)
+    zh: Name
+    en: Name
 
 
 class ScenarioFile(Strict):
     """One scenario at one kind of institution."""
 
-    steps: list[RoleName]
+    steps: list[Literal["medical", "social_security"]]
     confirm: bool
     centre_required: bool
 
-    @field_validator("steps")
-    @classmethod
-    def _steps_make_sense(cls, steps: list[Role]) -> list[Role]:
-        if len(set(steps)) != len(steps):
-            raise ValueError("the same card twice")
-        if Role.SOCIAL_SECURITY not in steps:
-            raise ValueError("no activation without the social security card")
-        return steps
+    def __post_init__(self) -> None:
+        if len(set(self.steps)) != len(self.steps):
+            raise WrongValueError("steps", "the same card twice")
+        if "social_security" not in self.steps:
+            raise WrongValueError(
+                "steps", "no activation without the social security card"
+            )
+
+
+class PharmacyFile(Strict):
+    """What a pharmacy may do."""
+
+    pharmacy: ScenarioFile | None = None
+
+
+class HospitalFile(PharmacyFile):
+    """What a hospital may do."""
+
+    outpatient_registration: ScenarioFile | None = None
+    inpatient_registration: ScenarioFile | None = None
 
 
 class ScenariosFile(Strict):
     """Scenarios by kind of institution."""
 
-    pharmacy: dict[Literal["pharmacy"], ScenarioFile]
-    hospital: dict[
-        Literal["pharmacy", "outpatient_registration", "inpatient_registration"],
-        ScenarioFile,
-    ]
+    pharmacy: PharmacyFile
+    hospital: HospitalFile
 
 
 class CpuCardFile(Strict):
@@ -100,7 +103,7 @@ class SocialSecurityCardFile(Strict):
 class WindowFile(Strict):
     """A number of days."""
 
-    days: int = Field(ge=1, le=3660)
+    days: Annotated[int, Meta(ge=1, le=3660)]
     counts_from: Literal["handed_over", "issued"]
     effect: Literal["warn", "block"]
 
@@ -115,9 +118,9 @@ class WindowsFile(Strict):
 class ClocksFile(Strict):
     """Seconds."""
 
-    card: int = Field(ge=10, le=3600)
-    confirm: int = Field(ge=10, le=3600)
-    centre: int = Field(ge=1, le=120)
+    card: Seconds
+    confirm: Seconds
+    centre: Annotated[int, Meta(ge=1, le=120)]
 
 
 class CentreFile(Strict):
@@ -127,20 +130,18 @@ class CentreFile(Strict):
     address: str
     dedupe: Literal["id", "card", "duplicate_code", "none"]
     status: bool
-    message_life: int = Field(ge=1, le=86_400)
+    message_life: Annotated[int, Meta(ge=1, le=86_400)]
 
-    @field_validator("address")
-    @classmethod
-    def _is_safe(cls, address: str) -> str:
-        return checked_address(address)
+    def __post_init__(self) -> None:
+        check_address("address", self.address)
 
 
 class ProfileFile(Strict):
     """One region profile as it is written."""
 
     format: Literal[1]
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
-    version: str = Field(pattern=r"^[0-9A-Za-z.-]{1,20}$")
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    version: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.-]{1,20}$")]
     name: NameFile
     scenarios: ScenariosFile
     medical_cards: MedicalCardsFile
@@ -149,28 +150,27 @@ class ProfileFile(Strict):
     clocks: ClocksFile
     centre: CentreFile
 
-    @model_validator(mode="after")
-    def _old_cards_can_be_recognised(self) -> ProfileFile:
+    def __post_init__(self) -> None:
         wanted = any(
-            Role.MEDICAL in scenario.steps
+            "medical" in scenario.steps
             for kind in (self.scenarios.pharmacy, self.scenarios.hospital)
-            for scenario in kind.values()
+            for _, scenario in _given(kind)
         )
         if wanted and not self.medical_cards.cpu:
-            raise ValueError("a scenario asks for an old card and no kind is known")
-        return self
+            raise WrongValueError(
+                "medical_cards.cpu", "a scenario asks for an old card: no kind is known"
+            )
 
 
-def checked_address(address: str) -> str:
-    """A centre's address: https, or http on this machine. Raises ValueError."""
+def check_address(key: str, address: str) -> None:
+    """A centre's address is https, or http on this machine. Raises WrongValueError."""
     parts = urlsplit(address)
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("an address has neither user nor query")
+        raise WrongValueError(key, "an address has neither user nor query")
     if not parts.hostname or parts.scheme not in ("http", "https"):
-        raise ValueError("an address begins with https://")
+        raise WrongValueError(key, "an address begins with https://")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ValueError("http only on this machine; use https://")
-    return address
+        raise WrongValueError(key, "http only on this machine; use https://")
 
 
 def profile_path(region: str) -> Path:
@@ -221,14 +221,20 @@ def frozen(found: ProfileFile) -> RegionProfile:
     )
 
 
-def _scenarios(found: Mapping[Any, ScenarioFile]) -> dict[Scenario, ScenarioRules]:
+def _given(kind: PharmacyFile) -> Iterator[tuple[str, ScenarioFile]]:
+    for name, scenario in msgspec.structs.asdict(kind).items():
+        if scenario is not None:
+            yield name, scenario
+
+
+def _scenarios(found: PharmacyFile) -> dict[Scenario, ScenarioRules]:
     return {
         Scenario(name): ScenarioRules(
-            steps=tuple(scenario.steps),
+            steps=tuple(map(Role, scenario.steps)),
             confirm=scenario.confirm,
             centre_required=scenario.centre_required,
         )
-        for name, scenario in found.items()
+        for name, scenario in _given(found)
     }
 
 

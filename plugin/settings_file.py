@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from msgspec import Meta, field
 
 from plugin import data_file
-from plugin.data_file import Strict
-from plugin.profile_file import checked_address
+from plugin.data_file import Strict, WrongValueError
+from plugin.profile_file import check_address
 from plugin.settings import (
     DEFAULT_PORT,
     DEFAULT_REGION,
@@ -23,8 +23,8 @@ from plugin.settings import (
 class InstitutionFile(Strict):
     """Who runs this till."""
 
-    code: str = Field(pattern=r"^[0-9A-Za-z]{1,30}$")
-    name: str = Field(min_length=1, max_length=200)
+    code: Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{1,30}$")]
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
     kind: Literal["pharmacy", "hospital"]
 
 
@@ -34,10 +34,9 @@ class CentreFile(Strict):
     address: str | None = None
     credential_file: str | None = None
 
-    @field_validator("address")
-    @classmethod
-    def _is_safe(cls, address: str | None) -> str | None:
-        return checked_address(address) if address is not None else None
+    def __post_init__(self) -> None:
+        if self.address is not None:
+            check_address("address", self.address)
 
 
 class SettingsFile(Strict):
@@ -45,20 +44,19 @@ class SettingsFile(Strict):
 
     institution: InstitutionFile
     region: str = DEFAULT_REGION
-    port: int = Field(default=DEFAULT_PORT, ge=1, le=65_535)
-    origins: list[str] = Field(default_factory=list)
-    centre: CentreFile = CentreFile()
+    port: Annotated[int, Meta(ge=1, le=65_535)] = DEFAULT_PORT
+    origins: list[str] = field(default_factory=list)
+    centre: CentreFile = field(default_factory=CentreFile)
 
-    @field_validator("origins")
-    @classmethod
-    def _are_origins(cls, origins: list[str]) -> list[str]:
-        for origin in origins:
+    def __post_init__(self) -> None:
+        for origin in self.origins:
             parts = urlsplit(origin)
             if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("an origin is like https://his.example")
+                raise WrongValueError(
+                    "origins", "an origin is like https://his.example"
+                )
             if f"{parts.scheme}://{parts.netloc}" != origin or origin != origin.lower():
-                raise ValueError("an origin has lower case and neither path nor slash")
-        return origins
+                raise WrongValueError("origins", "lower case, neither path nor slash")
 
 
 def load_settings(path: Path) -> Settings:

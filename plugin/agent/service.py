@@ -100,9 +100,9 @@ class Run(Struct):
     clock: object | None = None
     deadline: str | None = None
     card_ref: str | None = None
-    masked: views.HolderView | None = None
-    card: views.CardView | None = None
-    clear: views.HolderView | None = None
+    masked: views.Holder | None = None
+    card: views.CardShown | None = None
+    clear: views.Holder | None = None
     completed_at: str | None = None
     stays: set[str] = field(default_factory=set)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from plugin import privacy
@@ -11,10 +13,11 @@ from plugin.activation.problem import Problem
 from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
 from plugin.card.social_security import SocialSecurityCard
 
+Commit = Literal["none", "committing", "committed", "unknown"]
 HOLDER_SECONDS = 600  # how long anything personal is kept in memory
 
 
-class HolderView(Struct, frozen=True, kw_only=True):
+class Holder(Struct, frozen=True, kw_only=True):
     """The person and what names their card: masked for everybody, or in clear for the
     client that started the transaction."""
 
@@ -27,7 +30,7 @@ class HolderView(Struct, frozen=True, kw_only=True):
     card_identification_code: str | None
 
 
-class CardView(Struct, frozen=True, kw_only=True):
+class CardShown(Struct, frozen=True, kw_only=True):
     """The social security card as far as anybody may see it."""
 
     region_code: str
@@ -49,7 +52,7 @@ class TransactionView(Struct, frozen=True, kw_only=True):
     clock: Clock | None = None
     deadline: str | None = None
     allowed: frozenset[Action] = frozenset()
-    commit: str = "none"
+    commit: Commit = "none"
     problem: Problem | None = None
     notices: tuple[Problem, ...] = ()
     outcome: str | None = None
@@ -57,9 +60,9 @@ class TransactionView(Struct, frozen=True, kw_only=True):
     activation: str | None = None
     activation_id: str | None = None
     completed_at: str | None = None
-    holder: HolderView | None = None
-    masked: HolderView | None = None
-    card: CardView | None = None
+    holder: Holder | None = None
+    masked: Holder | None = None
+    card: CardShown | None = None
     replayed: bool = False
 
     @property
@@ -71,7 +74,7 @@ class TransactionView(Struct, frozen=True, kw_only=True):
 _TERMINAL = frozenset(
     kind.name for kind in (desk.Succeeded, desk.Failed, desk.Cancelled, desk.Expired)
 )
-COMMIT_OF_ACTIVATION = {
+COMMIT_OF_ACTIVATION: dict[ActivationState, Commit] = {
     ActivationState.SENDING: "committing",
     ActivationState.UNKNOWN: "unknown",
     ActivationState.MANUAL: "unknown",
@@ -79,9 +82,9 @@ COMMIT_OF_ACTIVATION = {
 }
 
 
-def masked_holder(card: SocialSecurityCard) -> HolderView:
+def masked_holder(card: SocialSecurityCard) -> Holder:
     """What the operator compares with the person."""
-    return HolderView(
+    return Holder(
         masked=True,
         social_security_number=privacy.masked_number(card.social_security_number),
         name=privacy.masked_name(card.name),
@@ -92,10 +95,10 @@ def masked_holder(card: SocialSecurityCard) -> HolderView:
     )
 
 
-def clear_holder(card: SocialSecurityCard) -> HolderView:
+def clear_holder(card: SocialSecurityCard) -> Holder:
     """Everything that names the person, for the one client that may have it."""
     born = card.birth_date
-    return HolderView(
+    return Holder(
         masked=False,
         social_security_number=card.social_security_number,
         name=card.name,
@@ -106,10 +109,10 @@ def clear_holder(card: SocialSecurityCard) -> HolderView:
     )
 
 
-def card_view(card: SocialSecurityCard) -> CardView:
+def card_view(card: SocialSecurityCard) -> CardShown:
     """The card without what would name it."""
     issued, expires = card.issue.issue_date, card.issue.expiry_date
-    return CardView(
+    return CardShown(
         region_code=card.issue.region,
         spec_version=card.issue.spec_version,
         issue_date=issued.isoformat() if issued else None,

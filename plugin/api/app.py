@@ -47,8 +47,18 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         max_body_size=BODY_MAX_BYTES,
     )
     app.include_router(router(parts))
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     _say_problems(app, parts)
     return Guard(app, house, parts.rendering.catalogue)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        from plugin.api.description import describe
+
+        app.openapi_schema = describe(app)
+    return app.openapi_schema
 
 
 def _say_problems(app: FastAPI, parts: Parts) -> None:

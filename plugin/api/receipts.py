@@ -6,28 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from plugin.agent.views import TransactionView
-from plugin.api.problems import LANGUAGES
+from plugin.api.answers import Receipt, Texts
 
 WIDTH = 44
 
 
 class Receipts:
-    """Makes the text of a receipt in both languages."""
+    """Makes receipts in both languages."""
 
     def __init__(self, content: Mapping[str, Any], institution_name: str) -> None:
         self._content = content
         self._institution_name = institution_name
 
-    def text(self, view: TransactionView) -> dict[str, str] | None:
+    def receipt(self, view: TransactionView) -> Receipt | None:
         """The receipt of a transaction that succeeded; None for any other."""
         if view.outcome is None:
             return None
-        return {
-            language: self._lines(view, view.outcome, short)
-            for language, short in LANGUAGES.items()
-        }
+        chinese = self._text(view, view.outcome, "zh")
+        english = self._text(view, view.outcome, "en")
+        return Receipt(text=Texts(chinese=chinese, english=english))
 
-    def _lines(self, view: TransactionView, outcome: str, short: str) -> str:
+    def _text(self, view: TransactionView, outcome: str, short: str) -> str:
         words = self._content
         holder, confirmation = view.masked, view.confirmation
         values = {

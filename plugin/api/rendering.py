@@ -1,21 +1,22 @@
-"""From the agent's values to the API's objects."""
+"""From the agent's values to what clients are answered."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 from msgspec.structs import asdict
 
+from plugin.activation import saga
 from plugin.activation.desk import Action
 from plugin.activation.problem import Problem
-from plugin.activation.saga import Activation
 from plugin.agent.doctor import Finding
 from plugin.agent.readers import ReaderView
 from plugin.agent.views import TransactionView
+from plugin.api import answers
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 
-_EXPECTS = {
+_EXPECTED: dict[str, Literal["reader", "card", "removal", "confirmation"]] = {
     "waiting_reader": "reader",
     "waiting_card": "card",
     "waiting_removal": "removal",
@@ -33,133 +34,150 @@ class Rendering:
         self._prompts = prompts
         self._receipts = receipts
 
-    def transaction(self, view: TransactionView) -> dict[str, Any]:
+    def transaction(self, view: TransactionView) -> answers.Transaction:
         """A snapshot."""
         origin = view.origin
         detail = view.role or view.outcome
         key = f"{view.state}.{detail}" if detail else view.state
-        expects = _EXPECTS.get(view.state)
-        trace_id = origin.trace_id
-        return {
-            "id": origin.transaction_id,
-            "kind": view.kind,
-            "scenario": origin.scenario,
-            "seq": view.seq,
-            "state": view.state,
-            "role": view.role,
-            "reader": view.reader,
-            "step": {"key": key, "text": self._prompts.text(view.state, detail)},
-            "expects": {"what": expects, "role": view.role} if expects else None,
-            "clock": view.clock,
-            "deadline": view.deadline,
-            "allowed_actions": sorted(view.allowed),
-            "cancellable": Action.CANCEL in view.allowed,
-            "commit": view.commit,
-            "problem": self._problem(view.problem, trace_id),
-            "notices": [self._problem(each, trace_id) for each in view.notices],
-            "result": self._result(view),
-            "pos_ref": origin.pos_ref,
-            "operator_ref": origin.operator_ref,
-            "institution": origin.institution,
-            "profile": origin.profile,
-            "test_data": origin.test_data,
-            "received_at": origin.received_at,
-            "trace_id": trace_id,
-        }
+        notices = [
+            self.catalogue.answer(each, origin.trace_id) for each in view.notices
+        ]
+        return answers.Transaction(
+            id=origin.transaction_id,
+            kind=view.kind,
+            scenario=origin.scenario,
+            seq=view.seq,
+            state=view.state,
+            role=view.role,
+            reader=view.reader,
+            step=answers.Step(key=key, text=self._prompts.text(view.state, detail)),
+            expects=_expectation(view),
+            clock=view.clock,
+            deadline=view.deadline,
+            allowed_actions=sorted(view.allowed),
+            cancellable=Action.CANCEL in view.allowed,
+            commit=view.commit,
+            problem=self._problem(view.problem, origin.trace_id),
+            notices=notices,
+            result=self._result(view),
+            pos_ref=origin.pos_ref,
+            operator_ref=origin.operator_ref,
+            institution=origin.institution,
+            profile=origin.profile,
+            test_data=origin.test_data,
+            received_at=origin.received_at,
+            trace_id=origin.trace_id,
+        )
 
-    def _result(self, view: TransactionView) -> dict[str, Any] | None:
+    def _result(self, view: TransactionView) -> answers.Result | None:
         if view.card is None and not view.is_terminal and view.commit == "none":
             return None
-        receipt = self._receipts.text(view)
-        return {
-            "outcome": view.outcome,
-            "holder": asdict(view.holder) if view.holder else None,
-            "holder_masked": asdict(view.masked) if view.masked else None,
-            "card": asdict(view.card) if view.card else None,
-            "activation": view.activation,
-            "activation_id": view.activation_id,
-            "confirmation": asdict(view.confirmation) if view.confirmation else None,
-            "completed_at": view.completed_at,
-            "receipt": {"text": receipt} if receipt else None,
-        }
+        return answers.Result(
+            outcome=view.outcome,
+            holder=view.holder,
+            holder_masked=view.masked,
+            card=view.card,
+            activation=view.activation,
+            activation_id=view.activation_id,
+            confirmation=_confirmation(view.confirmation),
+            completed_at=view.completed_at,
+            receipt=self._receipts.receipt(view),
+        )
 
-    def activation(self, record: Activation) -> dict[str, Any]:
+    def activation(self, record: saga.Activation) -> answers.Activation:
         """A durable record."""
-        origin = record.origin
-        return {
-            "id": origin.intent_id,
-            "state": record.state.value,
-            "activation_id": record.activation_id,
-            "attempt": record.attempt,
-            "sends": record.sends,
-            "transaction": origin.transaction_id,
-            "scenario": origin.scenario,
-            "pos_ref": origin.pos_ref,
-            "operator_ref": origin.operator_ref,
-            "institution": origin.institution,
-            "profile": origin.profile,
-            "test_data": origin.test_data,
-            "received_at": origin.received_at,
-            "changed_at": record.changed_at,
-            "confirmation": asdict(record.confirmation)
-            if record.confirmation
-            else None,
-            "refusal": asdict(record.refusal) if record.refusal else None,
-            "problem": self._problem(record.problem, origin.trace_id),
-            "superseded_by": record.superseded_by,
-            "trace_id": origin.trace_id,
-        }
+        origin, refusal = record.origin, record.refusal
+        return answers.Activation(
+            id=origin.intent_id,
+            state=record.state.value,
+            activation_id=record.activation_id,
+            attempt=record.attempt,
+            sends=record.sends,
+            transaction=origin.transaction_id,
+            scenario=origin.scenario,
+            pos_ref=origin.pos_ref,
+            operator_ref=origin.operator_ref,
+            institution=origin.institution,
+            profile=origin.profile,
+            test_data=origin.test_data,
+            received_at=origin.received_at,
+            changed_at=record.changed_at,
+            confirmation=_confirmation(record.confirmation),
+            refusal=answers.CentreWords(**asdict(refusal)) if refusal else None,
+            problem=self._problem(record.problem, origin.trace_id),
+            superseded_by=record.superseded_by,
+            trace_id=origin.trace_id,
+        )
 
-    def reader(self, view: ReaderView) -> dict[str, Any]:
-        """A reader."""
-        card = {"insertion_id": view.insertion_id, "left_behind": view.left_behind}
-        return {
-            "id": view.id,
-            "name": view.name,
-            "transport": view.transport,
-            "state": "busy" if view.reading else "ready",
-            "slot": view.slot.value,
-            "card": card if view.insertion_id else None,
-            "last_problem": view.last_problem,
-        }
+    def readers(
+        self,
+        views: tuple[ReaderView, ...],
+        troubles: tuple[Problem, ...],
+        trace_id: str,
+    ) -> answers.Readers:
+        """Every reader, and why some cannot be asked."""
+        return answers.Readers(
+            readers=[_reader(view) for view in views],
+            problems=[self.catalogue.answer(each, trace_id) for each in troubles],
+        )
 
-    def readiness(
-        self, found: tuple[Finding, ...], trace_id: str, *, ready: bool
-    ) -> dict[str, Any]:
-        """The checks."""
-        return {
-            "ready": ready,
-            "checks": [
-                {
-                    "name": each.name,
-                    "ok": each.ok,
-                    "required": each.required,
-                    "problem": self._problem(each.problem, trace_id),
-                }
-                for each in found
-            ],
-        }
+    def readiness(self, found: tuple[Finding, ...], trace_id: str) -> answers.Readiness:
+        """The checks; ready when everything required is in order."""
+        checks = [
+            answers.Check(
+                name=each.name,
+                ok=each.ok,
+                required=each.required,
+                problem=self._problem(each.problem, trace_id),
+            )
+            for each in found
+        ]
+        ready = all(each.ok or not each.required for each in checks)
+        return answers.Readiness(ready=ready, checks=checks)
 
-    def catalogue_list(self) -> dict[str, Any]:
+    def catalogue_list(self) -> answers.CatalogueList:
         """Every problem the agent can name."""
-        return {
-            "errors": [
-                {
-                    "code": entry.code,
-                    "http": entry.http,
-                    "category": entry.category,
-                    "retry": entry.retry,
-                    "action": entry.action,
-                    "messages": entry.messages({}),
-                    "remedy": entry.remedy({}),
-                }
-                for entry in self.catalogue
-            ]
-        }
+        errors = [
+            answers.CatalogueEntry(
+                code=entry.code,
+                http=entry.http,
+                category=entry.category,
+                retry=entry.retry,
+                action=entry.action,
+                messages=entry.messages({}),
+                remedy=entry.remedy({}),
+            )
+            for entry in self.catalogue
+        ]
+        return answers.CatalogueList(errors=errors)
 
-    def problem(self, problem: Problem, trace_id: str) -> dict[str, Any]:
-        """A problem object."""
-        return self.catalogue.body(problem, trace_id)
+    def _problem(
+        self, problem: Problem | None, trace_id: str
+    ) -> answers.Problem | None:
+        return self.catalogue.answer(problem, trace_id) if problem else None
 
-    def _problem(self, problem: Problem | None, trace_id: str) -> dict[str, Any] | None:
-        return self.problem(problem, trace_id) if problem else None
+
+def _expectation(view: TransactionView) -> answers.Expectation | None:
+    what = _EXPECTED.get(view.state)
+    return answers.Expectation(what=what, role=view.role) if what else None
+
+
+def _confirmation(found: saga.Confirmation | None) -> answers.Confirmation | None:
+    return answers.Confirmation(**asdict(found)) if found else None
+
+
+def _reader(view: ReaderView) -> answers.Reader:
+    card = None
+    if view.insertion_id is not None:
+        card = answers.CardInReader(
+            insertion_id=view.insertion_id, left_behind=view.left_behind
+        )
+    return answers.Reader(
+        id=view.id,
+        name=view.name,
+        transport=view.transport,
+        state="busy" if view.reading else "ready",
+        slot=view.slot.value,
+        card=card,
+        last_problem=view.last_problem,
+    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Annotated, TypeVar
 
+import msgspec
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from plugin.agent.happenings import Happening, Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.service import Client, Keyed, Order, ProblemError, Service
 from plugin.agent.views import TransactionView
-from plugin.api import schemas
+from plugin.api import answers, requests
 from plugin.api.events import Hub
 from plugin.api.rendering import Rendering
 from plugin.privacy import sm3
@@ -104,6 +104,14 @@ def waiting_seconds(
     return min(float(found[1]), WAIT_MAX_SECONDS) if found else 0.0
 
 
+def answer(
+    shown: Struct, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An object of `answers` as JSON."""
+    content = msgspec.json.encode(shown)
+    return Response(content, status, headers, media_type="application/json")
+
+
 ClientIs = Annotated[Client, Depends(client_of)]
 KeyedIs = Annotated[Keyed, Depends(keyed_request)]
 WaitIs = Annotated[float, Depends(waiting_seconds)]
@@ -124,7 +132,7 @@ class Api:
 
     async def start(
         self,
-        body: schemas.StartTransaction,
+        body: requests.StartTransaction,
         client: ClientIs,
         keyed: KeyedIs,
         wait: WaitIs,
@@ -160,7 +168,7 @@ class Api:
         client: ClientIs,
         keyed: KeyedIs,
         wait: WaitIs,
-        _: schemas.Act | None = None,
+        _: requests.Act | None = None,
     ) -> Response:
         """Cancel: possible until the centre has the message, never after."""
         return await self._act(transaction_id, Action.CANCEL, client, keyed, wait)
@@ -171,7 +179,7 @@ class Api:
         client: ClientIs,
         keyed: KeyedIs,
         wait: WaitIs,
-        _: schemas.Act | None = None,
+        _: requests.Act | None = None,
     ) -> Response:
         """The operator has compared the holder and says yes."""
         return await self._act(transaction_id, Action.CONFIRM, client, keyed, wait)
@@ -182,7 +190,7 @@ class Api:
         client: ClientIs,
         keyed: KeyedIs,
         wait: WaitIs,
-        _: schemas.Act | None = None,
+        _: requests.Act | None = None,
     ) -> Response:
         """Look again at the cards that are in: one that was turned away, or one from
         before that is the right one after all."""
@@ -202,7 +210,8 @@ class Api:
             if pos_ref in (None, view.origin.pos_ref) and state in (None, view.state)
         ]
         render = self._parts.rendering.transaction
-        return JSONResponse({"transactions": [render(v) for v in chosen[:LIST_MAX]]})
+        shown = [render(view) for view in chosen[:LIST_MAX]]
+        return answer(answers.Transactions(transactions=shown))
 
     async def transaction(
         self,
@@ -217,7 +226,7 @@ class Api:
             return after_seq is None or view.seq != after_seq
 
         view = await self._until(transaction_id, client, wait, different)
-        return JSONResponse(self._parts.rendering.transaction(view))
+        return answer(self._parts.rendering.transaction(view))
 
     async def activations(
         self, limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = 50
@@ -226,13 +235,14 @@ class Api:
         recent = self._parts.service.recent_activations
         records = await self._decide(lambda: recent(limit))
         render = self._parts.rendering.activation
-        return JSONResponse({"activations": [render(record) for record in records]})
+        shown = [render(record) for record in records]
+        return answer(answers.Activations(activations=shown))
 
     async def activation(self, intent_id: IntentId) -> Response:
         """One durable record."""
         find = self._parts.service.activation
         record = await self._decide(lambda: find(intent_id))
-        return JSONResponse(self._parts.rendering.activation(record))
+        return answer(self._parts.rendering.activation(record))
 
     async def readers(self, request: Request) -> Response:
         """Every reader, and why some cannot be asked."""
@@ -240,17 +250,11 @@ class Api:
         views, troubles = await self._decide(
             lambda: (service.readers(), service.reader_troubles())
         )
-        problems = [rendering.problem(each, trace_of(request)) for each in troubles]
-        return JSONResponse(
-            {
-                "readers": [rendering.reader(view) for view in views],
-                "problems": problems,
-            }
-        )
+        return answer(rendering.readers(views, troubles, trace_of(request)))
 
     async def errors(self) -> Response:
         """Every problem the agent can name, in both languages, with its remedy."""
-        return JSONResponse(self._parts.rendering.catalogue_list())
+        return answer(self._parts.rendering.catalogue_list())
 
     def place_in_stream(self) -> None:
         """Refuse one follower too many before the stream begins."""
@@ -296,9 +300,8 @@ class Api:
     async def readyz(self, request: Request) -> Response:
         """Whether transactions can be carried out now, and what is missing."""
         found = await asyncio.to_thread(self._parts.checks)
-        ready = all(each.ok or not each.required for each in found)
-        body = self._parts.rendering.readiness(found, trace_of(request), ready=ready)
-        return JSONResponse(body, status_code=200 if ready else 503)
+        shown = self._parts.rendering.readiness(found, trace_of(request))
+        return answer(shown, status=200 if shown.ready else 503)
 
     async def cast(self) -> Response:
         """The cards of the cast and the readers that take them."""
@@ -306,14 +309,14 @@ class Api:
         views = await self._decide(self._parts.service.readers)
         ids = {view.name: view.id for view in views}
         readers = [
-            {"id": ids[name], "name": name} for name in hand.readers() if name in ids
+            answers.SimulatedReader(id=ids[name], name=name)
+            for name in hand.readers()
+            if name in ids
         ]
-        return JSONResponse(
-            {"cards": [{"name": name} for name in hand.cards()], "readers": readers}
-        )
+        return answer(answers.Cast(cards=list(hand.cards()), readers=readers))
 
     async def insert(
-        self, body: schemas.InsertCard, reader_id: Annotated[str, Path(max_length=64)]
+        self, body: requests.InsertCard, reader_id: Annotated[str, Path(max_length=64)]
     ) -> Response:
         """Put a card of the cast into a simulated reader."""
         hand, name = self._hand(), await self._simulated_reader(reader_id)
@@ -371,8 +374,8 @@ class Api:
         if view.replayed:
             headers["Idempotency-Replayed"] = "true"
         status = 200 if wait and view.is_terminal else 202
-        body = self._parts.rendering.transaction(view)
-        return JSONResponse(body, status_code=status, headers=headers)
+        shown = self._parts.rendering.transaction(view)
+        return answer(shown, status=status, headers=headers)
 
     async def _until(
         self,
@@ -402,61 +405,40 @@ def _event_number(header: str | None) -> int | None:
 
 
 def _sent(event: Happening) -> ServerSentEvent:
-    data = {
-        "id": event.id,
-        "type": event.type,
-        "time": event.time,
-        "subject": event.subject,
-        "trace_id": event.trace_id,
-        "data": dict(event.data),
-    }
-    return ServerSentEvent(event=event.type, id=str(event.id), data=data)
-
-
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": "A problem; see /v1/errors.",
-        "content": {"application/problem+json": {}},
-    }
-    for status in (400, 401, 403, 404, 409, 413, 415, 421, 422, 428, 503, 507)
-}
+    return ServerSentEvent(
+        event=event.type, id=str(event.id), raw_data=msgspec.json.encode(event).decode()
+    )
 
 
 def router(parts: Parts) -> APIRouter:
-    """Every route of this agent."""
+    """Every route of this agent; what they answer stands in `description`."""
     api = Api(parts)
-    routes = APIRouter(responses=_PROBLEMS)
-    started: dict[int | str, dict[str, Any]] = {
-        200: {"model": schemas.Transaction},
-        202: {"model": schemas.Transaction},
-    }
-    for path, endpoint in (
+    routes = APIRouter()
+    for path, starting in (
         ("/v1/transactions", api.start),
         ("/v1/transactions/{transaction_id}/cancel", api.cancel),
         ("/v1/transactions/{transaction_id}/confirm", api.confirm),
         ("/v1/transactions/{transaction_id}/continue", api.go_on),
     ):
-        routes.post(path, status_code=202, responses=started)(endpoint)
-    for path, reading, model in (
-        ("/v1/transactions", api.transactions, schemas.Transactions),
-        ("/v1/transactions/{transaction_id}", api.transaction, schemas.Transaction),
-        ("/v1/activations", api.activations, schemas.Activations),
-        ("/v1/activations/{intent_id}", api.activation, schemas.Activation),
-        ("/v1/readers", api.readers, schemas.Readers),
-        ("/v1/errors", api.errors, schemas.CatalogueList),
-        ("/readyz", api.readyz, schemas.Readiness),
+        routes.post(path, status_code=202)(starting)
+    for path, reading in (
+        ("/v1/transactions", api.transactions),
+        ("/v1/transactions/{transaction_id}", api.transaction),
+        ("/v1/activations", api.activations),
+        ("/v1/activations/{intent_id}", api.activation),
+        ("/v1/readers", api.readers),
+        ("/v1/errors", api.errors),
+        ("/readyz", api.readyz),
     ):
-        routes.get(path, responses={200: {"model": model}})(reading)
+        routes.get(path)(reading)
     place = [Depends(api.place_in_stream)]
-    streaming = routes.get(
+    following = routes.get(
         "/v1/events", response_class=EventSourceResponse, dependencies=place
     )
-    streaming(api.events)
+    following(api.events)
     routes.get("/healthz", status_code=204)(api.healthz)
     if parts.simulated_desk is not None:
-        routes.get("/v1/simulate/cast", responses={200: {"model": schemas.Cast}})(
-            api.cast
-        )
+        routes.get("/v1/simulate/cast")(api.cast)
         at = "/v1/simulate/readers/{reader_id}"
         routes.post(f"{at}/insert", status_code=204)(api.insert)
         routes.post(f"{at}/remove", status_code=204)(api.remove)

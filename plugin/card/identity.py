@@ -6,7 +6,6 @@ import re
 from datetime import date
 
 from msgspec import Struct
-from stdnum.cn import ric
 
 _CARD_NUMBER = re.compile("[0-9A-Z]{9}")
 _CARD_NUMBER_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
@@ -34,13 +33,19 @@ class IdentityNumber(Struct, frozen=True):
             and body.isascii()
             and body.isdigit()
             and self.birth_date is not None
-            and last == ric.calc_check_digit(self.value)
+            and last == _check_digit(self.value)
         )
 
     @property
     def birth_date(self) -> date | None:
         """The date in places 7 to 14, if it is one."""
         return parse_day(self.value[6:14])
+
+
+def _check_digit(number: str) -> str:
+    from stdnum.cn import ric  # when the first card is read, not at start
+
+    return str(ric.calc_check_digit(number))
 
 
 def parse_day(digits: str) -> date | None:

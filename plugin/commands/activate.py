@@ -55,14 +55,11 @@ def as_text(transaction: Transaction) -> str:
     lines = [f">> {screen.said(transaction.data['step']['text'])}"]
     problem = transaction.problem
     for found in [*([problem] if problem else []), *transaction.notices]:
-        lines.append(f"   ! {screen.said(found['messages'])}")
+        said, *steps = screen.sentences(found)
+        lines.append(f"   ! {said}")
         if found["centre"]:
             lines.append(f"     “{found['centre']['text']}”")
-        lines += [
-            f"     - {step}"
-            for language in screen.languages()
-            for step in found["remedy"][language]
-        ]
+        lines += [f"   {step}" for step in steps]
     holder = transaction.holder_masked
     if holder and transaction.state == "waiting_confirm":
         lines.append(f"   {holder['name'] or '?'}  {holder['social_security_number']}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import apsw
 
-from plugin import main
+from plugin import __version__, main
 from plugin.activation.problem import Problem
 from plugin.agent import doctor
 from plugin.agent.doctor import Finding
@@ -48,11 +48,8 @@ def _show(found: Finding) -> None:
     mark = "✓" if found.ok else ("✗" if found.required else "!")
     screen.line(f"{mark} {found.name}  {found.detail}")
     if found.problem is not None:
-        entry = main.catalogue().entry(found.problem.code)
-        screen.line(f"    {screen.said(entry.messages(found.problem.facts))}")
-        for language in screen.languages():
-            for step in entry.remedy(found.problem.facts)[language]:
-                screen.line(f"    - {step}")
+        for text in screen.sentences(main.catalogue().body(found.problem)):
+            screen.line(f"    {text}")
 
 
 def _findings(options: Options) -> Iterator[Finding]:
@@ -83,7 +80,7 @@ def _data_folder(options: Options) -> Finding:
 
 
 def _program() -> Finding:
-    detail = f"kaqi {main.our_version()}, Python {platform.python_version()}"
+    detail = f"kaqi {__version__}, Python {platform.python_version()}"
     return Finding(name="program", required=True, detail=detail)
 
 

@@ -6,9 +6,9 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from plugin.activation.problem import Problem
-from plugin.data_file import DataFileError
 
 CHINESE, ENGLISH = "zh-CN", "en"
 
@@ -56,19 +56,15 @@ def complain(problem: Problem, *, as_json: bool) -> None:
     """A problem on standard error: an object for programs, sentences for people."""
     from plugin import main
 
-    catalogue = main.catalogue()
+    body = main.catalogue().body(problem)
     if as_json or not sys.stderr.isatty():
-        body = catalogue.body(problem)
         sys.stderr.write(json.dumps(body, ensure_ascii=False) + "\n")
         return
-    entry = catalogue.entry(problem.code)
-    _write(sys.stderr, said(entry.messages(problem.facts)))
-    steps = entry.remedy(problem.facts)
-    for language in languages():
-        for step in steps[language]:
-            _write(sys.stderr, f"  - {step}")
+    for text in sentences(body):
+        _write(sys.stderr, text)
 
 
-def of_data_file(failed: DataFileError, code: str) -> Problem:
-    """The problem of a file somebody wrote."""
-    return Problem(code, failed.facts)
+def sentences(body: Mapping[str, Any]) -> list[str]:
+    """A problem object for people: what is wrong, then what to do, step by step."""
+    steps = [step for language in languages() for step in body["remedy"][language]]
+    return [said(body["messages"]), *(f"  - {step}" for step in steps)]

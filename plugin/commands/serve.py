@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from platformdirs import user_config_path, user_data_path
 
 from drivers.ports import ReaderDirectory
-from plugin import logs, main
+from plugin import __version__, logs, main
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
 from plugin.api.server import PortInUseError, Server, listen
@@ -77,7 +78,7 @@ def run(options: Options) -> int:
     """Serve until interrupted."""
     try:
         with prepared(options) as serving:
-            screen.line(f"kaqi {main.our_version()}  {serving.address}")
+            screen.line(f"kaqi {__version__}  {serving.address}")
             screen.line(f"{serving.profile.label}  {serving.folder.path}")
             if options.simulate:
                 screen.line(
@@ -115,6 +116,8 @@ def prepared(options: Options) -> Iterator[Serving]:
         stack.callback(agent.till.stop)
         folder.operator_token()
         folder.announce(port)
+        gc.freeze()  # what was made until now stays
+        gc.enable()
         stack.callback(folder.withdraw)
         yield Serving(Server(agent.app, sockets), port, folder, hand, profile)
 

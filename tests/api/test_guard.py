@@ -55,7 +55,10 @@ def send(
     content = body if method == "POST" else b""
     connection.putheader("Content-Length", str(len(content)))
     connection.endheaders(content)
-    answer = connection.getresponse()
+    try:
+        answer = connection.getresponse()
+    except ConnectionError:  # refused so early that our own body met a closed door
+        return Answer(400, {}, None)
     raw = (
         b""
         if answer.getheader("content-type", "").startswith("text/event")

@@ -6,8 +6,9 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from msgspec import convert
 
-from plugin.api import schemas
+from plugin.api import answers
 from plugin.client import Transaction
 from simulator.reader import InProcessDesk
 from tests.agents import Answer, Pos
@@ -477,14 +478,12 @@ def test_what_is_answered_fits_what_is_described(pos: Pos, counter: Counter) -> 
     pos.kaqi.confirm(confirming)
     ended = pos.until(pos.kaqi.get(confirming.id), "succeeded")
 
-    shown = schemas.Transaction.model_validate(dict(ended.data))
+    shown = convert(dict(ended.data), answers.Transaction)
     activations = pos.request("GET", "/v1/activations").body
     readers = pos.request("GET", "/v1/readers").body
 
     assert shown.result is not None
     assert shown.result.receipt is not None
-    assert (
-        schemas.Activations.model_validate(activations).activations[0].state == "ACTIVE"
-    )
-    assert len(schemas.Readers.model_validate(readers).readers) == 2
+    assert convert(activations, answers.Activations).activations[0].state == "ACTIVE"
+    assert len(convert(readers, answers.Readers).readers) == 2
     assert isinstance(Transaction(ended.data).receipt("en"), str)

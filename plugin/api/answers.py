@@ -1,91 +1,40 @@
-"""The API's objects. Names and meanings are a contract with every POS vendor: fields are
-only ever added.
+"""What clients are answered. Names and meanings are a contract with every POS vendor:
+fields are only ever added.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from msgspec import Struct, field
 
-from plugin.activation.region import Scenario
-from plugin.privacy import scrubbed
-
-REFERENCE = r"^[0-9A-Za-z._:/#-]{1,64}$"
+from plugin.agent.views import CardShown, Holder
 
 
-class Request(BaseModel):
-    """What a client sends: nothing unknown, nothing converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class StartTransaction(Request):
-    """Start an activation at the counter."""
-
-    kind: Literal["activation"]
-    scenario: Literal["pharmacy", "outpatient_registration", "inpatient_registration"]
-    pos_ref: str | None = Field(
-        default=None, pattern=REFERENCE, description="The POS's own number for this."
-    )
-    operator_ref: str | None = Field(
-        default=None, pattern=REFERENCE, description="Who is at the counter."
-    )
-    readers: list[str] | None = Field(
-        default=None,
-        min_length=1,
-        max_length=16,
-        description="Ids of the readers to use; all of them when absent.",
-    )
-
-    @field_validator("pos_ref", "operator_ref")
-    @classmethod
-    def _names_nobody(cls, value: str | None) -> str | None:
-        if value is not None and scrubbed(value) != value:
-            raise ValueError("must not contain an identity number")
-        return value
-
-    @property
-    def asked_scenario(self) -> Scenario:
-        """The scenario as the rules know it."""
-        return Scenario(self.scenario)
-
-
-class Act(Request):
-    """An action needs no words; an empty object is fine."""
-
-
-class InsertCard(Request):
-    """Put a card of the cast into a simulated reader."""
-
-    card: str = Field(max_length=64)
-
-
-class Texts(BaseModel):
+class Texts(Struct, frozen=True, kw_only=True):
     """One sentence in both languages."""
 
-    chinese: str = Field(alias="zh-CN")
-    english: str = Field(alias="en")
+    chinese: str = field(name="zh-CN")
+    english: str = field(name="en")
 
 
-class Remedies(BaseModel):
+class Remedies(Struct, frozen=True, kw_only=True):
     """Steps in both languages."""
 
-    chinese: list[str] = Field(alias="zh-CN")
-    english: list[str] = Field(alias="en")
+    chinese: list[str] = field(name="zh-CN")
+    english: list[str] = field(name="en")
 
 
-class CentreWords(BaseModel):
+class CentreWords(Struct, frozen=True, kw_only=True):
     """The centre's own words, without personal data."""
 
     code: str
     text: str
 
 
-class Problem(BaseModel):
-    """RFC 9457. Branch on `code` only."""
-
-    model_config = ConfigDict(extra="allow")
+class Problem(Struct, frozen=True, kw_only=True):
+    """RFC 9457. Branch on `code` only. A refused request may carry more members:
+    `errors`, `allowed_actions`, `transaction`, `retry_after`."""
 
     type: str
     title: str
@@ -101,44 +50,21 @@ class Problem(BaseModel):
     trace_id: str
 
 
-class Expectation(BaseModel):
+class Expectation(Struct, frozen=True, kw_only=True):
     """What the agent is waiting for."""
 
     what: Literal["reader", "card", "removal", "confirmation"]
     role: str | None
 
 
-class Step(BaseModel):
+class Step(Struct, frozen=True, kw_only=True):
     """The one large instruction of this moment."""
 
     key: str
     text: Texts
 
 
-class Holder(BaseModel):
-    """The person: in clear only for the client that started the transaction and has the
-    scope `identity`, for ten minutes; masked otherwise."""
-
-    masked: bool
-    social_security_number: str | None
-    name: str | None
-    sex: str | None
-    birth_date: str | None
-    card_number: str | None
-    card_identification_code: str | None
-
-
-class Card(BaseModel):
-    """The social security card that was read."""
-
-    region_code: str
-    spec_version: str
-    issue_date: str | None
-    expiry_date: str | None
-    warnings: list[str]
-
-
-class Confirmation(BaseModel):
+class Confirmation(Struct, frozen=True, kw_only=True):
     """How it is known that the card is active: `by` an answer, a status or the card's
     status; `adopted` when another till or channel did it."""
 
@@ -149,19 +75,19 @@ class Confirmation(BaseModel):
     receipt_no: str | None
 
 
-class Receipt(BaseModel):
+class Receipt(Struct, frozen=True, kw_only=True):
     """What can be printed; the holder is masked."""
 
     text: Texts
 
 
-class Result(BaseModel):
+class Result(Struct, frozen=True, kw_only=True):
     """What is known so far: the reading as soon as there is one, the outcome at the end."""
 
     outcome: str | None
     holder: Holder | None
     holder_masked: Holder | None
-    card: Card | None
+    card: CardShown | None
     activation: str | None
     activation_id: str | None
     confirmation: Confirmation | None
@@ -169,7 +95,7 @@ class Result(BaseModel):
     receipt: Receipt | None
 
 
-class Transaction(BaseModel):
+class Transaction(Struct, frozen=True, kw_only=True):
     """One transaction at one moment; `seq` changes whenever anything else does."""
 
     id: str
@@ -198,13 +124,13 @@ class Transaction(BaseModel):
     trace_id: str
 
 
-class Transactions(BaseModel):
+class Transactions(Struct, frozen=True, kw_only=True):
     """A list."""
 
     transactions: list[Transaction]
 
 
-class Activation(BaseModel):
+class Activation(Struct, frozen=True, kw_only=True):
     """The durable record of one card's activation."""
 
     id: str
@@ -228,20 +154,20 @@ class Activation(BaseModel):
     trace_id: str
 
 
-class Activations(BaseModel):
+class Activations(Struct, frozen=True, kw_only=True):
     """A list, the newest first."""
 
     activations: list[Activation]
 
 
-class CardInReader(BaseModel):
+class CardInReader(Struct, frozen=True, kw_only=True):
     """One stay of one card; which card it is only a transaction finds out."""
 
     insertion_id: str
     left_behind: bool
 
 
-class Reader(BaseModel):
+class Reader(Struct, frozen=True, kw_only=True):
     """One reader."""
 
     id: str
@@ -253,14 +179,14 @@ class Reader(BaseModel):
     last_problem: str | None
 
 
-class Readers(BaseModel):
+class Readers(Struct, frozen=True, kw_only=True):
     """Every reader, and why some cannot be asked."""
 
     readers: list[Reader]
     problems: list[Problem]
 
 
-class CatalogueEntry(BaseModel):
+class CatalogueEntry(Struct, frozen=True, kw_only=True):
     """One problem the agent can name."""
 
     code: str
@@ -272,13 +198,13 @@ class CatalogueEntry(BaseModel):
     remedy: Remedies
 
 
-class CatalogueList(BaseModel):
+class CatalogueList(Struct, frozen=True, kw_only=True):
     """All of them."""
 
     errors: list[CatalogueEntry]
 
 
-class Check(BaseModel):
+class Check(Struct, frozen=True, kw_only=True):
     """One thing that must be in order."""
 
     name: str
@@ -287,34 +213,28 @@ class Check(BaseModel):
     problem: Problem | None
 
 
-class Readiness(BaseModel):
+class Readiness(Struct, frozen=True, kw_only=True):
     """Whether transactions can be carried out now."""
 
     ready: bool
     checks: list[Check]
 
 
-class CastCard(BaseModel):
-    """A card that can be put into a simulated reader, and whose it is."""
-
-    name: str
-
-
-class SimulatedReader(BaseModel):
+class SimulatedReader(Struct, frozen=True, kw_only=True):
     """A reader whose cards are moved by request."""
 
     id: str
     name: str
 
 
-class Cast(BaseModel):
+class Cast(Struct, frozen=True, kw_only=True):
     """What a simulation can play with."""
 
-    cards: list[CastCard]
+    cards: list[str]
     readers: list[SimulatedReader]
 
 
-class Event(BaseModel):
+class Event(Struct, frozen=True, kw_only=True):
     """One event of the stream; refs only, nothing personal."""
 
     id: int
