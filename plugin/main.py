@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from random import SystemRandom
@@ -61,19 +61,19 @@ class SystemClock:
         return datetime.now().astimezone()  # noqa: TID251 - this is the clock
 
 
-def read_texts(name: str) -> dict[str, Any]:
-    """One of the files in texts/."""
-    return tomllib.loads((TEXTS / f"{name}.toml").read_text(encoding="utf-8"))
+def texts(name: str) -> Callable[[], dict[str, Any]]:
+    """Reads one of the files in texts/."""
+    return lambda: tomllib.loads((TEXTS / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def catalogue() -> Catalogue:
     """Every problem the agent can name."""
-    return Catalogue(read_texts("problems"))
+    return Catalogue(texts("problems"))
 
 
 def prompts() -> Prompts:
     """What the operator reads."""
-    return Prompts(read_texts("prompts"))
+    return Prompts(texts("prompts"))
 
 
 def pcsc_readers() -> ReaderDirectory:
@@ -233,7 +233,7 @@ def agent(
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
-    receipts = Receipts(read_texts("receipts"), settings.institution.name)
+    receipts = Receipts(texts("receipts"), settings.institution.name)
     parts = Parts(
         loop=till.loop,
         service=till.service,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct, to_builtins
@@ -39,12 +40,14 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Catalogue:
-    """Every problem the agent can name."""
+    """Every problem the agent can name; its file is read when the first is named."""
 
-    def __init__(self, content: Mapping[str, Mapping[str, Any]]) -> None:
-        self._entries = {
-            code: Entry(code=code, **found) for code, found in content.items()
-        }
+    def __init__(self, read: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
+        self._read = read
+
+    @cached_property
+    def _entries(self) -> dict[str, Entry]:
+        return {code: Entry(code=code, **found) for code, found in self._read().items()}
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
@@ -84,8 +87,12 @@ class Catalogue:
 class Prompts:
     """What the operator reads at every moment of a transaction."""
 
-    def __init__(self, content: Mapping[str, Mapping[str, str]]) -> None:
-        self._content = content
+    def __init__(self, read: Callable[[], Mapping[str, Mapping[str, str]]]) -> None:
+        self._read = read
+
+    @cached_property
+    def _content(self) -> Mapping[str, Mapping[str, str]]:
+        return self._read()
 
     def text(self, state: str, detail: str | None) -> Texts:
         """The instruction for a state and its role or outcome, by language."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from plugin.agent.views import TransactionView
@@ -14,9 +15,15 @@ WIDTH = 44
 class Receipts:
     """Makes receipts in both languages."""
 
-    def __init__(self, content: Mapping[str, Any], institution_name: str) -> None:
-        self._content = content
+    def __init__(
+        self, read: Callable[[], Mapping[str, Any]], institution_name: str
+    ) -> None:
+        self._read = read
         self._institution_name = institution_name
+
+    @cached_property
+    def _content(self) -> Mapping[str, Any]:
+        return self._read()
 
     def receipt(self, view: TransactionView) -> Receipt | None:
         """The receipt of a transaction that succeeded; None for any other."""

@@ -117,7 +117,7 @@ def test_every_moment_of_a_transaction_has_its_words() -> None:
 
 
 def test_every_receipt_has_its_words() -> None:
-    words = main.read_texts("receipts")
+    words = main.texts("receipts")()
 
     assert set(words["title"]) == set(words["outcome"]) == set(desk.Outcome)
     assert set(words["scenario"]) == set(Scenario)
