@@ -27,8 +27,8 @@ from plugin.activation.region import (
 )
 from plugin.activation.saga import Abilities, Dedupe
 from plugin.card.medical import CpuLayout
-from plugin.data_file import Strict, WrongValueError
 from plugin.settings import InstitutionKind
+from plugin.shapes import Strict, WrongValueError
 
 REGIONS = Path(__file__).parent / "texts" / "regions"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

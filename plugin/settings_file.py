@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from msgspec import Meta, field
 
 from plugin import data_file
-from plugin.data_file import Strict, WrongValueError
 from plugin.profile_file import check_address
 from plugin.settings import (
     DEFAULT_PORT,
@@ -18,6 +17,7 @@ from plugin.settings import (
     InstitutionKind,
     Settings,
 )
+from plugin.shapes import Strict, WrongValueError
 
 
 class InstitutionFile(Strict):

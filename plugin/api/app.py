@@ -1,4 +1,4 @@
-"""The application: the routes behind the guard, and every failure as a problem object."""
+"""The application: the operations behind the guard, and every failure as a problem object."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from plugin.activation.problem import Problem
 from plugin.agent.failure import described
 from plugin.agent.service import ProblemError
 from plugin.api.guard import BODY_MAX_BYTES, Guard, House
-from plugin.api.routes import Parts, router, trace_of
+from plugin.api.operation import Operation, trace_of
+from plugin.api.problems import Catalogue
+from plugin.api.routes import Parts, operations
 
 PROBLEM_JSON = "application/problem+json"
 _OF_STATUS = {
     404: "request.not_found",
     405: "request.method_not_allowed",
     413: "request.too_large",
-    415: "request.not_json",
 }
 _log = logging.getLogger("kaqi.api")
 
@@ -33,70 +34,62 @@ def build(parts: Parts, house: House, version: str) -> Guard:
     """The whole API as one ASGI application."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         parts.hub.attach(asyncio.get_running_loop())
         yield
         parts.hub.attach(None)
 
-    app = FastAPI(
-        title="kaqi",
-        version=version,
-        docs_url=None,
-        redoc_url=None,
+    offered = operations(parts)
+    saying = Saying(parts.rendering.catalogue)
+    app = Starlette(
+        routes=[*(each.route() for each in offered), _description(offered, version)],
         lifespan=lifespan,
         max_body_size=BODY_MAX_BYTES,
+        exception_handlers={
+            ProblemError: saying.known,
+            HTTPException: saying.refused,
+            Exception: saying.unknown,
+        },
     )
-    app.include_router(router(parts))
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    _say_problems(app, parts)
+    app.router.redirect_slashes = False
     return Guard(app, house, parts.rendering.catalogue)
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, made once."""
-    if app.openapi_schema is None:
+def _description(offered: list[Operation], version: str) -> Route:
+    async def description(_: Request) -> Response:
         from plugin.api.description import describe
 
-        app.openapi_schema = describe(app)
-    return app.openapi_schema
+        return JSONResponse(describe(offered, version))
+
+    return Route("/openapi.json", description)
 
 
-def _say_problems(app: FastAPI, parts: Parts) -> None:
-    catalogue = parts.rendering.catalogue
+class Saying:
+    """Failures as problem objects."""
 
-    def answer(request: Request, problem: Problem, **extras: object) -> Response:
-        body = catalogue.body(problem, trace_of(request), **extras)
-        headers = {}
-        if catalogue.entry(problem.code).http in (409, 503) and "retry_after" in extras:
-            headers["Retry-After"] = str(extras["retry_after"])
-        return JSONResponse(body, body["status"], headers, media_type=PROBLEM_JSON)
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
 
-    @app.exception_handler(ProblemError)
-    async def known(request: Request, failed: ProblemError) -> Response:
-        return answer(request, failed.problem, **failed.extras)
+    async def known(self, request: Request, failed: Exception) -> Response:
+        """What the agent refuses, in its own words."""
+        assert isinstance(failed, ProblemError)  # noqa: S101 - registered for it
+        return self._answer(request, failed.problem, **failed.extras)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, failed: RequestValidationError) -> Response:
-        return answer(request, Problem("request.invalid"), errors=_mistakes(failed))
-
-    @app.exception_handler(HTTPException)
-    async def refused(request: Request, failed: HTTPException) -> Response:
+    async def refused(self, request: Request, failed: Exception) -> Response:
+        """What the router refuses."""
+        assert isinstance(failed, HTTPException)  # noqa: S101 - registered for it
         code = _OF_STATUS.get(failed.status_code, "request.invalid")
-        return answer(request, Problem(code))
+        return self._answer(request, Problem(code))
 
-    @app.exception_handler(Exception)
-    async def unknown(request: Request, failed: Exception) -> Response:
+    async def unknown(self, request: Request, failed: Exception) -> Response:
+        """What nobody thought of: named in the log by its trace id, never shown."""
         told = {**described(failed), "trace_id": trace_of(request)}
         _log.error("a request failed", extra=told)
-        return answer(request, Problem("agent.failed"))
+        return self._answer(request, Problem("agent.failed"))
 
-
-def _mistakes(failed: RequestValidationError) -> list[dict[str, Any]]:
-    """Where the request is wrong and why, without repeating what it said."""
-    return [
-        {
-            "pointer": "/" + "/".join(str(part) for part in mistake["loc"]),
-            "reason": mistake["msg"],
-        }
-        for mistake in failed.errors()
-    ]
+    def _answer(self, request: Request, problem: Problem, **extras: object) -> Response:
+        body = self._catalogue.body(problem, trace_of(request), **extras)
+        headers = {}
+        if "retry_after" in extras:
+            headers["Retry-After"] = str(extras["retry_after"])
+        return JSONResponse(body, body["status"], headers, media_type=PROBLEM_JSON)

@@ -1,66 +1,107 @@
-"""The API's description of itself (OpenAPI), put together when somebody asks for it."""
+"""The API's description of itself (OpenAPI 3.1), made from its operations when somebody asks."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from msgspec import Struct
 
 from plugin.api import answers
+from plugin.api.events import EVENT_STREAM
+from plugin.api.operation import LAST_EVENT_ID, Heading, Operation
+from plugin.api.requests import Nothing
 
-_TEMPLATE = "#/components/schemas/{name}"
-_STARTED: dict[str, type[Struct]] = {
-    "200": answers.Transaction,
-    "202": answers.Transaction,
-}
-ANSWERS: dict[tuple[str, str], dict[str, type[Struct]]] = {
-    ("post", "/v1/transactions"): _STARTED,
-    ("post", "/v1/transactions/{transaction_id}/cancel"): _STARTED,
-    ("post", "/v1/transactions/{transaction_id}/confirm"): _STARTED,
-    ("post", "/v1/transactions/{transaction_id}/continue"): _STARTED,
-    ("get", "/v1/transactions"): {"200": answers.Transactions},
-    ("get", "/v1/transactions/{transaction_id}"): {"200": answers.Transaction},
-    ("get", "/v1/activations"): {"200": answers.Activations},
-    ("get", "/v1/activations/{intent_id}"): {"200": answers.Activation},
-    ("get", "/v1/readers"): {"200": answers.Readers},
-    ("get", "/v1/errors"): {"200": answers.CatalogueList},
-    ("get", "/v1/events"): {"200": answers.Event},
-    ("get", "/readyz"): {"200": answers.Readiness, "503": answers.Readiness},
-    ("get", "/v1/simulate/cast"): {"200": answers.Cast},
-}
 PROBLEM_STATUSES = (400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 428, 503, 507)
+_TEMPLATE = "#/components/schemas/{name}"
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The document: what FastAPI knows of the routes, and what they answer."""
-    document: dict[str, Any] = get_openapi(
-        title=app.title, version=app.version, routes=app.routes
-    )
-    answered = {kind for each in ANSWERS.values() for kind in each.values()}
-    kinds = [*sorted(answered, key=lambda kind: kind.__name__), answers.Problem]
-    _, schemas = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
-    document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            _describe(operation, ANSWERS.get((method, path), {}))
-    return document
+def describe(operations: Iterable[Operation], version: str) -> dict[str, Any]:
+    """The whole document."""
+    operations = list(operations)
+    kinds = {kind for each in operations for kind in _kinds(each)} | {answers.Problem}
+    in_order = sorted(kinds, key=lambda kind: kind.__name__)
+    _, schemas = msgspec.json.schema_components(in_order, ref_template=_TEMPLATE)
+    paths: dict[str, dict[str, Any]] = {}
+    for each in operations:
+        described = _operation(each, schemas)
+        paths.setdefault(each.path, {})[each.method.lower()] = described
+    said = {each.takes[1].__name__ for each in operations}
+    for shape in {each.takes[0].__name__ for each in operations} - said:
+        del schemas[shape]  # its properties have become parameters
+    bearer = {"bearer": {"type": "http", "scheme": "bearer"}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "kaqi", "version": version},
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": bearer},
+    }
 
 
-def _describe(operation: dict[str, Any], answered: dict[str, type[Struct]]) -> None:
-    responses = operation["responses"]
-    for status, kind in answered.items():
-        stream = "text/event-stream" in responses.get(status, {}).get("content", {})
-        media = "text/event-stream" if stream else "application/json"
-        responses[status] = _answer(kind, media)
-    for status in map(str, PROBLEM_STATUSES):
-        if status not in answered:
-            responses[status] = _answer(answers.Problem, "application/problem+json")
+def _kinds(operation: Operation) -> Iterator[type[Struct]]:
+    yield from operation.takes
+    yield from filter(None, operation.answers.values())
+
+
+def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+    where, body = operation.takes
+    described: dict[str, Any] = {
+        "operationId": operation.does.__name__,
+        "description": inspect.getdoc(operation.does),
+        "parameters": [
+            *_parameters(operation, schemas[where.__name__]),
+            *(_header(heading) for heading in operation.headings),
+        ],
+        "responses": _responses(operation),
+    }
+    if operation.method != "GET":
+        content = {"application/json": {"schema": _reference(body)}}
+        described["requestBody"] = {"required": body is not Nothing, "content": content}
+    return described
+
+
+def _parameters(
+    operation: Operation, shape: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    for name, schema in shape["properties"].items():
+        yield {
+            "name": name,
+            "in": "path" if name in operation.path_names else "query",
+            "required": name in shape["required"],
+            "schema": schema,
+        }
+
+
+def _header(heading: Heading) -> dict[str, Any]:
+    return {
+        "name": heading.name,
+        "in": "header",
+        "required": heading.required,
+        "description": heading.about,
+        "schema": {"type": "string"},
+    }
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    media = EVENT_STREAM if LAST_EVENT_ID in operation.headings else "application/json"
+    refused = dict.fromkeys(map(str, PROBLEM_STATUSES), _refusal())
+    return refused | {
+        str(status): _answer(kind, media) if kind else {"description": "Done."}
+        for status, kind in operation.answers.items()
+    }
+
+
+def _refusal() -> dict[str, Any]:
+    return _answer(answers.Problem, "application/problem+json")
 
 
 def _answer(kind: type[Struct], media: str) -> dict[str, Any]:
-    schema = {"$ref": _TEMPLATE.format(name=kind.__name__)}
-    summary = (kind.__doc__ or "").split("\n\n")[0].split(". ")[0].replace("\n", " ")
-    return {"description": summary, "content": {media: {"schema": schema}}}
+    summary = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
+    return {"description": summary, "content": {media: {"schema": _reference(kind)}}}
+
+
+def _reference(kind: type[Struct]) -> dict[str, str]:
+    return {"$ref": _TEMPLATE.format(name=kind.__name__)}

@@ -7,8 +7,11 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import msgspec
+
 from plugin.agent.happenings import Happening
 
+EVENT_STREAM = "text/event-stream"
 QUEUE_MAX = 1_000
 STREAMS_MAX = 16
 
@@ -89,3 +92,9 @@ class Hub:
         while not queue.empty():
             queue.get_nowait()
         queue.put_nowait(None)
+
+
+def as_event(kind: str, data: object, number: int | None = None) -> bytes:
+    """One server-sent event (HTML Living Standard, 9.2.6); its data is one line of JSON."""
+    name = f"event: {kind}\n" + (f"id: {number}\n" if number is not None else "")
+    return name.encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"

@@ -1,47 +1,43 @@
-"""What clients send: checked where it comes in, with the place of every mistake."""
+"""What clients send: bodies, and what stands in paths and queries."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from msgspec import Meta
 
 from plugin.activation.region import Scenario
 from plugin.privacy import scrubbed
+from plugin.shapes import Strict, WrongValueError
 
-REFERENCE = r"^[0-9A-Za-z._:/#-]{1,64}$"
+WAIT_MAX_SECONDS = 120
+LIST_MAX = 100
+
+Reference = Annotated[str, Meta(pattern=r"^[0-9A-Za-z._:/#-]{1,64}$")]
+TransactionId = Annotated[str, Meta(pattern=r"^t-[0-9a-f]{32}$")]
+IntentId = Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}$")]
+ReaderId = Annotated[str, Meta(max_length=64)]
 
 
-class Request(BaseModel):
-    """What a client sends: nothing unknown, nothing converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+class Nothing(Strict):
+    """Nothing needs to be said; an empty object is fine."""
 
 
-class StartTransaction(Request):
-    """Start an activation at the counter."""
+class StartTransaction(Strict):
+    """Start an activation at the counter. The references are the POS's own number for it
+    and who is at the counter; `readers` are the ids to use, all of them when absent."""
 
     kind: Literal["activation"]
     scenario: Literal["pharmacy", "outpatient_registration", "inpatient_registration"]
-    pos_ref: str | None = Field(
-        default=None, pattern=REFERENCE, description="The POS's own number for this."
-    )
-    operator_ref: str | None = Field(
-        default=None, pattern=REFERENCE, description="Who is at the counter."
-    )
-    readers: list[str] | None = Field(
-        default=None,
-        min_length=1,
-        max_length=16,
-        description="Ids of the readers to use; all of them when absent.",
-    )
+    pos_ref: Reference | None = None
+    operator_ref: Reference | None = None
+    readers: Annotated[list[str], Meta(min_length=1, max_length=16)] | None = None
 
-    @field_validator("pos_ref", "operator_ref")
-    @classmethod
-    def _names_nobody(cls, value: str | None) -> str | None:
-        if value is not None and scrubbed(value) != value:
-            raise ValueError("must not contain an identity number")
-        return value
+    def __post_init__(self) -> None:
+        for key in ("pos_ref", "operator_ref"):
+            value = getattr(self, key)
+            if value is not None and scrubbed(value) != value:
+                raise WrongValueError(key, "must not contain an identity number")
 
     @property
     def asked_scenario(self) -> Scenario:
@@ -49,11 +45,46 @@ class StartTransaction(Request):
         return Scenario(self.scenario)
 
 
-class Act(Request):
-    """An action needs no words; an empty object is fine."""
-
-
-class InsertCard(Request):
+class InsertCard(Strict):
     """Put a card of the cast into a simulated reader."""
 
-    card: str = Field(max_length=64)
+    card: Annotated[str, Meta(max_length=64)]
+
+
+class OneTransaction(Strict):
+    """Which transaction."""
+
+    transaction_id: TransactionId
+
+
+class Snapshot(OneTransaction):
+    """With `wait` (seconds) and `after_seq`, the answer comes as soon as the transaction
+    has another `seq`."""
+
+    wait: Annotated[float, Meta(ge=0, le=WAIT_MAX_SECONDS)] = 0
+    after_seq: Annotated[int, Meta(ge=0)] | None = None
+
+
+class Chosen(Strict):
+    """Which transactions."""
+
+    pos_ref: Annotated[str, Meta(max_length=64)] | None = None
+    state: Annotated[str, Meta(max_length=32)] | None = None
+
+
+class OneActivation(Strict):
+    """Which durable record."""
+
+    intent_id: IntentId
+
+
+class Newest(Strict):
+    """How many."""
+
+    limit: Annotated[int, Meta(ge=1, le=LIST_MAX)] = 50
+
+
+class OneReader(Strict):
+    """Which reader."""
+
+    reader_id: ReaderId

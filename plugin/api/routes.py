@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Annotated, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 
-import msgspec
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 from msgspec import Struct, field
 from msgspec.structs import replace
+from starlette.responses import Response, StreamingResponse
 
 from drivers.ports import SimulatedDesk
 from plugin.activation.desk import Action
 from plugin.activation.problem import Problem
 from plugin.agent.doctor import Finding
-from plugin.agent.happenings import Happening, Happenings
+from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
-from plugin.agent.service import Client, Keyed, Order, ProblemError, Service
+from plugin.agent.service import Client, Order, ProblemError, Service
 from plugin.agent.views import TransactionView
 from plugin.api import answers, requests
-from plugin.api.events import Hub
+from plugin.api.events import EVENT_STREAM, Hub, as_event
+from plugin.api.operation import (
+    KEY,
+    LAST_EVENT_ID,
+    PREFER,
+    Asked,
+    Doing,
+    Heading,
+    Operation,
+    answer,
+)
 from plugin.api.rendering import Rendering
-from plugin.privacy import sm3
+from plugin.api.requests import Nothing
 
-WAIT_MAX_SECONDS = 120
-LIST_MAX = 100
-KEY_PATTERN = re.compile(r"[\x21-\x7e]{1,200}")
-WAIT_PATTERN = re.compile(r"\s*wait\s*=\s*(\d{1,4})\s*")
+PING_SECONDS = 15
 
 Result = TypeVar("Result")
+Bare = Asked[Nothing, Nothing]
+AboutOne = Asked[requests.OneTransaction, Nothing]
+AtReader = Asked[requests.OneReader, Nothing]
 
 
 class Parts(Struct, frozen=True, kw_only=True):
@@ -53,72 +59,6 @@ class InFlight(Struct):
     keys: set[tuple[str, str]] = field(default_factory=set)
 
 
-def client_of(request: Request) -> Client:
-    """The client the guard let in."""
-    client = request.state.client
-    assert isinstance(client, Client)  # noqa: S101 - the guard has seen a token
-    return client
-
-
-def trace_of(request: Request) -> str:
-    """The trace id the guard gave this request."""
-    return str(request.state.trace_id)
-
-
-async def keyed_request(
-    request: Request,
-    idempotency_key: Annotated[
-        str | None,
-        Header(description="New for every click; the same again when trying again."),
-    ] = None,
-) -> Keyed:
-    """The key of a request and the fingerprint of all that it says."""
-    if idempotency_key is None:
-        raise ProblemError(Problem("idempotency.key_missing"))
-    if not KEY_PATTERN.fullmatch(idempotency_key):
-        raise ProblemError(
-            Problem("request.invalid"),
-            errors=[
-                {"pointer": "Idempotency-Key", "reason": "1 to 200 visible characters"}
-            ],
-        )
-    said = json.loads(await request.body() or b"{}")
-    content = json.dumps([request.method, request.url.path, said], sort_keys=True)
-    return Keyed(
-        key=idempotency_key,
-        fingerprint=sm3(content.encode()),
-        trace_id=trace_of(request),
-    )
-
-
-def waiting_seconds(
-    prefer: Annotated[
-        str | None,
-        Header(
-            description="wait=60 answers when the transaction has ended, or after 60 s."
-        ),
-    ] = None,
-) -> float:
-    """How long the client prefers to wait (RFC 7240, 4.3); anything else is ignored."""
-    found = WAIT_PATTERN.fullmatch(prefer or "")
-    return min(float(found[1]), WAIT_MAX_SECONDS) if found else 0.0
-
-
-def answer(
-    shown: Struct, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """An object of `answers` as JSON."""
-    content = msgspec.json.encode(shown)
-    return Response(content, status, headers, media_type="application/json")
-
-
-ClientIs = Annotated[Client, Depends(client_of)]
-KeyedIs = Annotated[Keyed, Depends(keyed_request)]
-WaitIs = Annotated[float, Depends(waiting_seconds)]
-TransactionId = Annotated[str, Path(pattern="^t-[0-9a-f]{32}$")]
-IntentId = Annotated[str, Path(pattern="^[0-9a-f-]{36}$")]
-
-
 class Api:
     """The routes as methods, so that what they share is written once."""
 
@@ -130,14 +70,9 @@ class Api:
         """Have something done on the deciding thread."""
         return await asyncio.wrap_future(self._parts.loop.ask(call))
 
-    async def start(
-        self,
-        body: requests.StartTransaction,
-        client: ClientIs,
-        keyed: KeyedIs,
-        wait: WaitIs,
-    ) -> Response:
+    async def start(self, asked: Asked[Nothing, requests.StartTransaction]) -> Response:
         """Start a transaction. 202 with the snapshot; 200 when it has ended meanwhile."""
+        body, client, keyed = asked.body, asked.client, asked.keyed
         order = Order(
             scenario=body.asked_scenario,
             pos_ref=body.pos_ref,
@@ -145,64 +80,31 @@ class Api:
             readers=frozenset(body.readers) if body.readers is not None else None,
         )
         start = self._parts.service.start
-        return await self._keyed(
-            client, keyed, wait, lambda: start(client, order, keyed)
-        )
+        return await self._once(asked, lambda: start(client, order, keyed))
 
-    async def _act(
-        self,
-        transaction_id: str,
-        action: Action,
-        client: Client,
-        keyed: Keyed,
-        wait: float,
-    ) -> Response:
-        act = self._parts.service.act
-        return await self._keyed(
-            client, keyed, wait, lambda: act(client, transaction_id, action, keyed)
-        )
-
-    async def cancel(
-        self,
-        transaction_id: TransactionId,
-        client: ClientIs,
-        keyed: KeyedIs,
-        wait: WaitIs,
-        _: requests.Act | None = None,
-    ) -> Response:
+    async def cancel(self, asked: AboutOne) -> Response:
         """Cancel: possible until the centre has the message, never after."""
-        return await self._act(transaction_id, Action.CANCEL, client, keyed, wait)
+        return await self._act(asked, Action.CANCEL)
 
-    async def confirm(
-        self,
-        transaction_id: TransactionId,
-        client: ClientIs,
-        keyed: KeyedIs,
-        wait: WaitIs,
-        _: requests.Act | None = None,
-    ) -> Response:
+    async def confirm(self, asked: AboutOne) -> Response:
         """The operator has compared the holder and says yes."""
-        return await self._act(transaction_id, Action.CONFIRM, client, keyed, wait)
+        return await self._act(asked, Action.CONFIRM)
 
-    async def go_on(
-        self,
-        transaction_id: TransactionId,
-        client: ClientIs,
-        keyed: KeyedIs,
-        wait: WaitIs,
-        _: requests.Act | None = None,
-    ) -> Response:
+    async def go_on(self, asked: AboutOne) -> Response:
         """Look again at the cards that are in: one that was turned away, or one from
         before that is the right one after all."""
-        return await self._act(transaction_id, Action.CONTINUE, client, keyed, wait)
+        return await self._act(asked, Action.CONTINUE)
 
-    async def transactions(
-        self,
-        client: ClientIs,
-        pos_ref: Annotated[str | None, Query(max_length=64)] = None,
-        state: Annotated[str | None, Query(max_length=32)] = None,
-    ) -> Response:
+    async def _act(self, asked: AboutOne, action: Action) -> Response:
+        act, client, keyed = self._parts.service.act, asked.client, asked.keyed
+        transaction_id = asked.where.transaction_id
+        return await self._once(
+            asked, lambda: act(client, transaction_id, action, keyed)
+        )
+
+    async def transactions(self, asked: Asked[requests.Chosen, Nothing]) -> Response:
         """The transactions of this run of the agent, the newest first."""
+        pos_ref, state, client = asked.where.pos_ref, asked.where.state, asked.client
         views = await self._decide(lambda: self._parts.service.transactions(client))
         chosen = [
             view
@@ -210,64 +112,59 @@ class Api:
             if pos_ref in (None, view.origin.pos_ref) and state in (None, view.state)
         ]
         render = self._parts.rendering.transaction
-        shown = [render(view) for view in chosen[:LIST_MAX]]
+        shown = [render(view) for view in chosen[: requests.LIST_MAX]]
         return answer(answers.Transactions(transactions=shown))
 
-    async def transaction(
-        self,
-        transaction_id: TransactionId,
-        client: ClientIs,
-        wait: Annotated[float, Query(ge=0, le=WAIT_MAX_SECONDS)] = 0,
-        after_seq: Annotated[int | None, Query(ge=0)] = None,
-    ) -> Response:
+    async def transaction(self, asked: Asked[requests.Snapshot, Nothing]) -> Response:
         """A snapshot; with `wait` and `after_seq`, as soon as it has another `seq`."""
+        where = asked.where
 
         def different(view: TransactionView) -> bool:
-            return after_seq is None or view.seq != after_seq
+            return where.after_seq is None or view.seq != where.after_seq
 
-        view = await self._until(transaction_id, client, wait, different)
+        view = await self._until(
+            where.transaction_id, asked.client, where.wait, different
+        )
         return answer(self._parts.rendering.transaction(view))
 
-    async def activations(
-        self, limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = 50
-    ) -> Response:
+    async def activations(self, asked: Asked[requests.Newest, Nothing]) -> Response:
         """The durable records, the newest first."""
-        recent = self._parts.service.recent_activations
+        recent, limit = self._parts.service.recent_activations, asked.where.limit
         records = await self._decide(lambda: recent(limit))
         render = self._parts.rendering.activation
         shown = [render(record) for record in records]
         return answer(answers.Activations(activations=shown))
 
-    async def activation(self, intent_id: IntentId) -> Response:
+    async def activation(
+        self, asked: Asked[requests.OneActivation, Nothing]
+    ) -> Response:
         """One durable record."""
-        find = self._parts.service.activation
+        find, intent_id = self._parts.service.activation, asked.where.intent_id
         record = await self._decide(lambda: find(intent_id))
         return answer(self._parts.rendering.activation(record))
 
-    async def readers(self, request: Request) -> Response:
+    async def readers(self, asked: Bare) -> Response:
         """Every reader, and why some cannot be asked."""
         service, rendering = self._parts.service, self._parts.rendering
         views, troubles = await self._decide(
             lambda: (service.readers(), service.reader_troubles())
         )
-        return answer(rendering.readers(views, troubles, trace_of(request)))
+        return answer(rendering.readers(views, troubles, asked.trace_id))
 
-    async def errors(self) -> Response:
+    async def errors(self, _: Bare) -> Response:
         """Every problem the agent can name, in both languages, with its remedy."""
         return answer(self._parts.rendering.catalogue_list())
 
-    def place_in_stream(self) -> None:
-        """Refuse one follower too many before the stream begins."""
-        if self._parts.hub.is_full:
-            raise ProblemError(Problem("stream.too_many_clients"), retry_after=5)
-
-    async def events(
-        self, last_event_id: Annotated[str | None, Header(max_length=20)] = None
-    ) -> AsyncIterator[ServerSentEvent]:
+    async def events(self, asked: Bare) -> Response:
         """What happens, as it happens. With Last-Event-ID, what was missed comes first;
         `stream.gap` says that some of it is gone."""
+        if self._parts.hub.is_full:
+            raise ProblemError(Problem("stream.too_many_clients"), retry_after=5)
+        following = self._following(asked.last_event_id)
+        return StreamingResponse(following, media_type=EVENT_STREAM)
+
+    async def _following(self, last: int | None) -> AsyncIterator[bytes]:
         happenings = self._parts.happenings
-        last = _event_number(last_event_id)
         async with self._parts.hub.stream() as queue:
             whole, missed = await self._decide(
                 lambda: happenings.since(happenings.last_id if last is None else last)
@@ -276,34 +173,42 @@ class Api:
             told = last or 0
             for event in missed:
                 told = event.id
-                yield _sent(event)
-            while (following := await queue.get()) is not None:
+                yield as_event(event.type, event, event.id)
+            while True:
+                try:
+                    async with asyncio.timeout(PING_SECONDS):
+                        following = await queue.get()
+                except TimeoutError:
+                    yield b": still here\n\n"
+                    continue
+                if following is None:
+                    return
                 if following.id > told:
-                    yield _sent(following)
+                    yield as_event(following.type, following, following.id)
 
-    async def _stream_start(self, last: int | None, *, whole: bool) -> ServerSentEvent:
+    async def _stream_start(self, last: int | None, *, whole: bool) -> bytes:
         """Where the stream begins: a snapshot, and whether something was missed."""
         if last is not None and not whole:
-            return ServerSentEvent(event="stream.gap", data={"last_event_id": last})
+            return as_event("stream.gap", {"last_event_id": last})
         service = self._parts.service
         readers = await self._decide(service.readers)
         live = await self._decide(service.live_transactions)
-        return ServerSentEvent(
-            event="stream.snapshot",
-            data={"readers": [view.id for view in readers], "transactions": list(live)},
+        return as_event(
+            "stream.snapshot",
+            {"readers": [view.id for view in readers], "transactions": list(live)},
         )
 
-    async def healthz(self) -> Response:
+    async def healthz(self, _: Bare) -> Response:
         """Alive; says nothing else."""
         return Response(status_code=204)
 
-    async def readyz(self, request: Request) -> Response:
+    async def readyz(self, asked: Bare) -> Response:
         """Whether transactions can be carried out now, and what is missing."""
         found = await asyncio.to_thread(self._parts.checks)
-        shown = self._parts.rendering.readiness(found, trace_of(request))
+        shown = self._parts.rendering.readiness(found, asked.trace_id)
         return answer(shown, status=200 if shown.ready else 503)
 
-    async def cast(self) -> Response:
+    async def cast(self, _: Bare) -> Response:
         """The cards of the cast and the readers that take them."""
         hand = self._hand()
         views = await self._decide(self._parts.service.readers)
@@ -316,21 +221,21 @@ class Api:
         return answer(answers.Cast(cards=list(hand.cards()), readers=readers))
 
     async def insert(
-        self, body: requests.InsertCard, reader_id: Annotated[str, Path(max_length=64)]
+        self, asked: Asked[requests.OneReader, requests.InsertCard]
     ) -> Response:
         """Put a card of the cast into a simulated reader."""
-        hand, name = self._hand(), await self._simulated_reader(reader_id)
+        hand, name = self._hand(), await self._simulated_reader(asked.where.reader_id)
         try:
-            await asyncio.to_thread(hand.insert, body.card, name)
+            await asyncio.to_thread(hand.insert, asked.body.card, name)
         except LookupError:
             raise ProblemError(Problem("simulation.unknown")) from None
         except ValueError:
             raise ProblemError(Problem("simulation.occupied")) from None
         return Response(status_code=204)
 
-    async def remove(self, reader_id: Annotated[str, Path(max_length=64)]) -> Response:
+    async def remove(self, asked: AtReader) -> Response:
         """Take the card out of a simulated reader."""
-        hand, name = self._hand(), await self._simulated_reader(reader_id)
+        hand, name = self._hand(), await self._simulated_reader(asked.where.reader_id)
         await asyncio.to_thread(hand.remove, name)
         return Response(status_code=204)
 
@@ -348,15 +253,12 @@ class Api:
             raise ProblemError(Problem("request.not_found"))
         return hand
 
-    async def _keyed(
-        self,
-        client: Client,
-        keyed: Keyed,
-        wait: float,
-        call: Callable[[], TransactionView],
+    async def _once(
+        self, asked: Asked[Any, Any], call: Callable[[], TransactionView]
     ) -> Response:
         """A request that must have its effect once, however often it comes."""
-        claim = (client.id, keyed.key)
+        client, wait = asked.client, asked.wait
+        claim = (client.id, asked.keyed.key)
         if claim in self._in_flight.keys:
             raise ProblemError(Problem("idempotency.in_progress"), retry_after=1)
         self._in_flight.keys.add(claim)
@@ -400,46 +302,39 @@ class Api:
                     return view
 
 
-def _event_number(header: str | None) -> int | None:
-    return int(header) if header is not None and header.isdecimal() else None
-
-
-def _sent(event: Happening) -> ServerSentEvent:
-    return ServerSentEvent(
-        event=event.type, id=str(event.id), raw_data=msgspec.json.encode(event).decode()
-    )
-
-
-def router(parts: Parts) -> APIRouter:
-    """Every route of this agent; what they answer stands in `description`."""
+def operations(parts: Parts) -> list[Operation]:
+    """Everything this agent can be asked; what simulates only where it simulates."""
     api = Api(parts)
-    routes = APIRouter()
-    for path, starting in (
-        ("/v1/transactions", api.start),
-        ("/v1/transactions/{transaction_id}/cancel", api.cancel),
-        ("/v1/transactions/{transaction_id}/confirm", api.confirm),
-        ("/v1/transactions/{transaction_id}/continue", api.go_on),
-    ):
-        routes.post(path, status_code=202)(starting)
-    for path, reading in (
-        ("/v1/transactions", api.transactions),
-        ("/v1/transactions/{transaction_id}", api.transaction),
-        ("/v1/activations", api.activations),
-        ("/v1/activations/{intent_id}", api.activation),
-        ("/v1/readers", api.readers),
-        ("/v1/errors", api.errors),
-        ("/readyz", api.readyz),
-    ):
-        routes.get(path)(reading)
-    place = [Depends(api.place_in_stream)]
-    following = routes.get(
-        "/v1/events", response_class=EventSourceResponse, dependencies=place
-    )
-    following(api.events)
-    routes.get("/healthz", status_code=204)(api.healthz)
+    one = "/v1/transactions/{transaction_id}"
+    begun = {200: answers.Transaction, 202: answers.Transaction}
+    acting = (KEY, PREFER)
+    ready = {200: answers.Readiness, 503: answers.Readiness}
+    found = [
+        Operation("POST", "/v1/transactions", api.start, begun, acting),
+        Operation("POST", f"{one}/cancel", api.cancel, begun, acting),
+        Operation("POST", f"{one}/confirm", api.confirm, begun, acting),
+        Operation("POST", f"{one}/continue", api.go_on, begun, acting),
+        _reading("/v1/transactions", api.transactions, answers.Transactions),
+        _reading(one, api.transaction, answers.Transaction),
+        _reading("/v1/activations", api.activations, answers.Activations),
+        _reading("/v1/activations/{intent_id}", api.activation, answers.Activation),
+        _reading("/v1/readers", api.readers, answers.Readers),
+        _reading("/v1/errors", api.errors, answers.CatalogueList),
+        _reading("/v1/events", api.events, answers.Event, LAST_EVENT_ID),
+        Operation("GET", "/healthz", api.healthz, {204: None}),
+        Operation("GET", "/readyz", api.readyz, ready),
+    ]
     if parts.simulated_desk is not None:
-        routes.get("/v1/simulate/cast")(api.cast)
         at = "/v1/simulate/readers/{reader_id}"
-        routes.post(f"{at}/insert", status_code=204)(api.insert)
-        routes.post(f"{at}/remove", status_code=204)(api.remove)
-    return routes
+        found += [
+            _reading("/v1/simulate/cast", api.cast, answers.Cast),
+            Operation("POST", f"{at}/insert", api.insert, {204: None}),
+            Operation("POST", f"{at}/remove", api.remove, {204: None}),
+        ]
+    return found
+
+
+def _reading(
+    path: str, does: Doing, shows: type[Struct], *headings: Heading
+) -> Operation:
+    return Operation("GET", path, does, {200: shows}, headings)

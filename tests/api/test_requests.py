@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -302,6 +303,8 @@ def test_a_reader_nobody_has_is_unknown(pos: Pos) -> None:
         ("/v1/activations?limit=0", 400, "request.invalid"),
         ("/v1/activations?limit=many", 400, "request.invalid"),
         (f"{TRANSACTIONS}/t-{'0' * 32}?wait=9999", 400, "request.invalid"),
+        (f"{TRANSACTIONS}?clerk=7", 400, "request.invalid"),
+        (f"{TRANSACTIONS}?state=failed&state=failed", 400, "request.invalid"),
     ],
 )
 def test_what_is_not_there_says_so(pos: Pos, path: str, status: int, code: str) -> None:
@@ -471,6 +474,20 @@ def test_the_api_describes_itself(pos: Pos) -> None:
     names = {each["name"] for each in start["parameters"]}
     assert {"idempotency-key", "prefer"} <= names
     assert set(start["responses"]) >= {"200", "202", "400", "401", "409", "422", "428"}
+    one = paths["/v1/transactions/{transaction_id}"]["get"]["parameters"]
+    assert {(each["name"], each["in"], each["required"]) for each in one} == {
+        ("transaction_id", "path", True),
+        ("wait", "query", False),
+        ("after_seq", "query", False),
+    }
+
+
+def test_every_shape_that_is_mentioned_is_described(pos: Pos) -> None:
+    described = pos.request("GET", "/openapi.json").body
+
+    mentioned = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(described)))
+
+    assert mentioned == set(described["components"]["schemas"])
 
 
 def test_what_is_answered_fits_what_is_described(pos: Pos, counter: Counter) -> None:

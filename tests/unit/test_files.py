@@ -77,9 +77,9 @@ def test_a_pharmacy_registers_nobody() -> None:
         ("clocks.card", ..., "clocks.card", "missing"),
         ("clocks.card", "120", "clocks.card", "Expected `int`, got `str`"),
         ("clocks.card", 5, "clocks.card", "Expected `int` >= 10"),
-        ("format", 2, "format", "Invalid enum value 2"),
+        ("format", 2, "format", "one of: 1"),
         ("id", "Ünknown", "id", "matching regex"),
-        ("windows.financial.effect", "explode", "windows.financial.effect", "explode"),
+        ("windows.financial.effect", "explode", "windows.financial.effect", "one of: "),
         (
             "scenarios.pharmacy.pharmacy.steps",
             ["medical"],
@@ -96,13 +96,13 @@ def test_a_pharmacy_registers_nobody() -> None:
             "scenarios.pharmacy.pharmacy.steps",
             ["golden"],
             "scenarios.pharmacy.pharmacy.steps[0]",
-            "golden",
+            "one of: medical, social_security",
         ),
         ("medical_cards.cpu", [], "medical_cards.cpu", "no kind is known"),
         ("centre.address", "http://centre.example", "centre.address", "only on this"),
         ("centre.address", "ftp://127.0.0.1", "centre.address", "https"),
         ("centre.address", "https://u:p@centre.example", "centre.address", "user"),
-        ("centre.adapter", "carrier pigeon", "centre.adapter", "carrier pigeon"),
+        ("centre.adapter", "carrier pigeon", "centre.adapter", "one of: reference"),
     ],
 )
 def test_a_wrong_profile_says_where_and_why(
