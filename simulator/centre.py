@@ -153,6 +153,7 @@ class FaultOrder(Strict):
     operation: str = ""
     times: int | None = Field(default=None, ge=1)
     seconds: float = Field(default=1.0, ge=0, le=3600)
+    echo: Literal["message_id", "institution", "activation_id"] = "message_id"
     words: Words = Words(code="9", text="中心暂不受理")
 
 
@@ -424,9 +425,7 @@ class Misbehaviour:
                 await self._app(scope, receive, _nowhere)
                 await _answer(send, 500, b"{}", b"application/json")
             case Fault.WRONG_ECHO:
-                await self._app(scope, receive, _nowhere)
-                echo = b'{"message_id":"another","institution":"another"}'
-                await _answer(send, 200, echo, b"application/json")
+                await self._app(scope, receive, _echoing(order.echo, send))
             case Fault.NONSENSE:
                 await self._app(scope, receive, _nowhere)
                 await _answer(send, 200, b"<html>please log in</html>", b"text/html")
@@ -434,6 +433,17 @@ class Misbehaviour:
 
 async def _nowhere(_: MutableMapping[str, Any]) -> None:
     """An answer that is lost."""
+
+
+def _echoing(key: str, send: Send) -> Send:
+    """An answer that is right but for one thing: whose answer it is."""
+
+    async def another(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            body = json.dumps(json.loads(message["body"]) | {key: "another"}).encode()
+            await _answer(send, 200, body, b"application/json")
+
+    return another
 
 
 def _hang_up(receive: Receive) -> None:

@@ -200,6 +200,16 @@ def test_an_answer_that_cannot_be_believed_is_no_answer(
     assert len(centre.effects) == 1
 
 
+@pytest.mark.parametrize("echo", ["message_id", "institution", "activation_id"])
+def test_an_answer_to_another_message_is_not_believed(
+    adapter: Centre, centre: CentreProcess, echo: str
+) -> None:
+    centre.misbehave("wrong_echo", "activations", echo=echo)
+
+    with pytest.raises(CentreAnswerError, match=f"{echo} is not ours"):
+        adapter.activate(sending(adapter))
+
+
 def test_a_centre_that_is_gone_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
