@@ -29,6 +29,10 @@ class DataFileError(Exception):
         }
 
 
+class FileMissingError(DataFileError):
+    """There is no such file."""
+
+
 def load(path: Path, shape: type[Shape]) -> Shape:
     """The checked content of a TOML file. Raises DataFileError."""
     name = path.name
@@ -38,6 +42,10 @@ def load(path: Path, shape: type[Shape]) -> Shape:
                 name, "-", "larger than 256 KiB", "换一个文件", "give another file"
             )
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as missing:
+        raise FileMissingError(
+            str(path), "-", "no such file", "建立该文件", "write that file"
+        ) from missing
     except OSError as failed:
         reason = failed.strerror or "cannot be read"
         raise DataFileError(

@@ -7,6 +7,15 @@ say() { printf '%s\n' "setup: $*"; }
 
 packages="gcc swig pcscd libpcsclite-dev vsmartcard-vpcd vsmartcard-vpicc chromium \
 fonts-noto-cjk faketime"
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  say "Python 3.11 or newer is needed; name one like this: make PYTHON=python3.11 ..."
+  exit 1
+}
+"$PYTHON" -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
+"$PYTHON" -c 'import os, sysconfig
+os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null ||
+  packages="$packages python3-dev"
+
 missing=""
 if command -v dpkg-query >/dev/null 2>&1; then
   for package in $packages; do
@@ -23,7 +32,7 @@ if [ -n "$missing" ]; then
       exit 1
     }
   fi
-  say "installing Debian packages:$missing"
+  say "installing Debian packages (some minutes):$missing"
   $as_root apt-get update -qq
   # shellcheck disable=SC2086
   $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \

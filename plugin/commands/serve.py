@@ -18,7 +18,7 @@ from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
 from plugin.api.server import PortInUseError, Server, listen
 from plugin.commands import screen
-from plugin.data_file import DataFileError
+from plugin.data_file import DataFileError, FileMissingError
 from plugin.data_folder import DataFolder, DataFolderError
 from plugin.journal.port import JournalError
 from plugin.profile_file import load_profile
@@ -35,6 +35,7 @@ EXIT_CODES = {
     "agent.data_folder": 73,
     "agent.journal_in_use": 75,
     "settings.invalid": 78,
+    "settings.missing": 78,
     "profile.invalid": 78,
 }
 
@@ -169,6 +170,8 @@ def read_settings(options: Options) -> tuple[Settings, RegionProfile]:
     """The settings and the region profile they name."""
     try:
         settings = _settings(options)
+    except FileMissingError as missing:
+        raise CannotServeError(Problem("settings.missing", missing.facts)) from missing
     except DataFileError as wrong:
         raise CannotServeError(Problem("settings.invalid", wrong.facts)) from wrong
     try:
@@ -179,14 +182,11 @@ def read_settings(options: Options) -> tuple[Settings, RegionProfile]:
 
 
 def _settings(options: Options) -> Settings:
-    usual = user_config_path("kaqi") / "kaqi.toml"
-    if options.settings is not None or (usual.exists() and not options.simulate):
-        settings = load_settings(options.settings or usual)
-    elif options.simulate:
+    if options.simulate and options.settings is None:
         settings = Settings(institution=SIMULATED_INSTITUTION)
     else:
-        load_settings(usual)  # says that it is missing
-        raise AssertionError("a missing file was read")
+        usual = user_config_path("kaqi") / "kaqi.toml"
+        settings = load_settings(options.settings or usual)
     if options.centre is not None:
         settings = replace(settings, centre_address=options.centre)
     return settings

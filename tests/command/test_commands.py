@@ -84,7 +84,8 @@ def test_missing_settings_stop_it_and_say_where(tmp_path: Path) -> None:
     done = kaqi("serve", "--settings", str(tmp_path / "nowhere.toml"))
 
     assert done.returncode == 78
-    assert "nowhere.toml" in problem_of(done)["title"]
+    assert problem_of(done)["code"] == "settings.missing"
+    assert str(tmp_path / "nowhere.toml") in problem_of(done)["title"]
 
 
 def test_an_unknown_region_stops_it(tmp_path: Path) -> None:
