@@ -44,7 +44,7 @@ def load(path: Path, shape: type[Shape]) -> Shape:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as missing:
         raise FileMissingError(
-            str(path), "-", "no such file", "建立该文件", "write that file"
+            str(path), "-", "no such file", "检查路径", "check the path"
         ) from missing
     except OSError as failed:
         reason = failed.strerror or "cannot be read"

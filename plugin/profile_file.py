@@ -27,6 +27,7 @@ from plugin.activation.region import (
 )
 from plugin.activation.saga import Abilities, Dedupe
 from plugin.card.medical import CpuLayout
+from plugin.data_file import DataFileError, FileMissingError
 from plugin.settings import InstitutionKind
 from plugin.shapes import Strict, WrongValueError
 
@@ -181,7 +182,17 @@ def profile_path(region: str) -> Path:
 
 def load_profile(region: str) -> RegionProfile:
     """The profile of this id or path. Raises DataFileError."""
-    return frozen(data_file.load(profile_path(region), ProfileFile))
+    try:
+        return frozen(data_file.load(profile_path(region), ProfileFile))
+    except FileMissingError as missing:
+        known = ", ".join(sorted(each.stem for each in REGIONS.glob("*.toml")))
+        raise DataFileError(
+            region,
+            "-",
+            "neither a region we know nor a file",
+            f"改为已有的地区（{known}）或规则文件的路径",
+            f"write a region we know ({known}) or the path of a profile",
+        ) from missing
 
 
 def frozen(found: ProfileFile) -> RegionProfile:

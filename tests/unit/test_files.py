@@ -150,8 +150,9 @@ def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataFileError) as wrong:
         load_profile(str(tmp_path / "nowhere.toml"))
 
-    assert wrong.value.facts["file"] == "nowhere.toml"
-    assert "No such file" in wrong.value.facts["reason"]
+    assert wrong.value.facts["file"] == str(tmp_path / "nowhere.toml")
+    assert "nor a file" in wrong.value.facts["reason"]
+    assert "reference" in wrong.value.facts["remedy_en"]
 
 
 simple = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats()
