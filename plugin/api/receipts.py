@@ -48,7 +48,7 @@ class Receipts:
             "since": confirmation.since if confirmation else None,
             "receipt_no": confirmation.receipt_no if confirmation else None,
             "reference": view.activation,
-            "completed_at": view.completed_at,
+            "completed_at": _local(view.completed_at),
         }
         lines = [words["title"][outcome][short], "-" * WIDTH]
         lines += [
@@ -61,3 +61,8 @@ class Receipts:
         if view.origin.test_data:
             lines += ["", words["note"]["test_data"][short]]
         return "\n".join(lines)
+
+
+def _local(moment: str | None) -> str | None:
+    """Of 2026-01-02T03:04:05+08:00, which is the till's own time, what people read."""
+    return moment[:19].replace("T", " ") if moment else None

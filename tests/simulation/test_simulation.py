@@ -1,4 +1,4 @@
-"""A thousand small worlds in which everything fails."""
+"""Thousands of small worlds in which everything fails."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 from plugin.activation.saga import Activation, ActivationState
 from tests.simulation.world import PromiseBrokenError, World, run
 
-SEEDS = int(os.environ.get("KAQI_SEEDS", "1000"))
+# The rarest saboteur shows in one seed of a thousand: 7,000 miss it once in a thousand runs.
+SEEDS = int(os.environ.get("KAQI_SEEDS", "7000"))
 SHARDS = 10
+FOUND_ONCE = (18_480, 101_206)  # seeds in which a promise was broken, and mended
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
@@ -20,6 +22,11 @@ def test_every_promise_holds_in_every_seed(shard: int) -> None:
             run(seed)
         except PromiseBrokenError as broken:
             pytest.fail(f"seed {seed}: {broken}")
+
+
+@pytest.mark.parametrize("seed", FOUND_ONCE)
+def test_what_was_mended_stays_mended(seed: int) -> None:
+    run(seed)
 
 
 def test_the_worlds_are_worth_living_in() -> None:
