@@ -504,4 +504,6 @@ def test_what_is_answered_fits_what_is_described(pos: Pos, counter: Counter) -> 
     assert convert(activations, answers.Activations).activations[0].state == "ACTIVE"
     assert len(convert(readers, answers.Readers).readers) == 2
     receipt = Transaction(ended.data).receipt("en")
-    assert re.search(r"Time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", receipt or "", re.M)
+    assert re.search(
+        r"Time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", receipt or "", re.MULTILINE
+    )
