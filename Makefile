@@ -29,5 +29,5 @@ $(VENV)/.installed: requirements.lock pyproject.toml tests/setup.sh
 
 # Pin anew: needs uv. Hashes stay, index addresses do not.
 lock:
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \
+	uv pip compile -q --universal --generate-hashes --no-header \
 	  --python-version 3.11 --extra dev pyproject.toml -o requirements.lock

@@ -285,6 +285,41 @@ class Books:
             receipt_no=receipt["receipt_no"] if receipt else None,
         )
 
+    def status(self, question: StatusQuestion, message_id: str) -> StatusAnswer:
+        """How a card stands today."""
+        code = question.card.identification_code
+        record = self.records.get(code, UNKNOWN_CARD)
+        words = (
+            Words(code=record.words[0], text=record.words[1]) if record.words else None
+        )
+        return StatusAnswer(
+            message_id=message_id,
+            institution=question.institution,
+            standing=record.standing,
+            today=self.today,
+            handed_over=record.handed_over(self.today),
+            financial_enabled=record.financial_enabled,
+            since=record.since,
+            channel=record.channel,
+            words=words,
+        )
+
+    def what_became_of(
+        self, question: ActivationQuestion, message_id: str
+    ) -> ActivationAnswer:
+        """Whether the card is active, and under which id."""
+        code = question.card.identification_code
+        if code in self.active_under:
+            return self.active(
+                question.activation_id, code, message_id, question.institution
+            )
+        return ActivationAnswer(
+            message_id=message_id,
+            institution=question.institution,
+            activation_id=question.activation_id,
+            result="not_found",
+        )
+
 
 refusing_with: ContextVar[Words | None] = ContextVar("refusing_with", default=None)
 MessageId = Annotated[str, Header(min_length=1, max_length=100)]
@@ -300,22 +335,7 @@ def build(today: date) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     async def card_status(
         question: StatusQuestion, message_id: MessageId
     ) -> StatusAnswer:
-        code = question.card.identification_code
-        record = books.records.get(code, UNKNOWN_CARD)
-        words = (
-            Words(code=record.words[0], text=record.words[1]) if record.words else None
-        )
-        return StatusAnswer(
-            message_id=message_id,
-            institution=question.institution,
-            standing=record.standing,
-            today=books.today,
-            handed_over=record.handed_over(books.today),
-            financial_enabled=record.financial_enabled,
-            since=record.since,
-            channel=record.channel,
-            words=words,
-        )
+        return books.status(question, message_id)
 
     @app.post("/v1/match")
     async def match(question: MatchQuestion, message_id: MessageId) -> MatchAnswer:
@@ -334,17 +354,7 @@ def build(today: date) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     async def activation_status(
         question: ActivationQuestion, message_id: MessageId
     ) -> ActivationAnswer:
-        code = question.card.identification_code
-        if code in books.active_under:
-            return books.active(
-                question.activation_id, code, message_id, question.institution
-            )
-        return ActivationAnswer(
-            message_id=message_id,
-            institution=question.institution,
-            activation_id=question.activation_id,
-            result="not_found",
-        )
+        return books.what_became_of(question, message_id)
 
     @app.get("/healthz", status_code=204)
     async def healthz() -> None:

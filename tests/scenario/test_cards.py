@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from tests.centre import CentreProcess
 from tests.scenario.counter import Counter, new_card, two_cards
 
 OLD_CARD, NEW_CARD = 12, 16  # commands of each reading
+Pull = Callable[[Counter, int], None]
 
 
 @pytest.fixture
@@ -57,38 +58,30 @@ def pull_new_card(counter: Counter, at: int) -> None:
     counter.reaches("waiting_confirm")
 
 
-@pytest.mark.parametrize("at", range(1, OLD_CARD + 1))
-def test_the_old_card_pulled_at_each_command(
-    counter: Counter, centre: CentreProcess, at: int
+EVERY_COMMAND = [
+    *((pull_old_card, at) for at in range(1, OLD_CARD + 1)),
+    *((pull_new_card, at) for at in range(1, NEW_CARD + 1)),
+]
+FIRST_MIDDLE_LAST = [
+    *((pull_old_card, at) for at in (1, OLD_CARD // 2, OLD_CARD)),
+    *((pull_new_card, at) for at in (1, NEW_CARD // 2, NEW_CARD)),
+]
+
+
+@pytest.mark.parametrize(("pull", "at"), EVERY_COMMAND)
+def test_a_card_pulled_at_each_command(
+    counter: Counter, centre: CentreProcess, pull: Pull, at: int
 ) -> None:
-    pull_old_card(counter, at)
+    pull(counter, at)
 
     finish(counter, centre)
 
 
-@pytest.mark.parametrize("at", range(1, NEW_CARD + 1))
-def test_the_new_card_pulled_at_each_command(
-    counter: Counter, centre: CentreProcess, at: int
+@pytest.mark.parametrize(("pull", "at"), FIRST_MIDDLE_LAST)
+def test_a_card_pulled_over_the_real_resource_manager(
+    pcsc_counter: Counter, centre: CentreProcess, pull: Pull, at: int
 ) -> None:
-    pull_new_card(counter, at)
-
-    finish(counter, centre)
-
-
-@pytest.mark.parametrize("at", [1, OLD_CARD // 2, OLD_CARD])
-def test_the_old_card_pulled_over_the_real_resource_manager(
-    pcsc_counter: Counter, centre: CentreProcess, at: int
-) -> None:
-    pull_old_card(pcsc_counter, at)
-
-    finish(pcsc_counter, centre)
-
-
-@pytest.mark.parametrize("at", [1, NEW_CARD // 2, NEW_CARD])
-def test_the_new_card_pulled_over_the_real_resource_manager(
-    pcsc_counter: Counter, centre: CentreProcess, at: int
-) -> None:
-    pull_new_card(pcsc_counter, at)
+    pull(pcsc_counter, at)
 
     finish(pcsc_counter, centre)
 
