@@ -3,6 +3,7 @@ imported when it is asked for, so that none pays for another."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 import click
 
 from plugin.activation.problem import Problem
+from plugin.agent.failure import described
 
 USAGE = 2
 INTERRUPTED = 128 + 2
+NOBODY_READS = 128 + 13
 
 Command = Callable[..., int]
 Option = Callable[[Command], Command]
@@ -160,19 +163,14 @@ def activate(
     """办理一次启用 / Activate a card through the running agent."""
     from plugin.client import Kaqi
     from plugin.commands import activate as command
-    from plugin.commands import screen
     from plugin.commands import serve as serving
+    from plugin.commands.failing import CannotError
 
-    try:
-        folder = serving.opened_folder(serving.Options(data=data, simulate=simulate))
-        port, token = folder.announced_port(), folder.operator_token()
-    except serving.CannotServeError as failed:
-        screen.complain(failed.problem, as_json=False)
-        return serving.EXIT_CODES.get(failed.problem.code, 1)
+    folder = serving.opened_folder(serving.Options(data=data, simulate=simulate))
+    port = folder.announced_port()
     if port is None:
-        screen.complain(Problem("agent.not_running"), as_json=False)
-        return command.NOT_RUNNING
-    kaqi = Kaqi(token=token, address=f"127.0.0.1:{port}")
+        raise CannotError(Problem("agent.not_running"))
+    kaqi = Kaqi(token=folder.operator_token(), address=f"127.0.0.1:{port}")
     return command.run(
         kaqi,
         scenario,
@@ -224,28 +222,46 @@ def doctor(
     help="权限 / what it may do: read, activate, identity, operate, admin, simulate",
 )
 @with_data
-def pair(*, client: str, scope: tuple[str, ...], data: Path | None) -> int:
+@option("--simulate", is_flag=True, help="模拟的服务 / the simulated agent")
+def pair(
+    *, client: str, scope: tuple[str, ...], data: Path | None, simulate: bool
+) -> int:
     """为客户端发放令牌，只显示一次 / Make a client's token; it is shown once."""
     from plugin.commands import pair as command
+    from plugin.commands.serve import Options
 
-    return command.run(client, scope, data)
+    return command.run(client, scope, Options(data=data, simulate=simulate))
 
 
 def run(arguments: list[str]) -> int:
-    """Obey a command line; returns the exit code. Never a traceback for a usage error."""
+    """Obey a command line; returns the exit code. Never a traceback to a user."""
     try:
         code = app(
             args=arguments or ["--help"], prog_name="kaqi", standalone_mode=False
         )
     except click.ClickException as wrong:
-        from plugin.commands import screen
-
-        problem = Problem("command.usage", {"reason": wrong.format_message()})
-        screen.complain(problem, as_json="--json" in arguments)
-        return USAGE
+        return _ended(Problem("command.usage", {"reason": wrong.format_message()}))
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except BrokenPipeError:  # whoever read along has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+    except Exception as failed:  # noqa: BLE001 - the last net
+        from plugin.commands.failing import problem_of
+
+        problem = problem_of(failed)
+        unforeseen = described(failed) if problem.code == "agent.failed" else {}
+        return _ended(problem, **unforeseen)
     return code if isinstance(code, int) and arguments else USAGE
+
+
+def _ended(problem: Problem, **more: str) -> int:
+    """Say why it ended; returns the exit code."""
+    from plugin.commands import screen
+    from plugin.commands.failing import exit_code
+
+    screen.complain(problem, as_json="--json" in sys.argv, **more)
+    return exit_code(problem)
 
 
 def _kinds(listed: str) -> tuple[str, ...]:

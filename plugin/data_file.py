@@ -46,15 +46,6 @@ def load(path: Path, shape: type[Shape]) -> Shape:
         raise FileMissingError(
             str(path), "-", "no such file", "检查路径", "check the path"
         ) from missing
-    except OSError as failed:
-        reason = failed.strerror or "cannot be read"
-        raise DataFileError(
-            name,
-            "-",
-            reason,
-            "检查文件路径和权限",
-            "check the path and the permissions",
-        ) from failed
     except UnicodeDecodeError as failed:
         raise DataFileError(
             name, "-", "not UTF-8", "另存为 UTF-8 编码", "save it as UTF-8"
@@ -71,7 +62,26 @@ def load(path: Path, shape: type[Shape]) -> Shape:
         raise DataFileError(
             name, "-", "nested too deeply", "减少嵌套", "nest less"
         ) from failed
+    except (OSError, ValueError) as failed:
+        raise _unreadable(name, failed) from failed
     return check(name, content, shape)
+
+
+def secret(path: Path) -> str:
+    """The one line of a file that keeps a secret. Raises DataFileError."""
+    try:
+        found = path.read_text(encoding="ascii").strip()
+        if not found.isprintable() or not found:
+            raise ValueError("not one line")
+        return found
+    except (OSError, ValueError) as failed:
+        raise _unreadable(str(path), failed) from failed
+
+
+def _unreadable(name: str, failed: OSError | ValueError) -> DataFileError:
+    reason = getattr(failed, "strerror", None) or "cannot be read"
+    remedy_zh, remedy_en = "检查文件路径和权限", "check the path and the permissions"
+    return DataFileError(name, "-", reason, remedy_zh, remedy_en)
 
 
 def check(name: str, content: dict[str, Any], shape: type[Shape]) -> Shape:

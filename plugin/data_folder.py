@@ -2,10 +2,11 @@
 read it.
 
     journal.key      32 bytes as hex: without it the journal's personal parts are lost
-    clients.json     who may call, by the SM3 of their token, and with which scopes
+    clients/         who may call, a file a client, named by the SM3 of its token
     operator.token   the token of the commands on this machine
     journal.db       the journal
     agent.json       where the running agent listens
+    purpose          "till" or "simulation": what the folder was first used for
     logs/            JSON lines, rotated
 """
 
@@ -15,7 +16,9 @@ import json
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from plugin.agent.service import Client
 from plugin.privacy import KEY_LENGTH, Keys, sm3
@@ -26,11 +29,27 @@ TOKEN_BYTES = 32
 
 
 class DataFolderError(Exception):
-    """The folder cannot be used; `path` says which."""
+    """The folder, or a file in it, cannot be used; `facts` fill the catalogue's
+    sentences."""
+
+    code = "agent.data_folder"
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
-        self.path = path
+        self.facts = {"path": str(path), "reason": reason}
+
+
+class JournalKeyError(DataFolderError):
+    """The key of the journal is missing or damaged: nothing must be made anew."""
+
+    code = "agent.journal_key"
+
+
+class OtherPurposeError(DataFolderError):
+    """A simulation and a real till never share a folder: each would carry on what the
+    other left unfinished."""
+
+    code = "agent.other_purpose"
 
 
 class DataFolder:
@@ -44,8 +63,12 @@ class DataFolder:
             probe = path / f".probe-{os.getpid()}"
             _write_private(probe, "")
             probe.unlink()
+            self._clients.mkdir(exist_ok=True, mode=0o700)
         except OSError as failed:
             raise DataFolderError(path, failed.strerror or "unusable") from failed
+        for file in (self._key_file, self._token_file, self.logs / "kaqi.log"):
+            if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+                raise DataFolderError(file, "it belongs to another user")
 
     @property
     def journal(self) -> Path:
@@ -62,68 +85,70 @@ class DataFolder:
         """Where the running agent says that it listens."""
         return self.path / "agent.json"
 
+    @property
+    def _key_file(self) -> Path:
+        return self.path / "journal.key"
+
+    @property
+    def _token_file(self) -> Path:
+        return self.path / "operator.token"
+
+    @property
+    def _clients(self) -> Path:
+        return self.path / "clients"
+
+    def dedicate(self, *, simulated: bool) -> None:
+        """From now on the folder serves this purpose only."""
+        file, purpose = self.path / "purpose", "simulation" if simulated else "till"
+        if not file.exists():
+            _write_private(file, purpose)
+        if file.read_text(encoding="utf-8", errors="replace").strip() != purpose:
+            raise OtherPurposeError(self.path, f"it is not for a {purpose}")
+
     def keys(self) -> Keys:
-        """The journal's key, made at the first start."""
-        file = self.path / "journal.key"
+        """The journal's key, made at the first start. Raises JournalKeyError."""
+        file = self._key_file
         if not file.exists():
             if self.journal.exists():
-                raise DataFolderError(file, "the journal is there and its key is not")
+                raise JournalKeyError(file, "the journal is there and its key is not")
             _write_private(file, secrets.token_hex(KEY_LENGTH))
         try:
             return Keys(bytes.fromhex(file.read_text(encoding="ascii").strip()))
         except (OSError, ValueError) as damaged:
-            raise DataFolderError(file, "the key is damaged") from damaged
+            raise JournalKeyError(file, "the key is damaged") from damaged
 
     def operator_token(self) -> str:
-        """The token of the commands on this machine, made at the first start."""
-        file = self.path / "operator.token"
-        if not file.exists():
-            _write_private(file, self.pair(OPERATOR, SCOPES))
-        return file.read_text(encoding="ascii").strip()
+        """The token of the commands on this machine; made anew when it is not, or no
+        longer, that of a client."""
+        try:
+            token = self._token_file.read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            token = ""
+        if self.client(token) is None:
+            token = self.pair(OPERATOR, SCOPES)
+            _write_private(self._token_file, token)
+        return token
 
     def pair(self, client_id: str, scopes: Iterable[str]) -> str:
         """A new token for a client; an earlier one of the same client is void. It is
         shown once and stored hashed."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        clients = self._clients()
-        clients[client_id] = {
-            "token_sm3": sm3(token.encode()),
-            "scopes": sorted(scopes),
-        }
-        _write_private(self._clients_file, json.dumps(clients, indent=2))
+        earlier = [
+            file for file in self._clients.glob("*.json") if _named(file, client_id)
+        ]
+        entry = {"id": client_id, "scopes": sorted(scopes)}
+        _write_private(self._client_file(token), json.dumps(entry))
+        for file in earlier:
+            file.unlink(missing_ok=True)
         return token
 
-    @property
-    def _clients_file(self) -> Path:
-        return self.path / "clients.json"
+    def client(self, token: str) -> Client | None:
+        """The client with this token; one whose file is damaged must pair again."""
+        entry = _entry(self._client_file(token))
+        return Client(**entry) if entry is not None else None
 
-    def _clients(self) -> dict[str, dict[str, object]]:
-        try:
-            found = json.loads(self._clients_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as damaged:
-            raise DataFolderError(self._clients_file, "damaged") from damaged
-        if not isinstance(found, dict):
-            raise DataFolderError(self._clients_file, "damaged")
-        return found
-
-    def tokens(self) -> dict[str, Client]:
-        """Every client by the SM3 of its token."""
-        known = {}
-        for client_id, entry in self._clients().items():
-            scopes = entry.get("scopes")
-            if isinstance(scopes, list):
-                client = Client(id=client_id, scopes=frozenset(map(str, scopes)))
-                known[str(entry.get("token_sm3"))] = client
-        return known
-
-    def clients_changed(self) -> float:
-        """When the clients were last changed; 0 before the first."""
-        try:
-            return self._clients_file.stat().st_mtime_ns
-        except OSError:
-            return 0
+    def _client_file(self, token: str) -> Path:
+        return self._clients / f"{sm3(token.encode())}.json"
 
     def announce(self, port: int) -> None:
         """Say where the agent listens, for the commands on this machine."""
@@ -132,7 +157,8 @@ class DataFolder:
 
     def withdraw(self) -> None:
         """The agent has stopped."""
-        self.address_file.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.address_file.unlink()
 
     def announced_port(self) -> int | None:
         """Where an agent said that it listens; it may have died since."""
@@ -144,28 +170,32 @@ class DataFolder:
             return None
 
 
-class Doorman:
-    """Knows clients by their token, and notices when the list changes."""
+def _entry(file: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return {"id": str(found["id"]), "scopes": frozenset(map(str, found["scopes"]))}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
-    def __init__(self, folder: DataFolder) -> None:
-        self._folder = folder
-        self._changed = -1.0
-        self._known: dict[str, Client] = {}
 
-    def client(self, token: str) -> Client | None:
-        """The client with this token."""
-        changed = self._folder.clients_changed()
-        if changed != self._changed:
-            self._known, self._changed = self._folder.tokens(), changed
-        return self._known.get(sm3(token.encode()))
+def _named(file: Path, client_id: str) -> bool:
+    entry = _entry(file)
+    return entry is not None and entry["id"] == client_id
 
 
 def _write_private(file: Path, content: str) -> None:
-    """Replace a file in one step, readable by its owner only."""
+    """Replace a file in one step, readable only by the user whose folder it is. Raises
+    DataFolderError."""
     draft = file.with_name(f"{file.name}.new-{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
-    draft.replace(file)
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        if hasattr(os, "chown") and os.geteuid() == 0:
+            folder = file.parent.stat()
+            os.chown(draft, folder.st_uid, folder.st_gid)
+        draft.replace(file)
+    except OSError as failed:
+        raise DataFolderError(file, failed.strerror or "cannot be written") from failed

@@ -38,6 +38,7 @@ FIELDS = frozenset(
         "unfinished",
     }
 )
+LIBRARIES = ("asyncio", "uvicorn")  # what they say goes to the file, without tracebacks
 MAX_BYTES = 10 * 1024 * 1024
 KEPT = 20
 _USUAL = frozenset(vars(logging.makeLogRecord({})))
@@ -79,9 +80,16 @@ def configure(folder: Path, *, debug: bool = False) -> Callable[[], None]:
     ours.handlers[:] = [file, screen]
     ours.setLevel(logging.DEBUG if debug else logging.INFO)
     ours.propagate = False
+    for name in LIBRARIES:
+        theirs = logging.getLogger(name)
+        theirs.handlers[:] = [file]
+        theirs.setLevel(logging.WARNING)
+        theirs.propagate = False
 
     def close() -> None:
         ours.handlers[:] = [screen]
+        for name in LIBRARIES:
+            logging.getLogger(name).handlers[:] = [logging.NullHandler()]
         file.close()
 
     return close

@@ -36,7 +36,8 @@ from plugin.api.rendering import Rendering
 from plugin.api.routes import Parts
 from plugin.centre.port import Centre
 from plugin.centre.reference import Patience, ReferenceCentre
-from plugin.data_folder import DataFolder, Doorman
+from plugin.data_file import secret
+from plugin.data_folder import DataFolder
 from plugin.journal.sqlite import SqliteJournal
 from plugin.settings import Settings
 
@@ -167,6 +168,9 @@ class SimulatedCentre:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # Ctrl-C is for us: it ends after we have.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         announced = self._process.stdout.readline() if self._process.stdout else ""
         self.address = str(json.loads(announced)["address"])
@@ -187,12 +191,13 @@ def is_simulated_centre(address: str) -> bool:
 
 
 def reference_centre(profile: RegionProfile, settings: Settings) -> ReferenceCentre:
-    """The centre of this profile, at the address the settings give, if they give one."""
+    """The centre of this profile, at the address the settings give, if they give one.
+    Raises DataFileError about the credential."""
     credential = settings.centre_credential_file
     return ReferenceCentre(
         settings.centre_address or profile.centre.address,
         profile.centre.abilities,
-        credential=Path(credential).read_text("utf-8").strip() if credential else None,
+        credential=secret(Path(credential)) if credential else None,
         patience=Patience(read=profile.clocks.centre),
     )
 
@@ -202,6 +207,12 @@ class Agent(Struct, frozen=True):
 
     till: Till
     app: Guard
+    hub: Hub
+
+    def stopping(self) -> None:
+        """The end has begun: tell those who follow, and keep nobody waiting."""
+        self.till.say_goodbye()
+        self.hub.stop()
 
 
 def agent(
@@ -243,10 +254,8 @@ def agent(
         checks=lambda: findings(centre, directories),
         simulated_desk=hand,
     )
-    house = House(
-        port=port, origins=settings.origins, authenticate=Doorman(folder).client
-    )
-    return Agent(till, build(parts, house, __version__))
+    house = House(port=port, origins=settings.origins, authenticate=folder.client)
+    return Agent(till, build(parts, house, __version__), hub)
 
 
 def findings(

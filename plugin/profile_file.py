@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -32,6 +33,7 @@ from plugin.settings import InstitutionKind
 from plugin.shapes import Strict, WrongValueError
 
 REGIONS = Path(__file__).parent / "texts" / "regions"
+_HOST = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*|[0-9a-f:]+")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Name = Annotated[str, Meta(min_length=1)]
@@ -165,10 +167,16 @@ class ProfileFile(Strict):
 
 def check_address(key: str, address: str) -> None:
     """A centre's address is https, or http on this machine. Raises WrongValueError."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+        named, _ = _HOST.fullmatch(parts.hostname or ""), parts.port
+    except ValueError:
+        raise WrongValueError(key, "not an address") from None
+    if not named:
+        raise WrongValueError(key, "the host is a name in ASCII or a number")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise WrongValueError(key, "an address has neither user nor query")
-    if not parts.hostname or parts.scheme not in ("http", "https"):
+    if parts.scheme not in ("http", "https"):
         raise WrongValueError(key, "an address begins with https://")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise WrongValueError(key, "http only on this machine; use https://")

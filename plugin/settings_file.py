@@ -17,13 +17,13 @@ from plugin.settings import (
     InstitutionKind,
     Settings,
 )
-from plugin.shapes import Strict, WrongValueError
+from plugin.shapes import Strict, WrongValueError, whole
 
 
 class InstitutionFile(Strict):
     """Who runs this till."""
 
-    code: Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{1,30}$")]
+    code: Annotated[str, whole(r"[0-9A-Za-z]{1,30}")]
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     kind: Literal["pharmacy", "hospital"]
 
@@ -62,6 +62,8 @@ class SettingsFile(Strict):
 def load_settings(path: Path) -> Settings:
     """The settings in this file. Raises DataFileError."""
     found = data_file.load(path, SettingsFile)
+    if found.centre.credential_file is not None:
+        data_file.secret(Path(found.centre.credential_file))  # told now, used later
     return Settings(
         institution=Institution(
             code=found.institution.code,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Shape = TypeVar("Shape", bound="Strict")
 _PLACE = re.compile(r" - at `(?:key` in `)?\$(?P<path>.*)`$", re.DOTALL)
@@ -22,6 +22,12 @@ _MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
 _STEP = re.compile(r"\[(?P<index>\d+)\]|(?P<key>[^.\[\]]+)")
 
 Place = tuple[str | int, ...]
+
+
+def whole(pattern: str) -> Meta:
+    """Text that fits this pattern from its first to its last character; `$` alone would
+    let a line end follow."""
+    return Meta(pattern=rf"^{pattern}$(?!\n)")
 
 
 class Strict(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -486,8 +486,11 @@ def main() -> None:
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
     announcement = {"address": f"http://127.0.0.1:{port}", "pid": os.getpid()}
-    sys.stdout.write(json.dumps(announcement) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(announcement) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return  # whoever started us has gone
     server.run(sockets=[listener])
 
 

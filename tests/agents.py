@@ -185,7 +185,7 @@ def running(
         )
         built.till.start()
         stack.callback(built.till.stop)
-        server = Server(built.app, sockets)
+        server = Server(built.app, sockets, built.stopping)
         thread = server.run_beside()
         stack.callback(thread.join)
         stack.callback(server.stop)

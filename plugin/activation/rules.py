@@ -98,23 +98,27 @@ def _within_windows(
     status: CardStatus, card: SocialSecurityCard, profile: RegionProfile
 ) -> Verdict:
     notices = []
-    for window, code, applies in (
-        (profile.activation_window, "card.activation_window_over", True),
+    for window, over, closed, applies in (
+        (
+            profile.activation_window,
+            "card.activation_window_over",
+            "card.activation_window_closed",
+            True,
+        ),
         (
             profile.financial_window,
             "card.financial_window_over",
+            "card.financial_window_closed",
             status.financial_enabled is False,
         ),
     ):
         last = last_day(window, status.handed_over, card.issue.issue_date)
         if not applies or last is None or status.today <= last:
             continue
-        problem = Problem(
-            code, {"days": str(window.days), "last_day": last.isoformat()}
-        )
+        facts = {"days": str(window.days), "last_day": last.isoformat()}
         if window.effect is Effect.BLOCK:
-            return Stopped(problem)
-        notices.append(problem)
+            return Stopped(Problem(closed, facts))
+        notices.append(Problem(over, facts))
     return MayActivate(tuple(notices))
 
 
@@ -123,7 +127,12 @@ def last_day(
 ) -> date | None:
     """The last day inside a window; None when its beginning is not known."""
     begins = handed_over if window.counts_from is CountsFrom.HANDED_OVER else issued
-    return begins + timedelta(days=window.days) if begins is not None else None
+    if begins is None:
+        return None
+    try:
+        return begins + timedelta(days=window.days)
+    except OverflowError:
+        return date.max
 
 
 def same_person(medical: MedicalCard, card: SocialSecurityCard) -> bool | None:

@@ -52,6 +52,8 @@ class Happenings:
 
     def since(self, last_id: int) -> tuple[bool, tuple[Happening, ...]]:
         """What came after this id, and whether that is all of it."""
+        if last_id > self.last_id:
+            return False, tuple(self._kept)  # a number of another journal
         later = tuple(event for event in self._kept if event.id > last_id)
         if not self._kept:
             return last_id >= self._next - 1, later

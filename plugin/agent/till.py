@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from random import Random
 
 from drivers.ports import Clock, DirectoryState, ReaderDirectory
@@ -21,6 +22,7 @@ from plugin.privacy import Keys
 from plugin.settings import Institution
 
 STOP_SECONDS = 5.0
+GOODBYE_SECONDS = 1.0
 _log = logging.getLogger("kaqi.till")
 
 
@@ -94,11 +96,16 @@ class Till:
         self.happenings.tell("agent.started", "agent")
         _log.info("started", extra={"unfinished": self.service.resume()})
 
+    def say_goodbye(self) -> None:
+        """Tell that the agent stops. From any thread but the deciding one."""
+        told = self.loop.ask(lambda: self.happenings.tell("agent.stopping", "agent"))
+        with suppress(Exception):  # a deaf loop is no reason to stay
+            told.result(GOODBYE_SECONDS)
+
     def stop(self) -> None:
         """End the threads and give everything back."""
         for directory in self._directories.values():
             directory.close()
-        self.loop.post(lambda: self.happenings.tell("agent.stopping", "agent"))
         self.loop.post(self.board.close)
         self.loop.stop()
         for thread in self._threads:

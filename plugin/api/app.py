@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -48,6 +50,7 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         exception_handlers={
             ProblemError: saying.known,
             HTTPException: saying.refused,
+            ClientDisconnect: saying.nothing,
             Exception: saying.unknown,
         },
     )
@@ -73,13 +76,17 @@ class Saying:
     async def known(self, request: Request, failed: Exception) -> Response:
         """What the agent refuses, in its own words."""
         assert isinstance(failed, ProblemError)  # noqa: S101 - registered for it
-        return self._answer(request, failed.problem, **failed.extras)
+        return self._answer(request, failed.problem, failed.extras)
 
     async def refused(self, request: Request, failed: Exception) -> Response:
         """What the router refuses."""
         assert isinstance(failed, HTTPException)  # noqa: S101 - registered for it
         code = _OF_STATUS.get(failed.status_code, "request.invalid")
-        return self._answer(request, Problem(code))
+        return self._answer(request, Problem(code), headers=failed.headers)
+
+    async def nothing(self, _: Request, __: Exception) -> Response:
+        """Nobody listens any more."""
+        return Response(status_code=499)
 
     async def unknown(self, request: Request, failed: Exception) -> Response:
         """What nobody thought of: named in the log by its trace id, never shown."""
@@ -87,9 +94,15 @@ class Saying:
         _log.error("a request failed", extra=told)
         return self._answer(request, Problem("agent.failed"))
 
-    def _answer(self, request: Request, problem: Problem, **extras: object) -> Response:
+    def _answer(
+        self,
+        request: Request,
+        problem: Problem,
+        extras: Mapping[str, Any] = MappingProxyType({}),
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
         body = self._catalogue.body(problem, trace_of(request), **extras)
-        headers = {}
+        headers = dict(headers or {})
         if "retry_after" in extras:
             headers["Retry-After"] = str(extras["retry_after"])
         return JSONResponse(body, body["status"], headers, media_type=PROBLEM_JSON)

@@ -57,6 +57,8 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         ],
         "responses": _responses(operation),
     }
+    if operation.path == "/healthz":
+        described["security"] = []
     if operation.method != "GET":
         content = {"application/json": {"schema": _reference(body)}}
         described["requestBody"] = {"required": body is not Nothing, "content": content}

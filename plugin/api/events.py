@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from plugin.agent.happenings import Happening
 
 EVENT_STREAM = "text/event-stream"
 QUEUE_MAX = 1_000
 STREAMS_MAX = 16
+
+
+Following = asyncio.Queue[Happening | None]
 
 
 class Hub:
@@ -23,7 +28,8 @@ class Hub:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._streams: set[asyncio.Queue[Happening | None]] = set()
+        self._streams: set[Following] = set()
+        self.is_stopping = False
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """From now on deliver on this loop."""
@@ -49,32 +55,35 @@ class Hub:
             if not self._waiting[transaction_id]:
                 del self._waiting[transaction_id]
 
-    @asynccontextmanager
-    async def stream(self) -> AsyncIterator[asyncio.Queue[Happening | None]]:
-        """Every event from now on; None means that this follower was too slow, or that
-        the agent stops."""
-        queue: asyncio.Queue[Happening | None] = asyncio.Queue(QUEUE_MAX)
-        self._streams.add(queue)
-        try:
-            yield queue
-        finally:
-            self._streams.discard(queue)
+    def follow(self) -> Following | None:
+        """Every event from now on, until `leave`; None inside means that this follower
+        was too slow, or that the agent stops. None when too many follow already."""
+        if len(self._streams) >= STREAMS_MAX:
+            return None
+        followed: Following = asyncio.Queue(QUEUE_MAX)
+        self._streams.add(followed)
+        return followed
 
-    @property
-    def is_full(self) -> bool:
-        """Whether nobody else can be told of events now."""
-        return len(self._streams) >= STREAMS_MAX
+    def leave(self, followed: Following) -> None:
+        """No more events for this follower."""
+        self._streams.discard(followed)
 
-    def end_streams(self) -> None:
-        """The agent stops: let every follower go. On the loop."""
-        for queue in list(self._streams):
-            self._cut(queue)
+    def stop(self) -> None:
+        """The agent stops: from any thread, let everybody go who waits or follows."""
+        self._call(self._let_go)
 
-    def _call(self, call: object, argument: object) -> None:
+    def _let_go(self) -> None:
+        self.is_stopping = True
+        for transaction_id in self._waiting:
+            self._wake(transaction_id)
+        for followed in list(self._streams):
+            followed.put_nowait(None) if not followed.full() else self._cut(followed)
+
+    def _call(self, call: object, *arguments: object) -> None:
         loop = self._loop
         if loop is not None:
             with suppress(RuntimeError):  # it was closed in between
-                loop.call_soon_threadsafe(call, argument)  # type: ignore[arg-type]
+                loop.call_soon_threadsafe(call, *arguments)  # type: ignore[arg-type]
 
     def _wake(self, transaction_id: str) -> None:
         for changed in self._waiting.get(transaction_id, ()):
@@ -87,7 +96,7 @@ class Hub:
             except asyncio.QueueFull:
                 self._cut(queue)
 
-    def _cut(self, queue: asyncio.Queue[Happening | None]) -> None:
+    def _cut(self, queue: Following) -> None:
         self._streams.discard(queue)
         while not queue.empty():
             queue.get_nowait()
@@ -98,3 +107,20 @@ def as_event(kind: str, data: object, number: int | None = None) -> bytes:
     """One server-sent event (HTML Living Standard, 9.2.6); its data is one line of JSON."""
     name = f"event: {kind}\n" + (f"id: {number}\n" if number is not None else "")
     return name.encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"
+
+
+class EventStream(StreamingResponse):
+    """A stream of events; `ended` is called when it is over, however that came."""
+
+    def __init__(
+        self, content: AsyncIterator[bytes], ended: Callable[[], None]
+    ) -> None:
+        super().__init__(content, media_type=EVENT_STREAM)
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()

@@ -9,6 +9,7 @@ trace id in its scope.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -17,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 from plugin.activation.problem import Problem
+from plugin.agent.failure import described
 from plugin.agent.service import Client
 from plugin.api.problems import Catalogue
 
@@ -31,7 +33,7 @@ UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 CORS_METHODS = "GET, POST"
 CORS_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer"
-CORS_EXPOSED = "Location, Idempotency-Replayed, Retry-After, Trace-Id"
+CORS_EXPOSED = "Allow, Location, Idempotency-Replayed, Retry-After, Trace-Id"
 HEADERS_ALWAYS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -41,11 +43,14 @@ HEADERS_ALWAYS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 WITHOUT_TOKEN = frozenset({("GET", "/healthz")})
+PATH = re.compile(r"/[!-~]*")
+# The first that fits; the last fits everything, so that no route is without a scope.
 SCOPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"[A-Z]+ /v1/simulate(/.*)?"), "simulate"),
-    (re.compile(r"POST /v1/transactions(/.*)?"), "activate"),
-    (re.compile(r"(GET|HEAD) /.*"), "read"),
+    (re.compile(r"\w+ /v1/simulate/"), "simulate"),
+    (re.compile(r"GET /"), "read"),
+    (re.compile(r""), "activate"),
 )
+_log = logging.getLogger("kaqi.guard")
 
 
 class RefusedError(Exception):
@@ -102,6 +107,12 @@ class Guard:
         except RefusedError as refused:
             await self._refuse(answer, refused.problem, trace_id)
             return
+        except Exception as failed:  # noqa: BLE001 - nobody else answers for the guard
+            _log.error(
+                "the guard failed", extra={**described(failed), "trace_id": trace_id}
+            )
+            await self._refuse(answer, Problem("agent.failed"), trace_id)
+            return
         await self._app(scope, receive, answer)
 
     def _is_preflight(self, scope: Scope, origin: str | None) -> bool:
@@ -126,6 +137,8 @@ class Guard:
             raise RefusedError("auth.host_denied")
         if _only(scope, b"host") not in self._house.authorities:
             raise RefusedError("auth.host_denied")
+        if not PATH.fullmatch(scope["path"]):
+            raise RefusedError("request.not_found")
 
     def _check_origin(self, scope: Scope) -> None:
         """Go's CrossOriginProtection is the model: exact match, or not a browser."""
@@ -157,11 +170,9 @@ class Guard:
         client = self._house.authenticate(token)
         if client is None:
             raise RefusedError("auth.token_invalid")
-        for pattern, needed in SCOPES:
-            if pattern.fullmatch(route):
-                if needed not in client.scopes:
-                    raise RefusedError("auth.scope", scope=needed)
-                break
+        needed = next(needed for pattern, needed in SCOPES if pattern.match(route))
+        if needed not in client.scopes:
+            raise RefusedError("auth.scope", scope=needed)
         return client
 
     def _answer_headers(

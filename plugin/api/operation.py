@@ -4,6 +4,7 @@ routes and the OpenAPI document are both made from these.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -128,7 +129,7 @@ class Operation(Struct, frozen=True):
         reads_body = self.method != "GET"
 
         async def endpoint(request: Request) -> Response:
-            raw = await request.body() if reads_body else b""
+            raw = await request.body() if reads_body else b"{}"
             asked = Asked(request, self._where(request, where), _in_body(raw, body))
             return await self.does(asked)
 
@@ -163,12 +164,30 @@ def answer(
 
 
 def _in_body(raw: bytes, shape: type[Said]) -> Said:
+    """The body in its shape: plain JSON, no key twice (reliability, 3.2). Raises
+    ProblemError."""
     try:
-        return shaped(msgspec.json.decode(raw or b"{}"), shape)
+        said = json.loads(
+            raw.decode() or "{}",
+            object_pairs_hook=_each_once,
+            parse_constant=_no_number,
+        )
+        return shaped(said, shape)
     except ShapeError as wrong:
         raise _invalid(_pointer("body", *wrong.place), wrong.reason) from wrong
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
-        raise _invalid("/body", "not JSON") from wrong
+    except (ValueError, RecursionError) as wrong:
+        raise _invalid("/body", "not JSON, or a key twice") from wrong
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key twice")
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def _invalid(pointer: str, reason: str) -> ProblemError:
@@ -179,6 +198,9 @@ def _invalid(pointer: str, reason: str) -> ProblemError:
 def _pointer(part: str, *steps: str | int) -> str:
     """Where (RFC 6901); what the client made up comes back short and without numbers that
     mean somebody."""
-    shown = (scrubbed(str(step)[:_STEP_MAX]) for step in steps)
+    plain = (
+        str(step)[:_STEP_MAX].encode("utf-8", "replace").decode() for step in steps
+    )
+    shown = map(scrubbed, plain)
     escaped = (step.replace("~", "~0").replace("/", "~1") for step in shown)
     return "/".join(["", part, *escaped])

@@ -8,15 +8,15 @@ from msgspec import Meta
 
 from plugin.activation.region import Scenario
 from plugin.privacy import scrubbed
-from plugin.shapes import Strict, WrongValueError
+from plugin.shapes import Strict, WrongValueError, whole
 
 WAIT_MAX_SECONDS = 120
 LIST_MAX = 100
 
-Reference = Annotated[str, Meta(pattern=r"^[0-9A-Za-z._:/#-]{1,64}$")]
-TransactionId = Annotated[str, Meta(pattern=r"^t-[0-9a-f]{32}$")]
-IntentId = Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}$")]
-ReaderId = Annotated[str, Meta(max_length=64)]
+Reference = Annotated[str, whole(r"[0-9A-Za-z._:/#-]{1,64}")]
+TransactionId = Annotated[str, whole(r"t-[0-9a-f]{32}")]
+IntentId = Annotated[str, whole(r"[0-9a-f-]{36}")]
+ReaderId = Annotated[str, whole(r"[!-~]{1,64}")]
 
 
 class Nothing(Strict):
@@ -31,7 +31,7 @@ class StartTransaction(Strict):
     scenario: Literal["pharmacy", "outpatient_registration", "inpatient_registration"]
     pos_ref: Reference | None = None
     operator_ref: Reference | None = None
-    readers: Annotated[list[str], Meta(min_length=1, max_length=16)] | None = None
+    readers: Annotated[list[ReaderId], Meta(min_length=1, max_length=16)] | None = None
 
     def __post_init__(self) -> None:
         for key in ("pos_ref", "operator_ref"):
@@ -48,7 +48,7 @@ class StartTransaction(Strict):
 class InsertCard(Strict):
     """Put a card of the cast into a simulated reader."""
 
-    card: Annotated[str, Meta(max_length=64)]
+    card: Annotated[str, whole(r"[!-~]{1,64}")]
 
 
 class OneTransaction(Strict):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from drivers.ports import SimulatedDesk
 from plugin.activation.desk import Action
@@ -19,7 +20,7 @@ from plugin.agent.loop import DecidingLoop
 from plugin.agent.service import Client, Order, ProblemError, Service
 from plugin.agent.views import TransactionView
 from plugin.api import answers, requests
-from plugin.api.events import EVENT_STREAM, Hub, as_event
+from plugin.api.events import EventStream, Following, Hub, as_event
 from plugin.api.operation import (
     KEY,
     LAST_EVENT_ID,
@@ -53,18 +54,11 @@ class Parts(Struct, frozen=True, kw_only=True):
     simulated_desk: SimulatedDesk | None
 
 
-class InFlight(Struct):
-    """Requests with an Idempotency-Key that have not been answered yet."""
-
-    keys: set[tuple[str, str]] = field(default_factory=set)
-
-
 class Api:
     """The routes as methods, so that what they share is written once."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._in_flight = InFlight()
 
     async def _decide(self, call: Callable[[], Result]) -> Result:
         """Have something done on the deciding thread."""
@@ -158,33 +152,35 @@ class Api:
     async def events(self, asked: Bare) -> Response:
         """What happens, as it happens. With Last-Event-ID, what was missed comes first;
         `stream.gap` says that some of it is gone."""
-        if self._parts.hub.is_full:
+        followed = self._parts.hub.follow()
+        if followed is None:
             raise ProblemError(Problem("stream.too_many_clients"), retry_after=5)
-        following = self._following(asked.last_event_id)
-        return StreamingResponse(following, media_type=EVENT_STREAM)
+        content = self._following(followed, asked.last_event_id)
+        return EventStream(content, lambda: self._parts.hub.leave(followed))
 
-    async def _following(self, last: int | None) -> AsyncIterator[bytes]:
+    async def _following(
+        self, followed: Following, last: int | None
+    ) -> AsyncIterator[bytes]:
         happenings = self._parts.happenings
-        async with self._parts.hub.stream() as queue:
-            whole, missed = await self._decide(
-                lambda: happenings.since(happenings.last_id if last is None else last)
-            )
-            yield await self._stream_start(last, whole=whole)
-            told = last or 0
-            for event in missed:
-                told = event.id
-                yield as_event(event.type, event, event.id)
-            while True:
-                try:
-                    async with asyncio.timeout(PING_SECONDS):
-                        following = await queue.get()
-                except TimeoutError:
-                    yield b": still here\n\n"
-                    continue
-                if following is None:
-                    return
-                if following.id > told:
-                    yield as_event(following.type, following, following.id)
+        whole, missed = await self._decide(
+            lambda: happenings.since(happenings.last_id if last is None else last)
+        )
+        yield await self._stream_start(last, whole=whole)
+        told = last if last is not None and whole else 0
+        for event in missed:
+            told = event.id
+            yield as_event(event.type, event, event.id)
+        while True:
+            try:
+                async with asyncio.timeout(PING_SECONDS):
+                    following = await followed.get()
+            except TimeoutError:
+                yield b": still here\n\n"
+                continue
+            if following is None:
+                return
+            if following.id > told:
+                yield as_event(following.type, following, following.id)
 
     async def _stream_start(self, last: int | None, *, whole: bool) -> bytes:
         """Where the stream begins: a snapshot, and whether something was missed."""
@@ -258,20 +254,13 @@ class Api:
     ) -> Response:
         """A request that must have its effect once, however often it comes."""
         client, wait = asked.client, asked.wait
-        claim = (client.id, asked.keyed.key)
-        if claim in self._in_flight.keys:
-            raise ProblemError(Problem("idempotency.in_progress"), retry_after=1)
-        self._in_flight.keys.add(claim)
-        try:
-            view = await self._decide(call)
-            transaction_id = view.origin.transaction_id
-            if wait and not view.is_terminal:
-                now = await self._until(
-                    transaction_id, client, wait, lambda latest: latest.is_terminal
-                )
-                view = replace(now, replayed=view.replayed)
-        finally:
-            self._in_flight.keys.discard(claim)
+        view = await self._decide(call)
+        transaction_id = view.origin.transaction_id
+        if wait and not view.is_terminal:
+            now = await self._until(
+                transaction_id, client, wait, lambda latest: latest.is_terminal
+            )
+            view = replace(now, replayed=view.replayed)
         headers = {"Location": f"/v1/transactions/{transaction_id}"}
         if view.replayed:
             headers["Idempotency-Replayed"] = "true"
@@ -294,12 +283,11 @@ class Api:
                 changed.clear()
                 view = await self._decide(lambda: look(client, transaction_id))
                 left = deadline - asyncio.get_running_loop().time()
-                if left <= 0 or satisfied(view) or view.is_terminal:
+                over = left <= 0 or self._parts.hub.is_stopping
+                if over or satisfied(view) or view.is_terminal:
                     return view
-                try:
+                with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), left)
-                except TimeoutError:
-                    return view
 
 
 def operations(parts: Parts) -> list[Operation]:

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from plugin.api.guard import Guard
 
 HEADER_MAX_BYTES = 16 * 1024
+HEAD_SECONDS = 5
+BODY_SECONDS = 15
 KEEP_ALIVE_SECONDS = 5
 CONNECTIONS_MAX = 64
 STOP_SECONDS = 3
+
+
+class PortError(Exception):
+    """We cannot listen on this port, and the system's reason."""
+
+    def __init__(self, port: int, reason: str) -> None:
+        super().__init__(f"port {port}: {reason}")
+        self.port = port
+        self.reason = reason
 
 
 class PortInUseError(Exception):
@@ -31,15 +47,13 @@ class PortInUseError(Exception):
 
 def listen(port: int) -> list[socket.socket]:
     """Listening sockets on 127.0.0.1 and, where the machine has it, ::1; port 0 takes any
-    that is free on both. Raises PortInUseError; never listens anywhere else."""
+    that is free on both. Raises PortError and PortInUseError; never listens anywhere
+    else."""
     first = _listen(socket.AF_INET, "127.0.0.1", port)
     port = first.getsockname()[1]
     try:
         return [first, _listen(socket.AF_INET6, "::1", port)]
-    except OSError as failed:
-        if failed.errno == errno.EADDRINUSE:
-            first.close()
-            raise PortInUseError(port, holder_of(port)) from failed
+    except PortError:
         return [first]  # a machine without IPv6
     except PortInUseError:
         first.close()
@@ -47,7 +61,10 @@ def listen(port: int) -> list[socket.socket]:
 
 
 def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as failed:
+        raise PortError(port, failed.strerror or "no socket") from failed
     try:
         if sys.platform == "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
@@ -59,7 +76,7 @@ def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket
         listener.close()
         if failed.errno == errno.EADDRINUSE:
             raise PortInUseError(port, holder_of(port)) from failed
-        raise
+        raise PortError(port, failed.strerror or "not allowed") from failed
     return listener
 
 
@@ -83,15 +100,90 @@ def holder_of(port: int) -> str | None:
     return None
 
 
-class Server:
-    """Serves one application on sockets that are listening already."""
+class BoundedConnection(H11Protocol):
+    """HTTP/1.1 with an end to everything that a client can leave half done
+    (reliability, 3.2), and with room for those who have shown a token."""
 
-    def __init__(self, app: Guard, sockets: list[socket.socket]) -> None:
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **named)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._awaited: object = None
+        self._made = self.loop.time()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let it in; when that is one too many, the oldest stranger leaves."""
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS_MAX:
+            others = [each for each in self.connections if isinstance(each, type(self))]
+            strangers = [each for each in others if not each.is_known]
+            oldest = min(strangers, key=lambda each: each._made, default=self)
+            oldest.transport.abort()
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Some of a request."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is over."""
+        self._forget_deadline()
+        super().connection_lost(exc)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the guard has let its last request in."""
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
+        return cycle is not None and "client" in cycle.scope["state"]
+
+    def _watch(self) -> None:
+        """A deadline for the head of a request and one for its body; data that only
+        trickle do not move them."""
+        awaited = self.conn.their_state
+        if awaited is self._awaited and self._deadline is not None:
+            return
+        self._forget_deadline()
+        self._awaited = awaited
+        seconds = {h11.IDLE: HEAD_SECONDS, h11.SEND_BODY: BODY_SECONDS}.get(awaited)
+        if seconds is not None:
+            self._deadline = self.loop.call_later(seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.conn.their_state is self._awaited:
+            self.transport.abort()
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class _Stopping(uvicorn.Server):
+    """Tells that it stops before it waits for what is still being answered."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop."""
+        await asyncio.to_thread(self._tell)
+        await super().shutdown(sockets)
+
+
+class Server:
+    """Serves one application on sockets that are listening already; `stopping` is called
+    when the end has begun."""
+
+    def __init__(
+        self, app: Guard, sockets: list[socket.socket], stopping: Callable[[], None]
+    ) -> None:
         self._sockets = sockets
-        self._server = uvicorn.Server(
+        self._server = _Stopping(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=BoundedConnection,
+                backlog=CONNECTIONS_MAX,
                 ws="none",
                 loop="asyncio",
                 lifespan="on",
@@ -103,16 +195,18 @@ class Server:
                 h11_max_incomplete_event_size=HEADER_MAX_BYTES,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=STOP_SECONDS,
-            )
+            ),
+            stopping,
         )
 
     def run(self) -> None:
         """Serve on the main thread until SIGINT or SIGTERM; then return.
 
-        uvicorn raises the signal again when it has finished; by then it has been obeyed.
+        uvicorn puts handlers of its own in place of ours and, when it has finished, raises
+        the signal again; by then it has been obeyed.
         """
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, lambda *_: self.stop())
         self._server.run(sockets=self._sockets)
 
     def run_beside(self) -> threading.Thread:

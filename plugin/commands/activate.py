@@ -4,25 +4,33 @@ POS would do it."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from plugin.activation.problem import Problem
 from plugin.client import Kaqi, KaqiError, KaqiUnreachableError, Transaction
 from plugin.commands import screen
+from plugin.commands.failing import CannotError
 
-SUCCEEDED, FAILED, NOT_RUNNING = 0, 1, 69
+SUCCEEDED, FAILED = 0, 1
 
 
 def run(
     kaqi: Kaqi, scenario: str, *, pos_ref: str | None, ask: Callable[[str], bool]
 ) -> int:
-    """Follow the transaction to its end; `ask` puts a yes-or-no question."""
+    """Follow the transaction to its end; `ask` puts a yes-or-no question. Whoever stops it
+    half way has it cancelled, so that the reader is free. Raises CannotError."""
     try:
-        last = follow(kaqi, kaqi.start(scenario, pos_ref=pos_ref), ask)
-    except KaqiUnreachableError:
-        screen.complain(Problem("agent.not_running"), as_json=False)
-        return NOT_RUNNING
+        transaction = kaqi.start(scenario, pos_ref=pos_ref)
+        try:
+            last = follow(kaqi, transaction, ask)
+        except BaseException:
+            with suppress(KaqiError, KaqiUnreachableError):  # too late, or gone
+                kaqi.cancel(transaction)
+            raise
+    except KaqiUnreachableError as unreachable:
+        raise CannotError(Problem("agent.not_running")) from unreachable
     except KaqiError as refused:
-        screen.line(screen.said(refused.problem.get("messages", {})))
+        screen.pass_on(refused.problem)
         return FAILED
     return SUCCEEDED if last.state == "succeeded" else FAILED
 

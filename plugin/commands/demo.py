@@ -13,7 +13,8 @@ from plugin.activation.problem import Problem
 from plugin.client import Kaqi, Transaction
 from plugin.commands import screen, serve
 from plugin.commands.activate import as_text
-from plugin.commands.serve import CannotServeError, Options, Serving
+from plugin.commands.failing import CannotError
+from plugin.commands.serve import Options, Serving
 
 HOSPITAL_READER = "Simulated reader 1"
 PHARMACY_READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
@@ -32,11 +33,7 @@ def run(*, port: int | None, once: bool, kinds: tuple[str, ...], missing: str) -
         options = Options(data=folder, port=port, simulate=True, reader_kinds=kinds)
         began = time.monotonic()
         _title("kaqi 演示：以下一切都是模拟的", "kaqi demo: nothing below is real")
-        try:
-            serving = stack.enter_context(serve.prepared(options))
-        except CannotServeError as failed:
-            screen.complain(failed.problem, as_json=False)
-            return serve.EXIT_CODES.get(failed.problem.code, 1)
+        serving = stack.enter_context(serve.prepared(options))
         thread = serving.server.run_beside()
         stack.callback(thread.join)
         stack.callback(serving.server.stop)
@@ -124,7 +121,7 @@ class Story:
             screen.line("   … 营业员按下“确认” / the clerk confirms")
             return self._kaqi.confirm(now)
         if time.monotonic() > self._deadline:
-            raise CannotServeError(Problem("agent.failed"))
+            raise CannotError(Problem("agent.failed"))
         return self._kaqi.next(now, seconds=5)
 
     def _insert(self, card: str, reader: str) -> None:
@@ -138,7 +135,7 @@ class Story:
             if all(name in known for name in names):
                 return [known[name] for name in names]
             if time.monotonic() > self._deadline:
-                raise CannotServeError(Problem("reader.none"))
+                raise CannotError(Problem("reader.none"))
 
 
 def _title(chinese: str, english: str) -> None:

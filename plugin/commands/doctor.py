@@ -14,7 +14,9 @@ from plugin.agent import doctor
 from plugin.agent.doctor import Finding
 from plugin.api.server import holder_of
 from plugin.commands import screen, serve
-from plugin.commands.serve import CannotServeError, Options
+from plugin.commands.failing import CannotError, problem_of
+from plugin.commands.serve import Options
+from plugin.data_folder import DataFolderError
 
 ALL_WELL, SOMETHING_IS_WRONG = 0, 1
 SQLITE_NEEDED = (3, 51, 3)
@@ -60,7 +62,7 @@ def _findings(options: Options) -> Iterator[Finding]:
     yield from doctor.readers([main.pcsc_readers()])
     try:
         settings, profile = serve.read_settings(options)
-    except CannotServeError as failed:
+    except CannotError as failed:
         yield Finding(name="settings", required=True, problem=failed.problem)
         return
     detail = f"{settings.institution.code} {profile.label}"
@@ -74,8 +76,8 @@ def _findings(options: Options) -> Iterator[Finding]:
 def _data_folder(options: Options) -> Finding:
     try:
         folder = serve.opened_folder(options)
-    except CannotServeError as failed:
-        return Finding(name="data_folder", required=True, problem=failed.problem)
+    except DataFolderError as failed:
+        return Finding(name="data_folder", required=True, problem=problem_of(failed))
     return Finding(name="data_folder", required=True, detail=str(folder.path))
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from plugin.activation.problem import Problem
 
@@ -39,32 +39,46 @@ def line(text: str = "") -> None:
     _write(sys.stdout, text)
 
 
-def _write(stream: object, text: str) -> None:
-    assert hasattr(stream, "write")  # noqa: S101 - a text stream
-    encoding = getattr(stream, "encoding", None) or "utf-8"
+def _write(stream: TextIO, text: str) -> None:
+    encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-    sys.stdout.flush()
+    stream.flush()
 
 
 def json_line(value: object) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-    sys.stdout.flush()
+    """One JSON document on standard output; escaped where the console lacks a character."""
+    text = json.dumps(value, ensure_ascii=not _takes_all(sys.stdout), indent=2)
+    _write(sys.stdout, text)
 
 
-def complain(problem: Problem, *, as_json: bool) -> None:
+def _takes_all(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "") in ("utf8", "gb18030")
+
+
+def complain(problem: Problem, *, as_json: bool, **more: str) -> None:
     """A problem on standard error: an object for programs, sentences for people."""
     from plugin import main
 
-    body = main.catalogue().body(problem)
+    pass_on(main.catalogue().body(problem, **more), as_json=as_json)
+
+
+def pass_on(body: Mapping[str, Any], *, as_json: bool = False) -> None:
+    """The same with a problem object that somebody else has made."""
     if as_json or not sys.stderr.isatty():
-        sys.stderr.write(json.dumps(body, ensure_ascii=False) + "\n")
+        _write(sys.stderr, json.dumps(body, ensure_ascii=not _takes_all(sys.stderr)))
         return
     for text in sentences(body):
         _write(sys.stderr, text)
 
 
 def sentences(body: Mapping[str, Any]) -> list[str]:
-    """A problem object for people: what is wrong, then what to do, step by step."""
+    """A problem object for people: what is wrong and where, then what to do, step by
+    step."""
+    if "messages" not in body:  # not one of ours
+        return [str(body.get("detail") or body.get("title") or body)]
     steps = [step for language in languages() for step in body["remedy"][language]]
-    return [said(body["messages"]), *(f"  - {step}" for step in steps)]
+    place = [f"  ({body['error']}, {body['at']})"] if "at" in body else []
+    wrong = [
+        f"  {each['pointer']}: {each['reason']}" for each in body.get("errors", [])
+    ]
+    return [said(body["messages"]), *wrong, *place, *(f"  - {step}" for step in steps)]

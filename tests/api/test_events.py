@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -151,6 +152,18 @@ def test_an_odd_last_event_id_harms_nobody(pos: Pos, last: str) -> None:
     assert first["event"] in ("stream.snapshot", "stream.gap")
 
 
+def test_a_number_from_the_future_is_a_gap_and_the_stream_goes_on(
+    pos: Pos, counter: Counter
+) -> None:
+    with following(pos, "1000000000") as stream:
+        first = next(stream.events())
+        activated(counter)
+        seen = stream.until("transaction.completed")
+
+    assert first["event"] == "stream.gap"
+    assert len(seen) > 5
+
+
 def test_a_gap_is_announced(pos: Pos, counter: Counter) -> None:
     happenings = counter.running.agent.till.happenings
     loop = counter.running.agent.till.loop
@@ -164,13 +177,13 @@ def test_a_gap_is_announced(pos: Pos, counter: Counter) -> None:
     assert first["data"] == {"last_event_id": 1}
 
 
-def test_only_sixteen_may_follow(pos: Pos) -> None:
-    streams = [Stream(pos) for _ in range(16)]
-    for stream in streams:
-        next(stream.events())
+def test_only_sixteen_may_follow_however_they_come(pos: Pos) -> None:
+    with ThreadPoolExecutor(20) as beside:
+        streams = list(beside.map(lambda _: Stream(pos), range(20)))
 
     refused = pos.request("GET", "/v1/events")
 
+    assert sorted(each.status for each in streams) == [200] * 16 + [503] * 4
     assert (refused.status, refused.code) == (503, "stream.too_many_clients")
     assert refused.headers["retry-after"] == "5"
     for stream in streams:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
+from contextlib import ExitStack, suppress
 
 import pytest
 
+from plugin.api import server
 from plugin.data_folder import DataFolder
 from tests.agents import Answer, Pos, Running
 from tests.api.conftest import LISTED
@@ -55,16 +58,15 @@ def send(
     content = body if method == "POST" else b""
     connection.putheader("Content-Length", str(len(content)))
     connection.endheaders(content)
+    raw = b""
     try:
         answer = connection.getresponse()
+        if not answer.getheader("content-type", "").startswith("text/event"):
+            raw = answer.read()
     except ConnectionError:  # refused so early that our own body met a closed door
         return Answer(400, {}, None)
-    raw = (
-        b""
-        if answer.getheader("content-type", "").startswith("text/event")
-        else answer.read()
-    )
-    connection.close()
+    finally:
+        connection.close()
     shown = {key.lower(): value for key, value in answer.getheaders()}
     try:
         return Answer(answer.status, shown, json.loads(raw) if raw else None)
@@ -250,6 +252,8 @@ def test_alive_needs_no_token_and_says_nothing(pos: Pos) -> None:
         (("read",), "POST", "/v1/transactions", "activate"),
         (("read", "activate"), "GET", "/v1/simulate/cast", "simulate"),
         (("read", "activate"), "POST", "/v1/simulate/readers/x/remove", "simulate"),
+        (("read",), "POST", "/v1/nothing", "activate"),
+        (("read",), "PUT", "/v1/transactions", "activate"),
     ],
 )
 def test_a_token_reaches_as_far_as_its_scopes(
@@ -266,6 +270,20 @@ def test_a_token_reaches_as_far_as_its_scopes(
 
     assert (answer.status, answer.code) == (403, "auth.scope")
     assert needed in answer.body["title"]
+
+
+@pytest.mark.parametrize("ending", ["%0A", "%0D", "%0A/cancel", "%00", "%E6%9E%97"])
+def test_no_spelling_of_a_path_gets_round_the_scopes(
+    pos: Pos, agent_folder: DataFolder, ending: str
+) -> None:
+    narrow = Pos(pos.port, agent_folder.pair("narrow", ("read",)))
+    body = b'{"kind": "activation", "scenario": "pharmacy"}'
+
+    path = f"/v1/transactions{ending}"
+    answer = send(narrow, "POST", path, usual(narrow), body)
+
+    assert answer.status in (403, 404)
+    assert not pos.request("GET", "/v1/transactions").body["transactions"]
 
 
 def test_a_revoked_token_is_void_at_once(pos: Pos, agent_folder: DataFolder) -> None:
@@ -305,6 +323,73 @@ def test_headers_without_end_are_dropped(pos: Pos) -> None:
         answer = connection.recv(1_000)
 
     assert answer == b"" or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("GET /healthz HT", id="half a head"),
+        pytest.param(
+            "POST /v1/transactions HTTP/1.1\r\n{usual}\r\nContent-Length: 99\r\n\r\n{{",
+            id="half a body",
+        ),
+    ],
+)
+def test_what_is_left_half_done_is_hung_up(
+    pos: Pos, begun: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.2)
+    headers = "\r\n".join(f"{name}: {value}" for name, value in usual(pos))
+    with socket.create_connection(("127.0.0.1", pos.port), timeout=3) as connection:
+        connection.sendall(begun.format(usual=headers).encode())
+
+        assert ended(connection)
+
+
+def test_a_head_that_trickles_has_the_same_deadline(
+    pos: Pos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
+    pause = threading.Event()
+    with socket.create_connection(("127.0.0.1", pos.port), timeout=3) as connection:
+        with suppress(ConnectionError):
+            for _ in range(100):
+                connection.sendall(b"G")
+                pause.wait(0.05)
+        assert ended(connection)
+
+
+def test_a_flood_of_strangers_does_not_keep_a_client_out(pos: Pos) -> None:
+    with ExitStack() as stack:
+        known = stack.enter_context(
+            socket.create_connection(("127.0.0.1", pos.port), timeout=10)
+        )
+        headers = "\r\n".join(f"{name}: {value}" for name, value in usual(pos))
+        known.sendall(f"GET /v1/events HTTP/1.1\r\n{headers}\r\n\r\n".encode())
+        assert known.recv(15) == b"HTTP/1.1 200 OK"
+        strangers = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", pos.port), 10))
+            for _ in range(3 * server.CONNECTIONS_MAX)
+        ]
+        for each in strangers:
+            with suppress(ConnectionError):
+                each.sendall(b"G")
+
+        answered = [pos.request("GET", "/v1/readers").status for _ in range(5)]
+
+        assert answered == [200] * 5
+        assert b"stream.snapshot" in known.recv(10_000)
+        assert ended(strangers[0])
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the other side has hung up without an answer."""
+    try:
+        return connection.recv(1_000) == b""
+    except ConnectionError:
+        return True
 
 
 def test_a_body_without_a_length_is_stopped_at_its_limit(pos: Pos) -> None:

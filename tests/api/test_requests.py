@@ -66,6 +66,7 @@ def test_a_transaction_starts_with_its_snapshot_and_its_place(pos: Pos) -> None:
         pytest.param({**ORDER, "pos_ref": "x" * 65}, "/body/pos_ref", id="too long"),
         pytest.param({**ORDER, "pos_ref": ""}, "/body/pos_ref", id="empty"),
         pytest.param({**ORDER, "pos_ref": "a b"}, "/body/pos_ref", id="a space"),
+        pytest.param({**ORDER, "pos_ref": "a\n"}, "/body/pos_ref", id="a line end"),
         pytest.param(
             {**ORDER, "pos_ref": "999901190102021017"}, "/body/pos_ref", id="somebody"
         ),
@@ -97,6 +98,9 @@ def test_a_wrong_body_is_told_where_it_is_wrong(
         b'{"kind": "activation", "scenario": "pharmacy"',
         b"[" * 5_000,
         b'{"kind": NaN}',
+        b'{"kind": "activation", "scenario": "pharmacy", "kind": "activation"}',
+        b'{"kind": "activation", "scenario": "pharmacy", "\\ud842": 1}',
+        b'{"kind": "activation", "scenario": "pharmacy", "readers": ["\\ud842"]}',
     ],
 )
 def test_malformed_json_is_a_problem_and_not_a_crash(pos: Pos, raw: bytes) -> None:
@@ -197,29 +201,32 @@ def test_twenty_clicks_with_one_key_start_one_transaction(pos: Pos) -> None:
             clicks.map(lambda _: pos.start("pharmacy", key="once"), range(20))
         )
 
-    started = [answer for answer in answers if answer.status == 202]
-    others = {answer.code for answer in answers if answer.status != 202}
-    assert len({answer.body["id"] for answer in started}) == 1
-    assert others <= {"idempotency.in_progress"}
+    assert {answer.status for answer in answers} == {202}
+    assert len({answer.body["id"] for answer in answers}) == 1
+    assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
     assert len(pos.request("GET", "/v1/activations").body["activations"]) == 1
 
 
-def test_while_a_request_is_still_answered_its_key_is_in_progress(pos: Pos) -> None:
-    with ThreadPoolExecutor(1) as beside:
-        waiting = beside.submit(
-            lambda: pos.request(
-                "POST", TRANSACTIONS, ORDER, key="once", headers={"Prefer": "wait=2"}
-            )
-        )
-        wait_until(lambda: pos.request("GET", TRANSACTIONS).body["transactions"] != [])
-        meanwhile = pos.request("POST", TRANSACTIONS, ORDER, key="once")
-        first = waiting.result()
-    afterwards = pos.request("POST", TRANSACTIONS, ORDER, key="once")
+def test_a_retry_while_the_first_request_waits_joins_it(
+    pos: Pos, counter: Counter
+) -> None:
+    def blocking() -> Answer:
+        headers = {"Prefer": "wait=30"}
+        return pos.request("POST", TRANSACTIONS, ORDER, key="once", headers=headers)
 
-    assert_problem(meanwhile, 409, "idempotency.in_progress")
-    assert meanwhile.headers["retry-after"] == "1"
-    assert first.status == 202
-    assert afterwards.body["id"] == first.body["id"]
+    with ThreadPoolExecutor(2) as beside:
+        first = beside.submit(blocking)
+        wait_until(lambda: pos.request("GET", TRANSACTIONS).body["transactions"] != [])
+        second = beside.submit(blocking)
+        meanwhile = pos.request("POST", TRANSACTIONS, ORDER, key="once")
+        counter.put("tang.social_security")
+
+    assert meanwhile.status == 202
+    assert meanwhile.headers["idempotency-replayed"] == "true"
+    answers = [first.result(), second.result()]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert {answer.body["id"] for answer in answers} == {meanwhile.body["id"]}
+    assert {answer.body["state"] for answer in answers} == {"succeeded"}
 
 
 def test_a_blocking_call_answers_when_it_has_ended(
@@ -295,6 +302,8 @@ def test_a_reader_nobody_has_is_unknown(pos: Pos) -> None:
     [
         (f"{TRANSACTIONS}/t-{'0' * 32}", 404, "transaction.unknown"),
         (f"{TRANSACTIONS}/nobody", 400, "request.invalid"),
+        (f"{TRANSACTIONS}/t-{'0' * 32}%0A", 404, "request.not_found"),
+        (f"{TRANSACTIONS}/%E6%9E%97", 404, "request.not_found"),
         (f"/v1/activations/{'0' * 36}", 404, "activation.unknown"),
         ("/v1/activations/nobody", 400, "request.invalid"),
         ("/v1/nothing", 404, "request.not_found"),
@@ -316,6 +325,7 @@ def test_other_methods_are_not_allowed(pos: Pos, method: str) -> None:
     answer = pos.request(method, TRANSACTIONS, {}, key="k")
 
     assert_problem(answer, 405, "request.method_not_allowed")
+    assert answer.headers["allow"]
 
 
 @pytest.mark.parametrize("action", ["confirm"])

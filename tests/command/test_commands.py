@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plugin.data_folder import DataFolder
+from plugin.data_folder import DataFolder, DataFolderError
 from simulator.vpcd import VpcdDesk
 from tests.agents import AgentProcess
 from tests.centre import CentreProcess
@@ -22,6 +24,7 @@ from tests.command.test_read import kaqi, problem_of
 from tests.scenario.test_restarts import insert, reader_id
 from tests.waiting import wait_until
 
+NOBODY = 65_534
 SETTINGS = """
 [institution]
 code = "P9999"
@@ -293,15 +296,51 @@ def test_a_paired_client_gets_a_token_once(tmp_path: Path) -> None:
     done = kaqi("pair", "pos-7", "--scope", "read", "--data", str(tmp_path))
     token = done.stdout.strip()
 
-    stored = (tmp_path / "clients.json").read_text(encoding="utf-8")
+    (file,) = (tmp_path / "clients").iterdir()
     assert len(token) == 43
-    assert token not in stored
-    assert json.loads(stored)["pos-7"]["scopes"] == ["read"]
-    assert (tmp_path / "clients.json").stat().st_mode & 0o077 == 0
+    assert token not in file.name + file.read_text(encoding="utf-8")
+    assert json.loads(file.read_text("utf-8")) == {"id": "pos-7", "scopes": ["read"]}
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_pairing_many_at_once_loses_nobody(tmp_path: Path) -> None:
+    def pair(number: int) -> str:
+        return kaqi("pair", f"pos-{number}", "--data", str(tmp_path)).stdout.strip()
+
+    with ThreadPoolExecutor(6) as beside:
+        tokens = list(beside.map(pair, range(6)))
+
+    known = [DataFolder(tmp_path).client(token) for token in tokens]
+    assert [each and each.id for each in known] == [f"pos-{n}" for n in range(6)]
+
+
+def test_a_damaged_client_must_pair_again_and_harms_nobody_else(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    damaged, whole = folder.pair("a", ("read",)), folder.pair("b", ("read",))
+    for file in (tmp_path / "clients").iterdir():
+        if '"a"' in file.read_text(encoding="utf-8"):
+            file.write_text("{oops", encoding="utf-8")
+
+    assert folder.client(damaged) is None
+    assert folder.client(whole) is not None
+    assert kaqi("pair", "c", "--data", str(tmp_path)).returncode == 0
+
+
+def test_the_operators_token_is_made_anew_when_it_is_void(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    first = folder.operator_token()
+    for file in (tmp_path / "clients").iterdir():
+        file.unlink()
+
+    second = folder.operator_token()
+
+    assert folder.operator_token() == second != first
+    assert folder.client(second) is not None
 
 
 @pytest.mark.parametrize(
-    "arguments", [("pos", "--scope", "everything"), ("a client",), ("",)]
+    "arguments",
+    [("pos", "--scope", "everything"), ("a client",), ("",), ("operator",)],
 )
 def test_a_client_that_cannot_be_is_not_paired(
     tmp_path: Path, arguments: tuple[str, ...]
@@ -320,7 +359,7 @@ def test_secrets_lie_in_files_that_only_their_user_reads(
 
     folder = tmp_path / "data"
     assert folder.stat().st_mode & 0o077 == 0
-    for name in ("journal.key", "operator.token", "clients.json"):
+    for name in ("journal.key", "operator.token", "clients"):
         assert (folder / name).stat().st_mode & 0o077 == 0, name
 
 
@@ -350,6 +389,140 @@ def test_without_an_agent_there_is_nothing_to_activate_through(tmp_path: Path) -
 
     assert done.returncode == 69
     assert problem_of(done)["code"] == "agent.not_running"
+
+
+def test_a_simulation_and_a_till_never_share_a_folder(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    kaqi("pair", "ci", "--simulate", "--data", data)
+    file = settings_file(tmp_path, "https://centre.example")
+
+    done = kaqi("serve", "--settings", file, "--data", data)
+
+    assert done.returncode == 73
+    assert problem_of(done)["code"] == "agent.other_purpose"
+
+
+def test_a_journal_without_its_key_is_not_given_up(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    DataFolder(data)
+    (data / "journal.db").write_bytes(b"")
+    file = settings_file(tmp_path, "https://centre.example")
+
+    done = kaqi("serve", "--settings", file, "--data", str(data), "--port", "0")
+
+    problem = problem_of(done)
+    assert (done.returncode, problem["code"]) == (73, "agent.journal_key")
+    assert "不要删除数据目录" in "".join(problem["remedy"]["zh-CN"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://10.9.8.7:8080", "centre", "https://a..b", "https://a:port", "https://"],
+)
+def test_a_centre_from_the_command_line_is_as_safe_as_one_from_the_settings(
+    tmp_path: Path, address: str
+) -> None:
+    file = settings_file(tmp_path, "https://centre.example")
+    data = str(tmp_path / "data")
+
+    done = kaqi("serve", "--settings", file, "--data", data, "--centre", address)
+    named = kaqi("doctor", "--json", "--settings", settings_file(tmp_path, address))
+
+    assert (done.returncode, problem_of(done)["code"]) == (2, "command.usage")
+    assert "settings.invalid" in named.stdout
+
+
+@pytest.mark.parametrize("content", [None, b"", b"two\nlines", b"\xff"])
+def test_a_credential_that_cannot_be_used_is_told_by_its_file(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    secret = tmp_path / "credential"
+    if content is not None:
+        secret.write_bytes(content)
+    file = settings_file(tmp_path, "https://centre.example")
+    with Path(file).open("a", encoding="utf-8") as settings:
+        settings.write(f'credential_file = "{secret}"\n')
+
+    done = kaqi("serve", "--settings", file, "--data", str(tmp_path / "data"))
+
+    problem = problem_of(done)
+    assert (done.returncode, problem["code"]) == (78, "settings.invalid")
+    assert str(secret) in problem["title"]
+
+
+@pytest.mark.parametrize("name", ["journal.key", "operator.token", "logs/kaqi.log"])
+def test_a_file_that_is_closed_to_us_is_told_by_its_name(name: str) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "data"
+        DataFolder(folder)
+        file = folder / name
+        file.write_text("x", encoding="utf-8")
+        file.chmod(0)
+
+        assert str(file) in refusal_for_nobody(Path(place), folder)
+
+
+def refusal_for_nobody(place: Path, folder: Path) -> str:
+    """What an ordinary user is told: root, whom no file is closed to, becomes nobody."""
+    if os.geteuid() != 0:
+        return refusal(folder)
+    for each in (place, *place.rglob("*")):
+        os.chown(each, NOBODY, NOBODY)
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setuid(NOBODY)
+        os.write(sender, refusal(folder).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(sender)
+    with os.fdopen(receiver) as told:
+        return told.read()
+
+
+def refusal(folder: Path) -> str:
+    try:
+        DataFolder(folder)
+    except DataFolderError as refused:
+        return str(refused)
+    return ""
+
+
+def test_an_unforeseen_failure_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "purpose").mkdir()  # nothing expects a folder there
+
+    done = kaqi("serve", "--simulate", "--data", str(tmp_path), "--port", "0")
+
+    assert done.returncode == 70
+    assert problem_of(done)["code"] == "agent.failed"
+    assert "Traceback" not in done.stderr
+
+
+def test_what_the_agent_refuses_is_told_with_its_place(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    with AgentProcess(tmp_path, centre.address):
+        done = kaqi("activate", "--data", str(tmp_path), "--pos-ref", "a b")
+
+    problem = problem_of(done)
+    assert problem["code"] == "request.invalid"
+    assert problem["errors"][0]["pointer"] == "/body/pos_ref"
+
+
+def test_who_stops_an_activation_half_way_leaves_the_reader_free(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    with AgentProcess(tmp_path, centre.address) as agent:
+        command = [sys.executable, "-m", "plugin", "activate", "--data", str(tmp_path)]
+        asking = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert asking.stdout is not None
+        asking.stdout.readline()
+        asking.send_signal(signal.SIGINT)
+        asking.communicate(timeout=20)
+
+        assert asking.returncode == 130
+        shown = agent.pos.request("GET", "/v1/transactions").body["transactions"]
+        assert [each["state"] for each in shown] == ["cancelled"]
 
 
 def test_cards_are_moved_from_a_prompt() -> None:

@@ -170,38 +170,56 @@ def test_a_slow_follower_is_cut_and_others_do_not_notice() -> None:
     async def scene() -> tuple[Happening | None, int]:
         hub = Hub()
         hub.attach(asyncio.get_running_loop())
-        async with hub.stream() as slow, hub.stream() as quick:
-            received = 0
-            for number in range(QUEUE_MAX + 1):
-                hub.happened(event(number))
-                if await quick.get() is not None:
-                    received += 1
-            return await slow.get(), received
+        slow, quick = hub.follow(), hub.follow()
+        assert slow is not None
+        assert quick is not None
+        received = 0
+        for number in range(QUEUE_MAX + 1):
+            hub.happened(event(number))
+            if await quick.get() is not None:
+                received += 1
+        return await slow.get(), received
 
     assert asyncio.run(scene()) == (None, QUEUE_MAX + 1)
 
 
 def test_only_so_many_may_follow() -> None:
-    async def scene() -> tuple[bool, bool]:
-        hub = Hub()
-        streams = [hub.stream() for _ in range(STREAMS_MAX)]
-        for each in streams:
-            await each.__aenter__()
-        full = hub.is_full
-        for each in streams:
-            await each.__aexit__(None, None, None)
-        return full, hub.is_full
+    hub = Hub()
+    followed = [hub.follow() for _ in range(STREAMS_MAX)]
 
-    assert asyncio.run(scene()) == (True, False)
+    one_too_many = hub.follow()
+    assert followed[0] is not None
+    hub.leave(followed[0])
+    afterwards = hub.follow()
+
+    assert one_too_many is None
+    assert afterwards is not None
+
+
+def test_when_the_agent_stops_everybody_is_let_go() -> None:
+    async def scene() -> tuple[bool, list[Happening | None]]:
+        hub = Hub()
+        hub.attach(asyncio.get_running_loop())
+        followed = hub.follow()
+        assert followed is not None
+        async with hub.changes_of("t-1") as changed:
+            hub.happened(event(1))
+            hub.stop()
+            await asyncio.wait_for(changed.wait(), 5)
+            return hub.is_stopping, [await followed.get(), await followed.get()]
+
+    assert asyncio.run(scene()) == (True, [event(1), None])
 
 
 def test_before_it_is_attached_the_hub_forgets() -> None:
     hub = Hub()
 
+    followed = hub.follow()
     hub.happened(event(1))
     hub.transaction_changed("t-1")
 
-    assert not hub.is_full
+    assert followed is not None
+    assert followed.empty()
 
 
 @pytest.mark.parametrize("base", [0, 10**9])

@@ -137,10 +137,16 @@ def test_a_window_may_block_where_the_profile_says_so() -> None:
 
     assert verdict == Stopped(
         Problem(
-            "card.activation_window_over",
+            "card.activation_window_closed",
             {"days": "30", "last_day": (issued + timedelta(days=30)).isoformat()},
         )
     )
+
+
+def test_a_window_that_ends_after_all_time_is_open() -> None:
+    status = replace(INACTIVE, handed_over=date.max)
+
+    assert rules.judge(status, social_security(), PROFILE) == MayActivate()
 
 
 def test_a_window_whose_beginning_nobody_knows_never_ends() -> None:
