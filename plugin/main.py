@@ -34,8 +34,8 @@ from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 from plugin.api.rendering import Rendering
 from plugin.api.routes import Parts
-from plugin.centre.port import Centre
-from plugin.centre.reference import Patience, ReferenceCentre
+from plugin.centre.port import Centre, CentreError, Patience
+from plugin.centre.reference import ReferenceCentre
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder
 from plugin.journal.sqlite import SqliteJournal
@@ -182,12 +182,15 @@ class SimulatedCentre:
 
 def is_simulated_centre(address: str) -> bool:
     """Whether a simulated centre answers at this address."""
-    import httpx2
+    from plugin.centre.http import Http
 
+    http = Http({}, Patience())
     try:
-        return httpx2.get(f"{address}/simulation/books", trust_env=False).is_success
-    except (httpx2.HTTPError, httpx2.InvalidURL):
+        return http.status(f"{address}/simulation/books") == 200
+    except CentreError:
         return False
+    finally:
+        http.close()
 
 
 def reference_centre(profile: RegionProfile, settings: Settings) -> ReferenceCentre:

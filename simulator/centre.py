@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import uvicorn
 from fastapi import FastAPI, Header, HTTPException
@@ -121,16 +121,30 @@ class MatchAnswer(Echo):
     same_person: bool
 
 
-class ActivationAnswer(Echo):
+class Truth(Echo):
     """What is true now: `active_under` names the id or channel that made it so."""
 
     activation_id: str
-    result: Literal["active", "refused", "not_found"]
     active_under: str | None = None
     since: str | None = None
     channel: str | None = None
     receipt_no: str | None = None
+
+
+class ActivationAnswer(Truth):
+    """What came of a message."""
+
+    result: Literal["active", "refused"]
     refusal: Words | None = None
+
+
+class StatusOfId(Truth):
+    """What became of an id. A refusal is not remembered: then nothing is found."""
+
+    result: Literal["active", "not_found"]
+
+
+Kind = TypeVar("Kind", bound=Truth)
 
 
 class Fault(StrEnum):
@@ -224,7 +238,13 @@ class Books:
             )
         if code not in self.active_under:
             self._take_effect(message, message_id)
-        return self.active(message.activation_id, code, message_id, message.institution)
+        return self.active(
+            ActivationAnswer,
+            message.activation_id,
+            code,
+            message_id,
+            message.institution,
+        )
 
     def _take_effect(self, message: ActivationMessage, message_id: str) -> None:
         code = message.card.identification_code
@@ -268,21 +288,28 @@ class Books:
         return owner is not None and owner.holder.social_security_number == number
 
     def active(
-        self, activation_id: str, code: str, message_id: str, institution: str
-    ) -> ActivationAnswer:
+        self,
+        kind: type[Kind],
+        activation_id: str,
+        code: str,
+        message_id: str,
+        institution: str,
+    ) -> Kind:
         """The truth about a card that is active."""
         record = self.records[code]
         receipts = (e for e in self.effects if e["identification_code"] == code)
         receipt = next(receipts, None)
-        return ActivationAnswer(
-            message_id=message_id,
-            institution=institution,
-            activation_id=activation_id,
-            result="active",
-            active_under=self.active_under[code],
-            since=record.since,
-            channel=record.channel,
-            receipt_no=receipt["receipt_no"] if receipt else None,
+        return kind.model_validate(
+            {
+                "message_id": message_id,
+                "institution": institution,
+                "activation_id": activation_id,
+                "result": "active",
+                "active_under": self.active_under[code],
+                "since": record.since,
+                "channel": record.channel,
+                "receipt_no": receipt["receipt_no"] if receipt else None,
+            }
         )
 
     def status(self, question: StatusQuestion, message_id: str) -> StatusAnswer:
@@ -306,14 +333,18 @@ class Books:
 
     def what_became_of(
         self, question: ActivationQuestion, message_id: str
-    ) -> ActivationAnswer:
+    ) -> StatusOfId:
         """Whether the card is active, and under which id."""
         code = question.card.identification_code
         if code in self.active_under:
             return self.active(
-                question.activation_id, code, message_id, question.institution
+                StatusOfId,
+                question.activation_id,
+                code,
+                message_id,
+                question.institution,
             )
-        return ActivationAnswer(
+        return StatusOfId(
             message_id=message_id,
             institution=question.institution,
             activation_id=question.activation_id,
@@ -353,7 +384,7 @@ def build(today: date) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     @app.post("/v1/activation-status")
     async def activation_status(
         question: ActivationQuestion, message_id: MessageId
-    ) -> ActivationAnswer:
+    ) -> StatusOfId:
         return books.what_became_of(question, message_id)
 
     @app.get("/healthz", status_code=204)

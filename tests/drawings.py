@@ -107,7 +107,7 @@ def _saga_events(record: Activation) -> Iterable[saga.Event]:
 
 
 def desk_diagram() -> str:
-    """Every transition of a transaction but two that are everywhere: said below it."""
+    """Every transition of a transaction but three that are everywhere: said below it."""
     edges: Edges = defaultdict(set)
     seen: set[str] = set()
     todo = [
@@ -125,7 +125,7 @@ def desk_diagram() -> str:
             if after.state.name != now.state.name:
                 edges[now.state.name, after.state.name].add(type(event).__name__)
             todo.append(after)
-    everywhere = {"CancelAsked", "ClockRanOut"}
+    everywhere = {"CancelAsked", "ClockRanOut", "Stumbled"}
     kept = {
         pair: names - everywhere for pair, names in edges.items() if names - everywhere
     }
@@ -136,7 +136,11 @@ def desk_diagram() -> str:
             sorted(f"`{a}`" for (a, b), n in edges.items() if b == end and event in n)
         )
         + "."
-        for event, end in (("CancelAsked", "cancelled"), ("ClockRanOut", "expired"))
+        for event, end in (
+            ("CancelAsked", "cancelled"),
+            ("ClockRanOut", "expired"),
+            ("Stumbled", "failed"),
+        )
     ]
     return "\n\n".join([_mermaid("[*]", kept, ends, _beginnings()), *below])
 
@@ -180,6 +184,7 @@ def _desk_events(now: Desk) -> Iterable[desk.Event]:
     yield desk.CancelAsked()
     yield from (desk.ClockRanOut(clock) for clock in Clock)
     yield desk.NotBegun(Problem("agent.journal_failed"))
+    yield desk.Stumbled(Problem("agent.failed"))
     for state in (
         ActivationState.SENDING,
         ActivationState.UNKNOWN,

@@ -91,6 +91,7 @@ class Facts(Struct, frozen=True, kw_only=True):
 
     terms: Terms
     slots: tuple[Slot, ...] = ()
+    trouble: Problem | None = None  # why no reader can be asked
     seen: frozenset[str] = frozenset()
     medical: MedicalCard | None = None
     social_security: SocialSecurityCard | None = None
@@ -116,8 +117,9 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 
 class WaitingReader(Struct, frozen=True):
-    """No reader is there."""
+    """No reader is there, and why."""
 
+    problem: Problem
     name = "waiting_reader"
 
 
@@ -266,9 +268,10 @@ class Desk(Struct, frozen=True):
 
 
 class SlotsChanged(Struct, frozen=True):
-    """What lies on the counter now, as a whole."""
+    """What lies on the counter now, as a whole; where nothing can, `trouble` says why."""
 
     slots: tuple[Slot, ...]
+    trouble: Problem | None = None
 
 
 class CardRead(Struct, frozen=True):
@@ -327,6 +330,12 @@ class ActivationMoved(Struct, frozen=True):
     record: Activation
 
 
+class Stumbled(Struct, frozen=True):
+    """Our own program failed while it dealt with this transaction."""
+
+    problem: Problem
+
+
 class NotBegun(Struct, frozen=True):
     """The durable activation could not be written; nothing was sent."""
 
@@ -346,6 +355,7 @@ Event = (
     | ClockRanOut
     | ActivationMoved
     | NotBegun
+    | Stumbled
 )
 
 
@@ -381,9 +391,11 @@ class Step(Struct, frozen=True):
     effects: tuple[Effect, ...] = ()
 
 
-def begin(terms: Terms, slots: tuple[Slot, ...]) -> Step:
+def begin(
+    terms: Terms, slots: tuple[Slot, ...], trouble: Problem | None = None
+) -> Step:
     """A transaction starts with whatever lies on the counter."""
-    return _advance(Facts(terms=terms, slots=slots, accepted={}))
+    return _advance(Facts(terms=terms, slots=slots, trouble=trouble, accepted={}))
 
 
 def step(desk: Desk, event: Event) -> Step:
@@ -393,8 +405,8 @@ def step(desk: Desk, event: Event) -> Step:
         return Step(desk)
     facts, state = desk.facts, desk.state
     match event:
-        case SlotsChanged(slots):
-            return _slots_changed(desk, slots)
+        case SlotsChanged(slots, trouble):
+            return _slots_changed(desk, slots, trouble)
         case CardRead(stay, card) if _is_reading(state, stay):
             return _card_read(facts, stay, card)
         case ReadFailed(stay, problem) if _is_reading(state, stay):
@@ -412,10 +424,12 @@ def step(desk: Desk, event: Event) -> Step:
         case CancelAsked() if Action.CANCEL in ALLOWED[type(state)]:
             return Step(replace(desk, state=Cancelled()))
         case ClockRanOut(clock) if CLOCKS.get(type(state)) is clock:
-            return _clock_ran_out(facts, clock)
+            return _clock_ran_out(facts, state, clock)
         case ActivationMoved(record) if isinstance(state, Committing | InDoubt):
             return _activation_moved(facts, record)
         case NotBegun(problem) if isinstance(state, Committing):
+            return _at(facts, Failed(problem))
+        case Stumbled(problem) if Action.CANCEL in ALLOWED[type(state)]:
             return _at(facts, Failed(problem))
         case _:
             return Step(desk)
@@ -451,7 +465,7 @@ def _advance(facts: Facts) -> Step:
 def _await_card(facts: Facts, role: Role) -> Step:
     """Read what has just been put in, or say what should be."""
     if not facts.slots:
-        return _at(facts, WaitingReader())
+        return _at(facts, WaitingReader(facts.trouble or Problem("reader.none")))
     for slot in facts.slots:
         stay = slot.insertion_id
         if stay is None or stay in facts.seen:
@@ -480,8 +494,10 @@ def _waiting(facts: Facts, role: Role) -> WaitingCard | WaitingRemoval:
     return WaitingRemoval(next(held, None))
 
 
-def _slots_changed(desk: Desk, slots: tuple[Slot, ...]) -> Step:
-    facts = replace(desk.facts, slots=slots)
+def _slots_changed(
+    desk: Desk, slots: tuple[Slot, ...], trouble: Problem | None
+) -> Step:
+    facts = replace(desk.facts, slots=slots, trouble=trouble)
     stays = {slot.insertion_id for slot in slots}
     gone = facts.problem_stay is not None and facts.problem_stay not in stays
     about_removal = facts.problem is not None and facts.problem.code == "card.removed"
@@ -550,8 +566,10 @@ def _centre_silent(facts: Facts, problem: Problem) -> Step:
     return _at(facts, Succeeded(Outcome.NOT_CHECKED, notices=(problem,)))
 
 
-def _clock_ran_out(facts: Facts, clock: Clock) -> Step:
+def _clock_ran_out(facts: Facts, state: State, clock: Clock) -> Step:
     match clock:
+        case Clock.CARD if isinstance(state, WaitingReader):
+            return _at(facts, Expired(state.problem))
         case Clock.CARD:
             return _at(facts, Expired(Problem("transaction.card_wait_over")))
         case Clock.CONFIRM:

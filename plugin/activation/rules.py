@@ -10,7 +10,7 @@ from msgspec import Struct
 from plugin.activation.problem import Problem, Refusal
 from plugin.activation.region import Check, CountsFrom, Effect, RegionProfile, Window
 from plugin.activation.saga import Confirmation
-from plugin.card.identity import card_number_checks
+from plugin.card.identity import IdentityNumber, as_eighteen, card_number_checks
 from plugin.card.medical import MedicalCard
 from plugin.card.reading import Card
 from plugin.card.social_security import SocialSecurityCard
@@ -137,10 +137,13 @@ def last_day(
 
 def same_person(medical: MedicalCard, card: SocialSecurityCard) -> bool | None:
     """Whether both cards carry one social security number; None when the old card carries
-    none, and the centre must be asked."""
+    none that can be trusted, and the centre must be asked."""
     if medical.social_security_number is None:
         return None
-    return medical.social_security_number == card.social_security_number
+    old = as_eighteen(medical.social_security_number)
+    if old == as_eighteen(card.social_security_number or ""):
+        return True
+    return False if IdentityNumber(old).checks else None
 
 
 def objection(card: Card, profile: RegionProfile, *, simulated: bool) -> Problem | None:

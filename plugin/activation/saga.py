@@ -162,6 +162,7 @@ class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     problem: Problem | None = None
     superseded_by: str | None = None
     changed_at: str = ""
+    tried: int = 0  # the tick of the last try, so that age grows over short days too
 
 
 def transaction_of(intent_id: str) -> str:
@@ -361,6 +362,11 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
             return Step(record)
 
 
+def last_tick(record: Activation) -> int:
+    """The latest moment of the agent's life that this record knows of."""
+    return max(record.began, record.unanswered or 0, record.tried)
+
+
 def _sending(record: Activation, event: Event, now: int, abilities: Abilities) -> Step:
     match event:
         case Accepted(_, confirmation):
@@ -448,7 +454,7 @@ def _try_again(record: Activation, now: int, abilities: Abilities) -> Step:
         return _hand_over(record, abilities)
     if not abilities.can_tell_status and abilities.dedupe is Dedupe.NONE:
         return _hand_over(record, abilities)
-    counted = replace(record, tries=record.tries + 1)
+    counted = replace(record, tries=record.tries + 1, tried=now)
     return Step(counted, (_delay(record.tries),))
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from plugin.journal.port import Journal
+from plugin.journal.port import Journal, JournalError
 
 KEPT = 1_000
 RESERVED_AT_ONCE = 1_000
+_log = logging.getLogger("kaqi.happenings")
 
 
 class Happening(Struct, frozen=True):
@@ -70,9 +72,15 @@ class Happenings:
         return lambda: self._listeners.remove(listener)
 
     def _number(self) -> int:
-        """Numbers are reserved in the journal by the thousand."""
+        """Numbers are reserved in the journal by the thousand. Where it cannot write, they
+        are counted on: telling must go on, and never fail."""
         if self._next >= self._reserved_until:
-            self._next = self._journal.reserve("events", RESERVED_AT_ONCE)
-            self._reserved_until = self._next + RESERVED_AT_ONCE
+            try:
+                reserved = self._journal.reserve("events", RESERVED_AT_ONCE)
+            except JournalError as failed:
+                _log.error("the journal failed", extra={"code": failed.code})
+            else:
+                self._next = max(self._next, reserved)
+                self._reserved_until = reserved + RESERVED_AT_ONCE
         self._next += 1
         return self._next - 1

@@ -110,6 +110,10 @@ class ReaderBoard:
         """Why a whole directory cannot be asked."""
         return tuple(self._troubles.values())
 
+    def trouble(self) -> Problem | None:
+        """The first of them."""
+        return next(iter(self._troubles.values()), None)
+
     def slots(self, chosen: frozenset[str] | None) -> tuple[Slot, ...]:
         """The counter as a transaction sees it: the chosen readers, or all."""
         return tuple(

@@ -4,6 +4,7 @@ commit the saga's record, then do what it asks, then tell it what came of that.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import date
 from random import Random
@@ -14,9 +15,11 @@ from msgspec.structs import replace
 from plugin.activation import saga
 from plugin.activation.problem import Problem
 from plugin.activation.saga import Activation, ActivationState, Event
+from plugin.agent.failure import described
 from plugin.journal.port import Journal, JournalError
 
 JOURNAL_RETRY_MS = 5_000
+_log = logging.getLogger("kaqi.recovery")
 
 
 class Correspondent(Protocol):
@@ -79,7 +82,7 @@ class Activations:
         """Take up everything the last run left unfinished; returns how many there were."""
         unfinished = self._journal.unfinished()
         for record in unfinished:
-            self.happened(record.origin.intent_id, saga.Restarted())
+            self._reply(record, saga.Restarted())
         return len(unfinished)
 
     def begin(
@@ -132,17 +135,15 @@ class Activations:
         if after == before:
             return before
         committed = self._journal.save(replace(after, changed_at=self._time.wall()))
-        self._told(committed)
+        try:
+            self._told(committed)
+        except Exception as failed:  # noqa: BLE001 - what was promised is done all the same
+            _log.error("telling failed", extra=described(failed))
         return committed
 
     def _carry_out(self, record: Activation, effect: saga.Effect) -> None:
-        intent_id = record.origin.intent_id
-
         def reply(event: Event) -> None:
-            try:
-                self.happened(intent_id, event)
-            except JournalError:  # what the centre said must not be lost: keep at it
-                self._time.after(JOURNAL_RETRY_MS, lambda: reply(event))
+            self._reply(record, event)
 
         match effect:
             case saga.Send():
@@ -154,3 +155,15 @@ class Activations:
                 self._time.after(delay, lambda: reply(saga.TimerRang()))
             case _:
                 assert_never(effect)
+
+    def _reply(self, record: Activation, event: Event) -> None:
+        """What came of an effect. It must not be lost while the journal cannot write; and
+        an answer that we cannot deal with is no answer, so that somebody asks again."""
+        silence = saga.NoAnswer(record.activation_id or "", record.sends)
+        try:
+            self.happened(record.origin.intent_id, event)
+        except JournalError:
+            self._time.after(JOURNAL_RETRY_MS, lambda: self._reply(record, event))
+        except Exception as failed:  # noqa: BLE001
+            _log.error("an answer could not be dealt with", extra=described(failed))
+            self._time.after(JOURNAL_RETRY_MS, lambda: self._reply(record, silence))

@@ -24,6 +24,7 @@ from plugin.activation.rules import CardStatus
 from plugin.activation.saga import Activation, ActivationState, Origin
 from plugin.agent import views
 from plugin.agent.courier import Courier
+from plugin.agent.failure import described
 from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.readers import ReaderBoard, ReaderView
@@ -40,6 +41,7 @@ KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
 LOOK_AGAIN_MS = 60_000
 _log = logging.getLogger("kaqi.service")
 
+STUMBLED = desk.Stumbled(Problem("agent.failed"))
 _EVENTS: dict[Action, desk.Event] = {
     Action.CANCEL: desk.CancelAsked(),
     Action.CONFIRM: desk.ConfirmAsked(),
@@ -105,6 +107,7 @@ class Run(Struct):
     clear: views.Holder | None = None
     completed_at: str | None = None
     stays: set[str] = field(default_factory=set)
+    forgetting: bool = False
 
 
 class Service:
@@ -172,7 +175,8 @@ class Service:
             profile=self._profile,
             simulated=self._simulated,
         )
-        first = desk.begin(terms, self._board.slots(order.readers))
+        slots, trouble = self._board.slots(order.readers), self._board.trouble()
+        first = desk.begin(terms, slots, trouble)
         run = Run(origin, order.readers, first.desk, follows=origin.intent_id)
         self._runs[origin.transaction_id] = run
         self._tell(run, "transaction.created")
@@ -205,7 +209,8 @@ class Service:
         run = self._runs.get(transaction_id)
         if run is not None:
             return self._view(run, client)
-        own = self._journal.get(saga.intent_of(transaction_id))
+        intent_id = saga.intent_of(transaction_id)
+        own = self._durably(lambda: self._journal.get(intent_id))
         if own is None:
             raise ProblemError(Problem("transaction.unknown"))
         return views.from_record(self._followed(own), own)
@@ -216,14 +221,14 @@ class Service:
 
     def activation(self, intent_id: str) -> Activation:
         """One durable record."""
-        found = self._journal.get(intent_id)
+        found = self._durably(lambda: self._journal.get(intent_id))
         if found is None:
             raise ProblemError(Problem("activation.unknown"))
         return found
 
     def recent_activations(self, limit: int) -> tuple[Activation, ...]:
         """The last durable records, the newest first."""
-        return self._journal.recent(limit)
+        return self._durably(lambda: self._journal.recent(limit))
 
     def readers(self) -> tuple[ReaderView, ...]:
         """Every reader."""
@@ -245,13 +250,18 @@ class Service:
         """Some slot changed: every transaction looks at its readers."""
         for run in list(self._runs.values()):
             if run.now.uses_readers:
-                self._apply(run, desk.SlotsChanged(self._board.slots(run.readers)))
+                slots, trouble = self._board.slots(run.readers), self._board.trouble()
+                self._apply(run, desk.SlotsChanged(slots, trouble))
 
     # From the desk's effects to the world
 
     def _apply(self, run: Run, event: desk.Event) -> None:
         before = run.now
-        step = desk.step(before, event)
+        try:
+            step = desk.step(before, event)
+        except Exception as failed:  # noqa: BLE001 - nobody is left standing there
+            _log.error("a decision failed", extra=described(failed))
+            step = desk.step(before, STUMBLED)
         run.now = step.desk
         if _visible(before) != _visible(step.desk):
             run.seq += 1
@@ -274,7 +284,11 @@ class Service:
         self._announce(run, came_from)
         self._changed(run.origin.transaction_id)
         for effect in effects:
-            self._do(run, effect)
+            try:
+                self._do(run, effect)
+            except Exception as failed:  # noqa: BLE001 - the same
+                _log.error("an effect failed", extra=described(failed))
+                self._apply(run, STUMBLED)
 
     def _do(self, run: Run, effect: desk.Effect) -> None:
         match effect:
@@ -355,6 +369,10 @@ class Service:
         except JournalError as failed:
             self._apply(run, desk.NotBegun(Problem(failed.code)))
             return
+        except Exception as failed:  # noqa: BLE001 - nothing was committed
+            _log.error("an activation was not begun", extra=described(failed))
+            self._apply(run, desk.NotBegun(Problem("agent.failed")))
+            return
         if begun.superseded_by is not None:
             run.follows = begun.superseded_by
             self._apply(run, desk.ActivationMoved(self.activation(run.follows)))
@@ -376,6 +394,22 @@ class Service:
         for run in list(self._runs.values()):
             if run.follows == intent_id:
                 self._apply(run, desk.ActivationMoved(record))
+        if record.origin.transaction_id not in self._runs:
+            self._moved_after_all(record)
+
+    def _moved_after_all(self, record: Activation) -> None:
+        """A transaction of an earlier run is known by its record only: whoever waits for
+        it, or follows, hears of it all the same."""
+        transaction_id = record.origin.transaction_id
+        view = views.from_record(record, record)
+        data: dict[str, str | int | bool | None] = {
+            "state": view.state,
+            "test_data": record.origin.test_data,
+        }
+        kind = "transaction.completed" if view.is_terminal else "transaction.changed"
+        subject = f"transactions/{transaction_id}"
+        self._happenings.tell(kind, subject, data, record.origin.trace_id)
+        self._changed(transaction_id)
 
     def _set_clock(self, run: Run) -> None:
         """One clock at a time; a new state starts its own."""
@@ -396,13 +430,17 @@ class Service:
     def _take_in(self, run: Run) -> None:
         """Keep what was read for a while, masked and in clear."""
         card = run.now.facts.social_security
+        if not run.forgetting and (card or run.now.facts.medical):
+            run.forgetting = True
+            self._loop.after(
+                views.HOLDER_SECONDS * 1000, lambda: self._forget_holder(run)
+            )
         if card is None or run.card_ref is not None:
             return
         run.card_ref = self._card_ref(card)
         run.masked = views.masked_holder(card)
         run.card = views.card_view(card)
         run.clear = views.clear_holder(card)
-        self._loop.after(views.HOLDER_SECONDS * 1000, lambda: self._forget_holder(run))
 
     def _forget_holder(self, run: Run) -> None:
         """Ten minutes are over; what the desk itself still needs goes when it is done."""
@@ -417,13 +455,13 @@ class Service:
         """The desk is done: end the durable record too, unless the saga goes on."""
         run.completed_at = self._loop.wall()
         self._loop.after(KEPT_SECONDS * 1000, lambda: self._forget(run))
-        record = self.activation(run.origin.intent_id)
-        if record.state.is_terminal or record.state.may_have_been_sent:
-            return
         try:
+            record = self.activation(run.origin.intent_id)
+            if record.state.is_terminal or record.state.may_have_been_sent:
+                return
             self._activations.happened(run.origin.intent_id, _ending(run.now.state))
-        except JournalError as failed:  # the record stays open; the next start ends it
-            _log.error("the journal failed", extra={"code": failed.code})
+        except (JournalError, ProblemError) as failed:  # the next start ends it
+            _log.error("a record stays open", extra=described(failed))
 
     def _forget(self, run: Run) -> None:
         self._runs.pop(run.origin.transaction_id, None)

@@ -10,14 +10,16 @@ from contextlib import suppress
 from random import Random
 
 from drivers.ports import Clock, DirectoryState, ReaderDirectory
+from plugin.activation import saga
 from plugin.activation.region import RegionProfile
 from plugin.agent.courier import Courier
 from plugin.agent.happenings import Happening, Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.readers import ReaderBoard
+from plugin.agent.recovery import JOURNAL_RETRY_MS
 from plugin.agent.service import Service
 from plugin.centre.port import Centre
-from plugin.journal.port import Journal
+from plugin.journal.port import Journal, JournalError
 from plugin.privacy import Keys
 from plugin.settings import Institution
 
@@ -45,7 +47,7 @@ class Till:
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
-        ticks = (max(each.began, each.unanswered or 0) for each in journal.unfinished())
+        ticks = map(saga.last_tick, journal.unfinished())
         self.loop = DecidingLoop(clock, base=max(ticks, default=0))
         self.happenings = Happenings(journal, self.loop.wall)
         self.happenings.listen(happened)
@@ -93,8 +95,14 @@ class Till:
             thread.start()
 
     def _begin(self) -> None:
+        try:
+            unfinished = self.service.resume()
+        except JournalError as failed:
+            _log.error("the journal failed", extra={"code": failed.code})
+            self.loop.after(JOURNAL_RETRY_MS, self._begin)
+            return
         self.happenings.tell("agent.started", "agent")
-        _log.info("started", extra={"unfinished": self.service.resume()})
+        _log.info("started", extra={"unfinished": unfinished})
 
     def say_goodbye(self) -> None:
         """Tell that the agent stops. From any thread but the deciding one."""

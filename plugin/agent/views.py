@@ -136,6 +136,8 @@ def shown(now: Desk) -> Shown:
     """The parts of a state that are worth showing."""
     problem = now.facts.problem
     match now.state:
+        case desk.WaitingReader(problem):
+            return Shown(problem=problem)
         case desk.WaitingCard(role):
             return Shown(role=role, problem=problem)
         case desk.WaitingRemoval(role):

@@ -42,6 +42,17 @@ class IdentityNumber(Struct, frozen=True):
         return parse_day(self.value[6:14])
 
 
+def as_eighteen(number: str) -> str:
+    """An identity number in the form of GB 11643-1999: an x as X, and the fifteen digits
+    of cards from before 2000 as eighteen characters (19 before the year, and the check
+    character). Anything else comes back as it is."""
+    number = number.upper()
+    if len(number) != 15 or not (number.isascii() and number.isdigit()):
+        return number
+    longer = f"{number[:6]}19{number[6:]}"
+    return longer + _check_digit(f"{longer}0")
+
+
 def _check_digit(number: str) -> str:
     from stdnum.cn import ric  # when the first card is read, not at start
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
+from msgspec import Struct
+
 from plugin.activation.rules import CardStatus
 from plugin.activation.saga import (
     Abilities,
@@ -44,6 +46,14 @@ class CentreAnswerError(CentreError):
     """The centre's answer is not one: damaged, too large, or meant for somebody else."""
 
     code = "centre.answer_invalid"
+
+
+class Patience(Struct, frozen=True, kw_only=True):
+    """Seconds to wait for a connection, for each part of an answer, and for all of it."""
+
+    connect: float = 5
+    read: float = 15
+    total: float = 30
 
 
 class Centre(Protocol):

@@ -8,9 +8,7 @@ publishes it.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
-from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,29 +29,20 @@ from plugin.activation.saga import (
 )
 from plugin.card.medical import MedicalCard
 from plugin.card.social_security import SocialSecurityCard
-from plugin.centre.port import (
-    CentreAnswerError,
-    CentreTimeoutError,
-    CentreUnreachableError,
-)
+from plugin.centre.port import CentreAnswerError, CentreError, Patience
 from plugin.privacy import scrubbed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from plugin.centre.http import Http
 
-    import httpx2
-
-ANSWER_MAX_BYTES = 256 * 1024
 TEXT_MAX = 500
-_PERSONAL = ("social_security_number", "name", "card_number", "identification_code")
-
-
-class Patience(Struct, frozen=True, kw_only=True):
-    """Seconds to wait for a connection, for each part of an answer, and for all of it."""
-
-    connect: float = 5
-    read: float = 15
-    total: float = 30
+_PERSONAL = (
+    "social_security_number",
+    "name",
+    "card_number",
+    "identification_code",
+    "number",
+)
 
 
 class ReferenceCentre:
@@ -73,20 +62,13 @@ class ReferenceCentre:
         self.abilities = abilities
 
     @cached_property
-    def _client(self) -> httpx2.Client:
+    def _http(self) -> Http:
         # Imported here: a till pays for it with its first message, not at start.
-        import httpx2
+        from plugin.centre.http import Http
 
-        patience = self._patience
-        headers = {"Accept-Encoding": "identity"}
-        if self._credential:
-            headers["Authorization"] = f"Bearer {self._credential}"
-        return httpx2.Client(
-            headers=headers,
-            timeout=httpx2.Timeout(patience.read, connect=patience.connect),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        secret = self._credential
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        return Http({"Content-Type": "application/json", **headers}, self._patience)
 
     def card_status(self, card: SocialSecurityCard, origin: Origin) -> CardStatus:
         """How a card stands."""
@@ -104,7 +86,7 @@ class ReferenceCentre:
             financial_enabled=answer.flag("financial_enabled"),
             since=answer.text("since"),
             channel=answer.text("channel"),
-            words=answer.refusal("words", _card(card)),
+            words=answer.refusal("words"),
         )
 
     def match(
@@ -139,12 +121,11 @@ class ReferenceCentre:
     def activate(self, record: Activation) -> Accepted | Refused:
         """Send the record's message."""
         message_id = f"{record.origin.intent_id}-{record.sends}"
-        body = record.message or b""
+        body = record.message or b"{}"
         answer = self._post("/v1/activations", body, message_id, record.origin)
         name = answer.echo("activation_id", record.activation_id)
         if answer.text("result") == "refused":
-            holder = json.loads(body).get("card", {})
-            refusal = answer.refusal("refusal", holder) or Refusal()
+            refusal = answer.refusal("refusal") or Refusal()
             return Refused(name, refusal, record.sends)
         return Accepted(name, _confirmation(answer, name, by="answer"))
 
@@ -160,18 +141,15 @@ class ReferenceCentre:
 
     def reachable(self) -> bool:
         """Whether somebody answers at the centre's address."""
-        import httpx2
-
         try:
-            answer = self._client.get(f"{self.address}/healthz")
-        except httpx2.HTTPError:
+            return self._http.status(f"{self.address}/healthz") < 500
+        except CentreError:
             return False
-        return answer.status_code < 500
 
     def close(self) -> None:
         """Close the kept connections."""
-        if "_client" in self.__dict__:
-            self._client.close()
+        if "_http" in self.__dict__:
+            self._http.close()
 
     def _ask(self, path: str, question: Mapping[str, object], origin: Origin) -> Answer:
         """A question without effect, under an id of its own."""
@@ -180,69 +158,39 @@ class ReferenceCentre:
 
     def _post(self, path: str, body: bytes, message_id: str, origin: Origin) -> Answer:
         """One exchange, checked before it is believed (reliability, 3.4)."""
-        headers = {
-            "Content-Type": "application/json",
-            "Message-Id": message_id,
-            "Trace-Id": origin.trace_id,
-        }
-        with self._errors_as_ours():
-            raw = self._exchange(path, body, headers)
+        headers = {"Message-Id": message_id, "Trace-Id": origin.trace_id}
+        raw = self._http.post(self.address + path, body, headers)
         try:
             found = json.loads(raw)
-        except ValueError as wrong:
+        except (ValueError, RecursionError) as wrong:
             raise CentreAnswerError("the answer is no JSON") from wrong
         if not isinstance(found, dict):
             raise CentreAnswerError("the answer is no JSON object")
-        answer = Answer(found)
+        answer = Answer(found, _personal(json.loads(body)))
         answer.echo("message_id", message_id)
         answer.echo("institution", origin.institution)
         return answer
 
-    def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-        deadline = time.monotonic() + self._patience.total
-        received = b""
-        with self._client.stream(
-            "POST", self.address + path, content=body, headers=headers
-        ) as response:
-            if response.status_code != 200:
-                raise CentreAnswerError(f"HTTP status {response.status_code}")
-            for part in response.iter_raw():
-                received += part
-                if len(received) > ANSWER_MAX_BYTES:
-                    raise CentreAnswerError("the answer is too large")
-                if time.monotonic() > deadline:
-                    raise CentreTimeoutError("the answer did not end")
-        return received
-
-    @contextmanager
-    def _errors_as_ours(self) -> Iterator[None]:
-        import httpx2
-
-        try:
-            yield
-        except httpx2.ConnectTimeout as silent:
-            raise CentreUnreachableError("no connection in time") from silent
-        except httpx2.TimeoutException as silent:
-            raise CentreTimeoutError("no answer in time") from silent
-        except httpx2.ConnectError as refused:
-            raise CentreUnreachableError("no connection") from refused
-        except httpx2.HTTPError as broken:
-            raise CentreAnswerError(f"{type(broken).__name__}") from broken
-
 
 class Answer(Struct, frozen=True):
-    """The centre's JSON object, read with suspicion."""
+    """The centre's JSON object, read with suspicion: what it says of the person whom the
+    question was about (`personal`) is masked."""
 
     found: dict[str, Any]
+    personal: tuple[str, ...] = ()
 
     def text(self, key: str) -> str | None:
-        """A string of bounded length, or nothing."""
+        """A string of bounded length that can be written anywhere, or nothing."""
+        value = self._plain(key)
+        return scrubbed(value, self.personal)[:TEXT_MAX] if value is not None else None
+
+    def _plain(self, key: str) -> str | None:
         value = self.found.get(key)
         if value is None:
             return None
         if not isinstance(value, str):
             raise CentreAnswerError(f"{key} is no text")
-        return value[:TEXT_MAX]
+        return value.encode("utf-8", "replace").decode()  # half a character becomes ?
 
     def flag(self, key: str) -> bool | None:
         """Yes, no, or nothing."""
@@ -259,26 +207,28 @@ class Answer(Struct, frozen=True):
         except ValueError as wrong:
             raise CentreAnswerError(f"{key} is no date") from wrong
 
-    def refusal(self, key: str, holder: Mapping[str, object]) -> Refusal | None:
-        """The centre's own words, or nothing; what they say of the holder is masked."""
+    def refusal(self, key: str) -> Refusal | None:
+        """The centre's own words, or nothing."""
         value = self.found.get(key)
         if value is None:
             return None
         if not isinstance(value, dict):
             raise CentreAnswerError(f"{key} is no object")
-        words = Answer(value)
-        personal = [str(holder.get(each) or "") for each in _PERSONAL]
-        return Refusal(
-            code=scrubbed(words.text("code") or "", personal),
-            text=scrubbed(words.text("text") or "", personal),
-        )
+        words = Answer(value, self.personal)
+        return Refusal(code=words.text("code") or "", text=words.text("text") or "")
 
     def echo(self, key: str, expected: str | None) -> str:
         """What we sent must come back, or the answer is for somebody else."""
-        value = self.text(key)
+        value = self._plain(key)
         if value is None or value != expected:
             raise CentreAnswerError(f"{key} is not ours")
         return value
+
+
+def _personal(message: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every value in a message of ours that means the holder."""
+    cards = (message.get("card") or {}, message.get("medical_card") or {})
+    return tuple(str(card[key]) for card in cards for key in _PERSONAL if card.get(key))
 
 
 def _confirmation(answer: Answer, name: str, *, by: str) -> Confirmation:
@@ -287,7 +237,7 @@ def _confirmation(answer: Answer, name: str, *, by: str) -> Confirmation:
     active_under = answer.text("active_under")
     return Confirmation(
         by=by,
-        adopted=active_under != name,
+        adopted=active_under is not None and active_under != name,
         since=answer.text("since"),
         channel=answer.text("channel"),
         receipt_no=answer.text("receipt_no"),

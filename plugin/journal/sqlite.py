@@ -8,6 +8,7 @@ over all its columns.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 
@@ -237,10 +238,13 @@ class SqliteJournal:
 
     def _sealed(self, entry: Entry) -> bytes:
         """Sealed anew only when it has changed since this record was last written."""
-        intent_id, personal, sealed = self._last_sealed
-        if (intent_id, personal) != (entry.intent_id, entry.personal):
+        intent_id, digest, sealed = self._last_sealed
+        now = blake2b(
+            entry.personal
+        ).digest()  # not the clear text: it is kept for long
+        if (intent_id, digest) != (entry.intent_id, now):
             sealed = self._keys.seal(entry.personal, entry.intent_id.encode())
-            self._last_sealed = entry.intent_id, entry.personal, sealed
+            self._last_sealed = entry.intent_id, now, sealed
         return sealed
 
     def _everywhere(self, where: str, value: str | int) -> list[Activation]:

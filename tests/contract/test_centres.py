@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import date
 
@@ -13,16 +14,19 @@ import pytest
 from msgspec.structs import replace
 
 from plugin.activation import saga
+from plugin.activation.problem import Refusal
 from plugin.activation.rules import Standing
 from plugin.activation.saga import Activation, Origin
+from plugin.centre.http import ANSWER_MAX_BYTES
 from plugin.centre.port import (
     Centre,
     CentreAnswerError,
     CentreError,
     CentreTimeoutError,
     CentreUnreachableError,
+    Patience,
 )
-from plugin.centre.reference import ANSWER_MAX_BYTES, Patience, ReferenceCentre
+from plugin.centre.reference import Answer, ReferenceCentre
 from plugin.profile_file import load_profile
 from tests.centre import CentreProcess
 from tests.unit.worlds import medical, social_security
@@ -317,6 +321,52 @@ def test_an_answer_in_drops_is_given_up_in_time() -> None:
             adapter.card_status(social_security(), ORIGIN)
 
         adapter.close()
+
+
+@pytest.mark.parametrize(
+    "trickle",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 500, id="a head without end"),
+        pytest.param(b"HTTP/1.1 102 Processing\r\n\r\n" * 40, id="processing"),
+    ],
+)
+def test_an_answer_that_never_begins_is_given_up_in_time(trickle: bytes) -> None:
+    with Liar(trickle, pause=0.02) as liar:
+        adapter = ReferenceCentre(liar.address, ABILITIES, patience=PATIENCE)
+        began = time.monotonic()
+
+        with pytest.raises(CentreTimeoutError):
+            adapter.activate(sending(adapter))
+
+        assert time.monotonic() - began < PATIENCE.total + 1
+        adapter.close()
+
+
+def test_half_a_character_does_not_spoil_an_answer() -> None:
+    answer = Answer({"receipt_no": "R\ud842", "refusal": {"text": "half \ud842"}})
+
+    assert answer.text("receipt_no") == "R?"
+    assert answer.refusal("refusal") == Refusal(text="half ?")
+
+
+def test_what_crosses_the_limit_is_masked_before_it_is_cut() -> None:
+    answer = Answer({"text": "x" * 495 + " 999901190102021017"})
+
+    assert "9999011" not in (answer.text("text") or "")
+
+
+def test_the_old_cards_number_is_masked_too(
+    adapter: Centre, centre: CentreProcess
+) -> None:
+    number = medical("lin").number
+    assert number is not None
+    words = {"code": "9", "text": f"原医保卡 {number} 已停用"}
+    centre.misbehave("refuse", "activations", times=1, words=words)
+
+    refused = adapter.activate(sending(adapter))
+
+    assert isinstance(refused, saga.Refused)
+    assert refused.refusal.text == f"原医保卡 {'*' * len(number)} 已停用"
 
 
 def test_the_credential_goes_in_a_header_and_nothing_personal_in_the_address() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plugin.client import Transaction
-from tests.agents import AgentProcess, Pos, wait_until
+from tests.agents import AgentProcess, Pos
+from tests.api.test_events import following
 from tests.centre import CentreProcess
+from tests.waiting import WAIT_SECONDS, wait_until
 
 READER = "Simulated reader 1"
 
@@ -83,6 +88,63 @@ def test_killed_between_intent_and_answer_ends_in_exactly_one_activation(
         assert again.body["id"] == started.id
         assert again.body["state"] == "succeeded"
         assert again.body["result"]["holder"] is None
+
+
+def test_whoever_waits_after_a_restart_hears_of_the_end(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    centre.misbehave("silence", "activations", seconds=30)
+    centre.misbehave("lose_request", "activation-status")
+    with AgentProcess(tmp_path, centre.address) as agent:
+        started = register(agent.pos, "sale-1")
+        insert(agent.pos, "lin.social_security")
+        wait_until(lambda: centre.received.get("activations", 0) > 0)
+        agent.kill()
+        pos = agent.start()
+        before = pos.kaqi.get(started.id)
+
+        with following(pos) as stream, ThreadPoolExecutor(1) as beside:
+            next(stream.events())
+            polling = beside.submit(
+                lambda: pos.kaqi.next(before, seconds=WAIT_SECONDS - 5)
+            )
+            centre.behave()
+            told = stream.until("transaction.completed")
+
+        assert polling.result().state in ("succeeded", "in_doubt")
+        assert told[-1]["data"]["subject"] == f"transactions/{started.id}"
+        assert told[-1]["data"]["data"]["state"] == "succeeded"
+
+
+def test_when_it_stops_nobody_is_kept_waiting(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    with AgentProcess(tmp_path, centre.address) as agent:
+        started = register(agent.pos, "sale-1")
+        body = {"kind": "activation", "scenario": "outpatient_registration"}
+        headers = {"Prefer": "wait=60"}
+        with following(agent.pos) as stream, ThreadPoolExecutor(2) as beside:
+            next(stream.events())
+            polling = beside.submit(
+                lambda: agent.pos.kaqi.next(started, seconds=WAIT_SECONDS)
+            )
+            again = {**body, "pos_ref": "sale-1"}
+            blocking = beside.submit(
+                lambda: agent.pos.request(
+                    "POST", "/v1/transactions", again, key="sale-1", headers=headers
+                )
+            )
+            threading.Event().wait(0.5)  # both are waiting by now
+            began = time.monotonic()
+            code = agent.stop()
+            took = time.monotonic() - began
+            told = [event["event"] for event in stream.events()]
+
+        assert code == 0
+        assert took < 2.5
+        assert told[-1] == "agent.stopping"
+        assert polling.result().id == blocking.result().body["id"] == started.id
+        assert "Traceback" not in agent.output
 
 
 def test_killed_before_anything_was_sent_leaves_nothing_behind(

@@ -6,17 +6,30 @@ import asyncio
 import json
 import logging
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from random import Random
 from uuid import UUID
 
 import pytest
 
+from plugin.activation import saga
+from plugin.activation.saga import (
+    Abilities,
+    Activation,
+    ActivationState,
+    Confirmation,
+    Dedupe,
+    Origin,
+)
 from plugin.agent.failure import described
 from plugin.agent.happenings import KEPT, Happening, Happenings
 from plugin.agent.loop import DecidingLoop
+from plugin.agent.recovery import Activations
 from plugin.agent.service import IntentIds
 from plugin.api.events import QUEUE_MAX, STREAMS_MAX, Hub
 from plugin.journal.memory import MemoryJournal
+from plugin.journal.port import JournalError, Request
 from plugin.logs import JsonLines
 
 SHANGHAI = timezone(timedelta(hours=8))
@@ -33,6 +46,141 @@ class StoppedClock:
 
     def now(self) -> datetime:
         return datetime(2026, 11, 22, 9, 0, tzinfo=SHANGHAI)
+
+
+class FullJournal(MemoryJournal):
+    """A journal whose disk is full now and then."""
+
+    is_full = False
+
+    def save(self, activation: Activation) -> Activation:
+        self._refuse()
+        return super().save(activation)
+
+    def reserve(self, counter: str, amount: int) -> int:
+        self._refuse()
+        return super().reserve(counter, amount)
+
+    def _refuse(self) -> None:
+        if self.is_full:
+            raise JournalError("no space left")
+
+
+class PickyJournal(MemoryJournal):
+    """A journal that cannot write what it is told of success."""
+
+    def save(self, activation: Activation) -> Activation:
+        if activation.confirmation is not None:
+            raise ValueError("half a character")
+        return super().save(activation)
+
+
+class Time:
+    """Timers that ring when they are told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def ticks(self) -> int:
+        return 1_000
+
+    def wall(self) -> str:
+        return "now"
+
+    def after(self, _: float, call: Callable[[], None]) -> None:
+        self.waiting.append(call)
+
+    def ring(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for call in waiting:
+            call()
+
+
+class Post:
+    """A correspondent that keeps what it should carry."""
+
+    abilities = Abilities(dedupe=Dedupe.ID, can_tell_status=True)
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.replies: list[Callable[[saga.Event], None]] = []
+
+    def send(self, record: Activation, reply: Callable[[saga.Event], None]) -> None:
+        self.asked.append("send")
+        self.replies.append(reply)
+
+    def ask(
+        self, record: Activation, asked: int, reply: Callable[[saga.Event], None]
+    ) -> None:
+        self.asked.append("ask")
+        self.replies.append(reply)
+
+
+def in_flight(
+    journal: MemoryJournal, told: Callable[[Activation], None] = lambda _: None
+) -> tuple[Activations, Post, Time]:
+    """An activation whose message is on its way."""
+    origin = Origin(
+        intent_id="i", client_id="c", scenario="pharmacy", institution="h", profile="p"
+    )
+    request = Request(client_id="c", key="k", fingerprint="f", transaction_id="t")
+    journal.create(Activation(origin=origin), request)
+    post, time = Post(), Time()
+    activations = Activations(journal, post, time, Random(1), told)
+    activations.begin("i", "card", "code", None, lambda _: b"{}")
+    return activations, post, time
+
+
+def test_an_answer_waits_until_the_journal_can_write_it() -> None:
+    journal = FullJournal()
+    _, post, time = in_flight(journal)
+    name = journal.unfinished()[0].activation_id or ""
+
+    journal.is_full = True
+    post.replies[0](saga.Accepted(name, Confirmation(by="answer")))
+    time.ring()
+    journal.is_full = False
+    time.ring()
+
+    record = journal.get("i")
+    assert record is not None
+    assert record.state is ActivationState.ACTIVE
+
+
+def test_every_unfinished_record_is_taken_up_once_the_journal_can_write() -> None:
+    journal = FullJournal()
+    in_flight(journal)
+    post, time = Post(), Time()
+
+    journal.is_full = True
+    taken_up = Activations(journal, post, time, Random(1), lambda _: None).resume()
+    journal.is_full = False
+    time.ring()
+    time.ring()
+
+    assert taken_up == 1
+    assert post.asked == ["ask"]
+
+
+def test_an_answer_nobody_can_deal_with_is_asked_for_again() -> None:
+    journal = PickyJournal()
+    _, post, time = in_flight(journal)
+    name = journal.unfinished()[0].activation_id or ""
+
+    post.replies[0](saga.Accepted(name, Confirmation(by="answer")))
+    for _ in range(3):
+        time.ring()
+
+    assert post.asked == ["send", "ask"]
+
+
+def test_who_is_told_cannot_stop_what_was_promised() -> None:
+    def deaf(_: Activation) -> None:
+        raise ValueError("a listener fails")
+
+    _, post, _ = in_flight(MemoryJournal(), deaf)
+
+    assert post.asked == ["send"]
 
 
 def test_calls_run_in_their_order_and_timers_when_they_are_due() -> None:
@@ -94,6 +242,21 @@ def test_event_numbers_grow_across_restarts() -> None:
     second.tell("agent.started", "agent")
 
     assert second.last_id > first.last_id > 0
+
+
+def test_telling_goes_on_while_the_journal_cannot_write() -> None:
+    journal = FullJournal()
+    happenings = Happenings(journal, lambda: "now")
+
+    journal.is_full = True
+    happenings.tell("card.inserted", "readers/1")
+    happenings.tell("card.removed", "readers/1")
+    journal.is_full = False
+    happenings.tell("card.inserted", "readers/1")
+
+    whole, told = happenings.since(-1)
+    assert whole
+    assert len({event.id for event in told}) == 3
 
 
 def test_what_was_missed_is_told_and_a_gap_is_said() -> None:

@@ -167,11 +167,35 @@ def test_a_card_that_is_in_already_is_read_without_asking() -> None:
 def test_without_a_reader_one_is_asked_for_and_used_when_it_comes() -> None:
     counter = Counter()
 
-    assert state_of(counter) == desk.WaitingReader()
+    assert state_of(counter) == desk.WaitingReader(Problem("reader.none"))
 
     counter.lies(None)
 
     assert state_of(counter) == desk.WaitingCard(Role.MEDICAL)
+
+
+def test_why_no_reader_can_be_asked_is_said_until_the_end() -> None:
+    counter = Counter(None)
+    trouble = Problem("pcsc.unavailable")
+
+    counter.happens(desk.SlotsChanged((), trouble))
+    waiting = state_of(counter)
+    counter.happens(desk.ClockRanOut(Clock.CARD))
+
+    assert waiting == desk.WaitingReader(trouble)
+    assert state_of(counter) == desk.Expired(trouble)
+
+
+def test_our_own_failure_ends_what_has_not_been_sent_and_nothing_else() -> None:
+    early, late = Counter(None), Counter(None)
+    late.now = replace(late.now, state=desk.Committing())
+    failure = Problem("agent.failed")
+
+    early.happens(desk.Stumbled(failure))
+    late.happens(desk.Stumbled(failure))
+
+    assert state_of(early) == desk.Failed(failure)
+    assert state_of(late) == desk.Committing()
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,25 @@ def test_two_cards_belong_together_by_the_social_security_number() -> None:
     assert rules.same_person(medical("he"), social_security("lin")) is False
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        pytest.param("999901010202101", "999901190102021017", True, id="15 digits"),
+        pytest.param("99990119010202102x", "99990119010202102X", True, id="lower x"),
+        pytest.param("999901190102021018", "999901190102021017", None, id="damaged"),
+        pytest.param("A1234567", "999901190102021017", None, id="another number"),
+        pytest.param("A1234567", "a1234567", True, id="a foreigner's"),
+    ],
+)
+def test_one_person_is_known_in_every_spelling(
+    old: str, new: str, *, same: bool | None
+) -> None:
+    medical_card = replace(medical("lin"), social_security_number=old)
+    card = replace(social_security("lin"), social_security_number=new)
+
+    assert rules.same_person(medical_card, card) is same
+
+
 def test_an_old_card_without_the_number_must_be_asked_about() -> None:
     silent = replace(medical("lin"), social_security_number=None)
 
