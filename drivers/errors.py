@@ -31,6 +31,12 @@ class NoServiceError(DriverError):
     code = "pcsc.unavailable"
 
 
+class ServiceSilentError(DriverError):
+    """The smart-card service is there and does not answer."""
+
+    code = "pcsc.silent"
+
+
 class NoReaderError(DriverError):
     """No reader is connected."""
 

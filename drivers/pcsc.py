@@ -9,6 +9,7 @@ connection ends, and every return code becomes the one error that names its caus
 | readers and cards coming and going     | blocking SCardGetStatusChange, one thread   |
 | service stopped and started            | NoServiceError, then a fresh context        |
 | another program connected as well      | fine: shared connection, short transactions |
+| service there and deaf                 | ServiceSilentError, after some seconds      |
 | another program holds the card         | ReaderInUseError (at once when exclusive)   |
 | card pulled in the middle              | CardRemovedError, asked for, never guessed  |
 | contactless, keypad, memory cards      | not here                                    |
@@ -16,9 +17,11 @@ connection ends, and every return code becomes the one error that names its caus
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from smartcard import scard
 
@@ -34,6 +37,7 @@ from drivers.errors import (
     ReaderGoneError,
     ReaderInUseError,
     ReaderTimeoutError,
+    ServiceSilentError,
 )
 from drivers.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from drivers.iso7816.atr import Atr, AtrError
@@ -43,7 +47,15 @@ PNP_NOTIFICATION = "\\\\?PnP?\\Notification"
 WATCHDOG_MS = 60_000  # a lost notification costs this much and no more
 SERVICE_RETRY_SECONDS = 0.5  # nothing can be blocked on while there is no service
 CANCEL_RETRY_SECONDS = 0.05
+LOOK_SECONDS = 5.0  # a look is a matter of milliseconds, or of for ever
+CLOSE_SECONDS = 2.0
+STALL_LOOK_SECONDS = 0.5
 REMOVAL_NOTICE_MS = 600  # the resource manager itself looks every 400 ms
+_GONE = (
+    scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE | scard.SCARD_STATE_IGNORE
+)
+Result = TypeVar("Result")
+State = tuple[str, int, list[int]]  # of a reader: its name, its event state, its ATR
 
 
 def _unsigned(code: int) -> int:
@@ -74,10 +86,9 @@ _ERRORS: dict[int, type[DriverError]] = {
         ),  # its answer to reset made no sense
     )
 }
-_LOST_IN_TRANSIT = {
-    _unsigned(scard.SCARD_E_NOT_TRANSACTED),
-    _unsigned(scard.SCARD_E_COMM_DATA_LOST),
-}
+# Codes of an exchange that say what happened. Any other, and what a driver below passes up
+# as it is, only says that there was no answer.
+_NAMED = _ERRORS.keys() - {_unsigned(scard.SCARD_E_INVALID_HANDLE)}
 _NOTHING_NEW = {
     _unsigned(scard.SCARD_E_TIMEOUT),
     _unsigned(scard.SCARD_E_CANCELLED),
@@ -150,14 +161,12 @@ class PcscDirectory:
         self._watching: int | None = None
 
     def look(self) -> DirectoryState:
-        """The readers and their slots now."""
+        """The readers and their slots now; comes back also when the service is deaf."""
         try:
-            with _context() as context:
-                names = _list_readers(context)
-                states = _changes(context, 0, [(name, 0) for name in names])
+            states = _within(LOOK_SECONDS, _look)
         except DriverError as trouble:
             return DirectoryState(trouble=trouble)
-        return DirectoryState(tuple(_status(*state) for state in states))
+        return _seen(states)
 
     def watch(self, notice: Callable[[DirectoryState], None]) -> None:
         """Block and tell of every change, through stops and starts of the service."""
@@ -187,20 +196,25 @@ class PcscDirectory:
         known: dict[str, int] = {}
         timeout = 0
         while not self._closed.is_set():
-            asked = [(name, known.get(name, 0)) for name in _list_readers(context)]
+            names = (*_list_readers(context), PNP_NOTIFICATION)
             try:
-                seen = _changes(context, timeout, [*asked, (PNP_NOTIFICATION, 0)])
+                states = _changes(
+                    context, timeout, [(n, known.get(n, 0)) for n in names]
+                )
             except ReaderGoneError:
                 continue  # it left between the list and the question: list again
-            readers = [each for each in seen if each[0] != PNP_NOTIFICATION]
-            known = {name: state for name, state, _ in readers}
-            yield DirectoryState(tuple(_status(*each) for each in readers))
+            known = {name: state for name, state, _ in states}
+            yield _seen(states)
             timeout = WATCHDOG_MS
 
     def close(self) -> None:
-        """End every watch. A cancel that comes before the call it should end is lost, so
-        it is repeated."""
+        """End every watch. A deaf service is not waited for."""
         self._closed.set()
+        threading.Thread(target=self._cancel, daemon=True).start()
+        self._idle.wait(CLOSE_SECONDS)
+
+    def _cancel(self) -> None:
+        """A cancel that comes before the call it should end is lost, so it is repeated."""
         while not self._idle.wait(CANCEL_RETRY_SECONDS):
             if self._watching is not None:
                 scard.SCardCancel(self._watching)
@@ -210,9 +224,45 @@ class PcscDirectory:
         return PcscReader(name)
 
 
+def _look() -> list[State]:
+    with _context() as context:
+        names = _list_readers(context)
+        return _changes(context, 0, [(name, 0) for name in names])
+
+
+def _within(seconds: float, call: Callable[[], Result]) -> Result:
+    """What `call` returns, or ServiceSilentError when it does not; then its thread is
+    abandoned with all that it holds."""
+    came: queue.SimpleQueue[Result | DriverError] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            came.put(call())
+        except DriverError as failed:
+            came.put(failed)
+
+    threading.Thread(target=run, name="looking", daemon=True).start()
+    try:
+        found = came.get(timeout=seconds)
+    except queue.Empty:
+        raise ServiceSilentError from None
+    if isinstance(found, DriverError):
+        raise found
+    return found
+
+
+def _seen(states: list[State]) -> DirectoryState:
+    """The readers among these states: not the one that only tells of new ones, and none
+    that is unplugged or that the service has given up."""
+    readers = (each for each in states if each[0] != PNP_NOTIFICATION)
+    return DirectoryState(
+        tuple(_status(*each) for each in readers if not each[1] & _GONE)
+    )
+
+
 def _changes(
     context: int, timeout_ms: int, asked: list[tuple[str, int]]
-) -> list[tuple[str, int, list[int]]]:
+) -> list[State]:
     """SCardGetStatusChange: waits at most `timeout_ms` for a difference to `asked`.
 
     What comes back can be asked with: the mark of what changed is taken off.
@@ -231,7 +281,7 @@ class PcscReader:
     def __init__(self, name: str) -> None:
         self.name = name
         self._context: int | None = None
-        self._silence_means: type[DriverError] = ReaderTimeoutError
+        self._in_transaction_call = False
 
     def connect(self) -> PcscConnection:
         """Power the card and share it with whoever else is connected."""
@@ -256,8 +306,17 @@ class PcscReader:
         return PcscConnection(self, handle, protocol)
 
     def stalled(self) -> DriverError:
-        """A transaction that does not begin is held by another program."""
-        return self._silence_means()
+        """Why a call has not come back. The resource manager lets everybody wait while
+        another program has a transaction. From another thread."""
+        if self._in_transaction_call:
+            return ReaderInUseError()
+        try:
+            states = _within(STALL_LOOK_SECONDS, _look)
+        except DriverError as trouble:
+            return trouble
+        busy = scard.SCARD_STATE_INUSE | scard.SCARD_STATE_EXCLUSIVE
+        ours = (state for name, state, _ in states if name == self.name)
+        return ReaderInUseError() if next(ours, 0) & busy else ReaderTimeoutError()
 
     def close(self) -> None:
         """Give the context back."""
@@ -267,24 +326,26 @@ class PcscReader:
 
     def begin(self, handle: int) -> None:
         """SCardBeginTransaction: blocks for as long as another program has one."""
-        self._silence_means = ReaderInUseError
+        self._in_transaction_call = True
         code = scard.SCardBeginTransaction(handle)
-        self._silence_means = ReaderTimeoutError
+        self._in_transaction_call = False
         _check(code)
 
-    def cause_of_silence(self) -> DriverError:
-        """Why an exchange brought nothing. The resource manager may notice a pulled card
+    def cause_of_silence(self, code: str = "") -> DriverError:
+        """Why an exchange brought nothing but this return code. The resource manager may notice a pulled card
         only at its next look, so it is given the time for one."""
         try:
             context = self._kept_context()
             known = 0
             for wait in (0, REMOVAL_NOTICE_MS, REMOVAL_NOTICE_MS // 10):
                 ((_, known, _),) = _changes(context, wait, [(self.name, known)])
+                if known & _GONE:
+                    return ReaderGoneError()
                 if not known & scard.SCARD_STATE_PRESENT:
                     return CardRemovedError()
         except DriverError as trouble:
             return trouble
-        return CardProtocolError("the card stopped answering")
+        return CardProtocolError(f"the card stopped answering {code}".rstrip())
 
     def _kept_context(self) -> int:
         """One for all connections of this thread."""
@@ -322,9 +383,9 @@ class PcscConnection:
                 return ResponseApdu.parse(bytes(answer))
             except ApduError as wrong:
                 raise CardProtocolError(str(wrong)) from wrong
-        if code != scard.SCARD_S_SUCCESS and _unsigned(code) not in _LOST_IN_TRANSIT:
+        if _unsigned(code) in _NAMED:
             _check(code)
-        raise self._reader.cause_of_silence()
+        raise self._reader.cause_of_silence(f"{_unsigned(code):08X}")
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:

@@ -163,7 +163,7 @@ class ReaderBoard:
                 self._loop.after(LOOK_AFTER_MS, give_up_when_stalled)
                 return
             reader.worker = None  # its thread is abandoned with all that it holds
-            worker.retire()
+            worker.abandon()
             finish(worker.stalled())
 
         self._loop.after(LOOK_AFTER_MS, give_up_when_stalled)

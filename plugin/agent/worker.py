@@ -14,7 +14,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from drivers.conversation import Procedure, converse
-from drivers.errors import DriverError
+from drivers.errors import DriverError, ReaderTimeoutError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.ports import Clock, Reader
 from drivers.trace import TracedConnection
@@ -45,6 +45,7 @@ class ReaderWorker:
         self._clock = clock
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reader: Reader | None = None
+        self._abandoned = False
         self._progress = clock.monotonic()
         self._thread = threading.Thread(
             target=self._run, name=f"reader {name}", daemon=True
@@ -59,6 +60,11 @@ class ReaderWorker:
     def retire(self) -> None:
         """End the thread after what it is doing; does not wait."""
         self._jobs.put(None)
+
+    def abandon(self) -> None:
+        """The same, and no command more to any card: nobody waits for it."""
+        self._abandoned = True
+        self.retire()
 
     def idle_seconds(self) -> float:
         """How long ago this worker last got anywhere."""
@@ -104,6 +110,8 @@ class ReaderWorker:
 
         def note(command: CommandApdu, got: ResponseApdu | None) -> None:
             self._progress = self._clock.monotonic()
+            if self._abandoned and got is None:
+                raise ReaderTimeoutError
             if detailed and got is not None:
                 exchange = {
                     "reader": self.name,

@@ -12,9 +12,8 @@ from datetime import date
 from plugin.card.identity import parse_day
 
 _PADDING = b"\x00 "
-_UNSEEN = frozenset(
-    {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
-)  # private use stays: rare names
+# Private use and what this Python's tables do not know yet stay: rare names.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 MAX_NAME_CHARACTERS = 50
 
 
@@ -35,20 +34,36 @@ def digits(value: bytes | None) -> str | None:
 
 
 def day(value: bytes | None) -> date | None:
-    """A `cn` date YYYYMMDD; None when there is no such day."""
-    text = digits(value)
+    """A `cn` date YYYYMMDD in the first four bytes; None when there is no such day."""
+    text = digits(value[:4] if value is not None else None)
     return parse_day(text) if text is not None else None
 
 
-def name(*parts: bytes | None) -> str | None:
-    """A name that may continue in a second record: joined as bytes, then decoded, because
-    a character can straddle the two. None when it is no GB18030 text.
-
-    No byte of a longer character is a space or 00, so padding comes off each part."""
-    joined = b"".join(part.strip(_PADDING) for part in parts if part is not None)
+def name(first: bytes | None, extension: bytes | None = None) -> str | None:
+    """A name that may continue in a second record: joined as bytes, then trimmed and
+    decoded, because a character can straddle the two. None when it is no GB18030 text."""
+    rest = (extension or b"").strip(_PADDING)
+    joined = (_up_to_the_seam(first or b"") + rest if rest else first or b"").strip(
+        _PADDING
+    )
     try:
         text = joined.decode("gb18030")
     except UnicodeDecodeError:
         return None
-    seen = "".join(c for c in text if unicodedata.category(c) not in _UNSEEN)
+    seen = "".join(c for c in text if _can_be_seen(c))
     return unicodedata.normalize("NFC", seen)[:MAX_NAME_CHARACTERS] or None
+
+
+def _up_to_the_seam(first: bytes) -> bytes:
+    """The first part of a name that goes on: what fills it is taken off, but for the one
+    space after a Latin word. No byte of a longer character is a space or 00."""
+    bare = first.rstrip(_PADDING)
+    word = bare.decode("gb18030", errors="ignore")[-1:]
+    spaced = first.rstrip(b"\x00") != bare and word.isascii()
+    return bare + b" " if spaced else bare
+
+
+def _can_be_seen(character: str) -> bool:
+    code = ord(character)
+    nothing = 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
+    return not nothing and unicodedata.category(character) not in _UNSEEN

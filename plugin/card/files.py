@@ -11,7 +11,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from drivers.iso7816.apdu import READ_RECORD, SELECT, CommandApdu, ResponseApdu
-from drivers.iso7816.status_word import FILE_NOT_FOUND, RECORD_NOT_FOUND
+from drivers.iso7816.status_word import END_OF_FILE, FILE_NOT_FOUND, RECORD_NOT_FOUND
 from drivers.iso7816.tlv import TlvError, parse_record
 from plugin.card.errors import UnreadableCardError, UnsupportedCardError, refusal
 
@@ -95,8 +95,10 @@ def read_field(field: Field) -> Reading:
     )
     if answer.sw == RECORD_NOT_FOUND:
         return None
-    if not answer.sw.is_success:
+    if not answer.sw.is_success and answer.sw != END_OF_FILE:
         raise refusal(answer.sw, f"READ RECORD {field.tag:02X}")
+    if answer.data[:1] == bytes((field.tag,)) and _is_its_beginning(answer.data, field):
+        return answer.data[2:]
     try:
         record = parse_record(answer.data)
     except TlvError as wrong:
@@ -104,6 +106,12 @@ def read_field(field: Field) -> Reading:
     if record.tag != field.tag:
         raise UnreadableCardError(f"record {field.tag:02X} came with another tag")
     return record.value
+
+
+def _is_its_beginning(data: bytes, field: Field) -> bool:
+    """Whether this is just what was asked of a longer record: some regions store longer
+    values, and what the specification wants of them comes first (domain facts, 2.3)."""
+    return len(data) == field.length + 2 and field.length < data[1] < 0x80
 
 
 def read_required(field: Field) -> Generator[CommandApdu, ResponseApdu, bytes]:

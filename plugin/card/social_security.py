@@ -82,7 +82,8 @@ class SocialSecurityCard(Struct, frozen=True, kw_only=True):
 def read_issue() -> Generator[CommandApdu, ResponseApdu, Issue]:
     """EF05 under the selected SSSE: 8 commands.
 
-    Raises UnreadableCardError when the identification code or the version make no sense.
+    Raises UnreadableCardError when the identification code or the version make no sense,
+    and UnsupportedCardError for a version that must be authenticated first.
     """
     yield from files.select_file(files.EF_ISSUER)
     code = yield from files.read_required(files.IDENTIFICATION_CODE)
@@ -92,6 +93,8 @@ def read_issue() -> Generator[CommandApdu, ResponseApdu, Issue]:
     version = decoding.characters((yield from files.read_required(files.SPEC_VERSION)))
     if version is None or not version[0].isdigit():
         raise UnreadableCardError("the specification version has another form")
+    if version[0] not in FREELY_READABLE:
+        raise UnsupportedCardError(f"specification version {version}")
     issuer = yield from files.read_field(files.ISSUER_CODE)
     issued = yield from files.read_field(files.ISSUE_DATE)
     expires = yield from files.read_field(files.EXPIRY_DATE)
@@ -112,11 +115,8 @@ def read_holder(
 ) -> Generator[CommandApdu, ResponseApdu, SocialSecurityCard]:
     """EF06 of a card whose EF05 is known: 7 commands, 8 where the name may go on.
 
-    Raises UnsupportedCardError for a version that must be authenticated first, and
-    UnreadableCardError when there is no social security number.
+    Raises UnreadableCardError when there is no social security number.
     """
-    if issue.spec_version[0] not in FREELY_READABLE:
-        raise UnsupportedCardError(f"specification version {issue.spec_version}")
     yield from files.select_file(files.EF_HOLDER)
     number = decoding.characters(
         (yield from files.read_required(files.SOCIAL_SECURITY_NUMBER))

@@ -19,6 +19,7 @@ from plugin.commands import screen
 OK, NO_READER, NO_CARD, MUTE, UNREADABLE, NO_SERVICE = 0, 10, 11, 12, 13, 14
 _EXIT_CODES = {
     "pcsc.unavailable": NO_SERVICE,
+    "pcsc.silent": NO_SERVICE,
     "reader.none": NO_READER,
     "reader.gone": NO_READER,
     "card.absent": NO_CARD,

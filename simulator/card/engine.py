@@ -19,7 +19,9 @@ from simulator.card.image import (
     RecordFile,
 )
 
+GET_RESPONSE = 0xC0
 OK = bytes.fromhex("9000")
+END_OF_FILE = bytes.fromhex("6282")
 WRONG_LENGTH = bytes.fromhex("6700")
 SECURITY_NOT_SATISFIED = bytes.fromhex("6982")
 BLOCKED = bytes.fromhex("6983")
@@ -92,6 +94,8 @@ class CardEngine:
             return UNKNOWN_INS if known else UNKNOWN_CLA
         if len(command) < 4:
             return WRONG_LENGTH
+        if command[1] != GET_RESPONSE:
+            self._waiting = b""  # what is not fetched at once is gone
         return handler(command)
 
     def _select(self, command: bytes) -> bytes:
@@ -128,10 +132,12 @@ class CardEngine:
         return bytes((0x61, len(fci)))
 
     def _get_response(self, command: bytes) -> bytes:
-        waiting, self._waiting = self._waiting, b""
-        if not waiting:
+        if not self._waiting:
             return NOTHING_TO_FETCH
-        return self._as_long_as_asked(command, waiting)
+        answer = self._as_long_as_asked(command, self._waiting)
+        if answer[-2:] == OK:
+            self._waiting = b""
+        return answer
 
     def _read_record(self, command: bytes) -> bytes:
         if self._file is None:
@@ -148,9 +154,12 @@ class CardEngine:
     def _as_long_as_asked(self, command: bytes, answer: bytes) -> bytes:
         if len(command) != 5:
             return WRONG_LENGTH
+        wanted = command[4] or 256
         if command[4] != len(answer) and self._behaviour.corrects_length:
             return bytes((0x6C, len(answer)))
-        return answer + OK
+        if wanted > len(answer) and command[4] and self._behaviour.warns_of_end:
+            return answer + END_OF_FILE
+        return answer[:wanted] + OK
 
     def _verify(self, command: bytes) -> bytes:
         if self._pin is None:

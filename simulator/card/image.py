@@ -66,10 +66,12 @@ class Behaviour:
 
     `chains` answers SELECT with 61xx and keeps the data for GET RESPONSE, as T=0 cards do.
     `corrects_length` answers a wrong Le with 6Cxx instead of giving what it has.
+    `warns_of_end` answers an Le beyond the record with the record and 6282.
     """
 
     chains: bool = False
     corrects_length: bool = False
+    warns_of_end: bool = False
 
 
 @dataclass

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from drivers import pcsc
 from drivers.conversation import converse
-from drivers.errors import CardResetError, NoServiceError, ReaderInUseError
+from drivers.errors import (
+    CardResetError,
+    NoServiceError,
+    ReaderInUseError,
+    ServiceSilentError,
+)
 from drivers.pcsc import PcscConnection, PcscDirectory, PcscReader
 from drivers.ports import Disposition
 from plugin.card.reading import read_card
@@ -70,6 +79,45 @@ def test_a_card_held_exclusively_is_in_use_by_another(bench: Bench) -> None:
 
     connect_when_free(reader).close()
     reader.close()
+
+
+def test_a_transaction_of_another_program_is_named_while_everybody_waits(
+    bench: Bench,
+) -> None:
+    bench.insert(engine("lin.social_security"), READER)
+    reader = PcscReader(READER)
+    connected = threading.Event()
+
+    def connect() -> None:
+        reader.connect().close()
+        connected.set()
+
+    with AnotherProgram("transaction"):
+        threading.Thread(target=connect, daemon=True).start()
+        assert not connected.wait(0.5)
+        cause = reader.stalled()
+
+    assert isinstance(cause, ReaderInUseError)
+    assert connected.wait(5)
+
+
+def test_a_service_that_is_deaf_is_named_and_nobody_waits_for_it(
+    bench: Bench, vpcd: VpcdDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pcsc, "LOOK_SECONDS", 0.3)
+    pid = vpcd.manager.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        trouble = bench.directory.look().trouble
+        began = time.monotonic()
+        bench.directory.close()
+        took = time.monotonic() - began
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert isinstance(trouble, ServiceSilentError)
+    assert took < pcsc.CLOSE_SECONDS + 1
 
 
 def connect_when_free(reader: PcscReader) -> PcscConnection:

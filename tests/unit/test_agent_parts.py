@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -13,7 +14,10 @@ from uuid import UUID
 
 import pytest
 
+from drivers.errors import DriverError, ReaderInUseError
+from drivers.ports import CardConnection
 from plugin.activation import saga
+from plugin.activation.problem import Problem
 from plugin.activation.saga import (
     Abilities,
     Activation,
@@ -27,10 +31,14 @@ from plugin.agent.happenings import KEPT, Happening, Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.recovery import Activations
 from plugin.agent.service import IntentIds
+from plugin.agent.worker import Job, ReaderWorker
 from plugin.api.events import QUEUE_MAX, STREAMS_MAX, Hub
+from plugin.card.reading import Card, read_card
 from plugin.journal.memory import MemoryJournal
 from plugin.journal.port import JournalError, Request
 from plugin.logs import JsonLines
+from simulator.people import engine
+from simulator.reader import InProcessDesk
 
 SHANGHAI = timezone(timedelta(hours=8))
 
@@ -129,6 +137,43 @@ def in_flight(
     activations = Activations(journal, post, time, Random(1), told)
     activations.begin("i", "card", "code", None, lambda _: b"{}")
     return activations, post, time
+
+
+class HeldReader:
+    """A reader whose card another program holds; then it lets go."""
+
+    name = "held"
+
+    def __init__(self, card: CardConnection) -> None:
+        self.let_go = threading.Event()
+        self._card = card
+
+    def connect(self) -> CardConnection:
+        self.let_go.wait()
+        return self._card
+
+    def stalled(self) -> DriverError:
+        return ReaderInUseError()
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def test_a_worker_that_was_given_up_leaves_the_card_alone() -> None:
+    desk = InProcessDesk()
+    name = desk.readers()[0]
+    card = engine("lin.social_security")
+    desk.insert_card(card, name)
+    reader = HeldReader(desk.reader(name).connect())
+    outcome: queue.SimpleQueue[Card | Problem] = queue.SimpleQueue()
+    worker = ReaderWorker("r", lambda: reader, StoppedClock())
+    worker.read(Job(lambda: read_card(()), outcome.put, "trace"))
+
+    worker.abandon()
+    reader.let_go.set()
+
+    assert isinstance(outcome.get(timeout=5), Problem)
+    assert card.counters.commands == 0
 
 
 def test_an_answer_waits_until_the_journal_can_write_it() -> None:

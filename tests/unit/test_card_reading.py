@@ -8,6 +8,7 @@ from datetime import date
 
 import pytest
 
+from drivers.conversation import converse
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from plugin.card.errors import (
     CardError,
@@ -22,6 +23,7 @@ from plugin.card.social_security import SocialSecurityCard
 from simulator.card.engine import CardEngine
 from simulator.card.image import Behaviour
 from simulator.people import PEOPLE
+from simulator.reader import InProcessDesk
 from tests.transcript import play, recorded
 
 LAYOUTS = (CpuLayout(spec_versions=("1",), card_classes=("2",)),)
@@ -227,6 +229,68 @@ def test_a_card_prints_nothing_of_its_holder() -> None:
     card, _ = read("lin")
 
     assert repr(card) == "<SocialSecurityCard 2.00>"
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(Behaviour(), id="the first bytes"),
+        pytest.param(Behaviour(corrects_length=True), id="6Cxx"),
+        pytest.param(Behaviour(warns_of_end=True), id="6282"),
+        pytest.param(Behaviour(chains=True), id="61xx"),
+    ],
+)
+def test_longer_and_shorter_records_are_read_as_far_as_they_matter(
+    behaviour: Behaviour,
+) -> None:
+    number = PEOPLE["lin"].social_security.card_number
+    odd = {
+        0x06: bytes.fromhex("20361130") + b"\xff" * 12,
+        0x07: number.encode() + b"123456789",
+        0x09: "林试".encode("gb18030"),
+    }
+    order = replace(PEOPLE["lin"].social_security, overrides=odd)
+    desk = InProcessDesk()
+    desk.insert_card(CardEngine(order.image(), behaviour), desk.readers()[0])
+
+    card = converse(desk.reader(desk.readers()[0]).connect(), read_card(LAYOUTS))
+
+    assert isinstance(card, SocialSecurityCard)
+    assert card.issue.card_number == number
+    assert card.issue.expiry_date == date(2036, 11, 30)
+    assert card.name == "林试"
+    assert card.warnings == ()
+
+
+def test_a_version_that_must_be_authenticated_is_known_before_anything_is_refused() -> (
+    None
+):
+    order = replace(PEOPLE["lin"].social_security, version="3.00")
+    engine = CardEngine(order.image())
+
+    with pytest.raises(UnsupportedCardError):
+        play(read_card(LAYOUTS), answering(engine))
+
+    assert engine.counters.commands == 5
+
+
+def test_what_is_not_fetched_at_once_is_gone_and_a_wrong_length_loses_nothing() -> None:
+    image = PEOPLE["lin"].social_security.image()
+    engine = CardEngine(image, Behaviour(chains=True, corrects_length=True))
+    select = bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF")
+    fetch, wrong = bytes.fromhex("00C000001B"), bytes.fromhex("00C0000005")
+
+    engine.process(select)
+    engine.process(bytes.fromhex("00A4020002EF05"))
+    late = engine.process(fetch)
+    engine.process(select)
+    corrected = engine.process(wrong)
+    fetched = engine.process(fetch)
+
+    assert late.hex() == "6985"
+    assert corrected.hex() == "6c1b"
+    assert fetched[-2:].hex() == "9000"
+    assert len(fetched) == 0x1B + 2
 
 
 def test_the_simulated_card_chains_and_corrects_when_told_to() -> None:

@@ -47,6 +47,7 @@ def test_a_date_is_four_packed_bytes() -> None:
     assert decoding.day(bytes.fromhex("20101001")) == date(2010, 10, 1)
     assert decoding.day(bytes.fromhex("20101301")) is None
     assert decoding.day(None) is None
+    assert decoding.day(bytes.fromhex("20101001") + bytes(12)) == date(2010, 10, 1)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,24 @@ def test_a_name_may_be_cut_at_any_byte_between_two_records(name: str) -> None:
 
     for end in range(len(raw) + 1):
         assert decoding.name(raw[:end], raw[end:].ljust(20, b"\0")) == wanted
+
+
+def test_a_space_at_the_seam_of_a_latin_name_stays() -> None:
+    first, rest = "MUHAMMAD ABDURRAHMAN ALHASSAN ", "BIN SALMAN"
+    assert len(first) == 30
+
+    spaced = decoding.name(first.encode(), rest.encode().ljust(20, b"\0"))
+    padded = decoding.name(
+        "阿卜杜".encode("gb18030") + b"  ", "热合曼".encode("gb18030")
+    )
+
+    assert spaced == first + rest
+    assert padded == "阿卜杜热合曼"
+
+
+@pytest.mark.parametrize("name", ["张\U00031350", "李\U0002ebf0明", "张\ue863"])
+def test_characters_that_are_newer_than_this_python_stay(name: str) -> None:
+    assert decoding.name(name.encode("gb18030")) == name
 
 
 def test_direction_marks_and_controls_never_reach_a_screen() -> None:
