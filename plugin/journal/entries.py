@@ -34,20 +34,17 @@ class Entry(Struct, frozen=True, kw_only=True):
     personal: bytes
 
     def signed_content(self, sealed: bytes) -> bytes:
-        """What the row's code is computed over."""
-        return joined(
-            self.intent_id.encode(),
-            self.state.encode(),
-            str(self.version).encode(),
-            (self.card_ref or "").encode(),
-            self.clear,
-            sealed,
+        """What the row's code is computed over: no column can grow at another's cost."""
+        return packed(
+            (
+                self.intent_id,
+                self.state,
+                self.version,
+                self.card_ref,
+                self.clear,
+                sealed,
+            )
         )
-
-
-def joined(*columns: bytes) -> bytes:
-    """Every column behind its length, so that none can grow at another's cost."""
-    return b"".join(len(each).to_bytes(4, "big") + each for each in columns)
 
 
 def encode(activation: Activation) -> Entry:

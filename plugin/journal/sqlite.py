@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 import apsw
+from msgspec.msgpack import encode as packed
 from msgspec.structs import replace
 
 from plugin.activation.saga import Activation
@@ -138,7 +139,7 @@ class SqliteJournal:
             bytes.fromhex(request.fingerprint),
             request.transaction_id,
         )
-        mac = self._keys.mac(_request_content(columns))
+        mac = self._keys.mac(packed(columns))
         self._connection.execute(
             "INSERT INTO requests VALUES (?, ?, ?, ?, ?)", (*columns, mac)
         )
@@ -158,7 +159,7 @@ class SqliteJournal:
         for fingerprint, transaction_id, mac in found:
             assert isinstance(fingerprint, bytes)  # noqa: S101 - the table is STRICT
             columns = (client_id, digest, fingerprint, str(transaction_id))
-            if self._keys.mac(_request_content(columns)) != mac:
+            if self._keys.mac(packed(columns)) != mac:
                 raise JournalDamagedError("a request was changed outside")
             return Request(
                 client_id=client_id,
@@ -295,14 +296,6 @@ def _number(intent_id: str) -> int:
 
 def _age(activation: Activation) -> int:
     return _number(activation.origin.intent_id)
-
-
-def _request_content(columns: tuple[str, bytes, bytes, str]) -> bytes:
-    """What a request's code is computed over."""
-    client_id, digest, fingerprint, transaction_id = columns
-    return entries.joined(
-        client_id.encode(), digest, fingerprint, transaction_id.encode()
-    )
 
 
 _ERRORS: tuple[tuple[tuple[type[apsw.Error], ...], type[JournalError]], ...] = (
