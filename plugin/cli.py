@@ -101,8 +101,7 @@ def demo(*, port: int | None, once: bool) -> int:
 
     missing = main.missing_for_pcsc_simulation()
     kinds = ("inprocess",) if missing else ("pcsc", "inprocess")
-    stay = sys.stdin.isatty() and not once
-    return command.run(port=port, once=not stay, kinds=kinds, missing=missing)
+    return command.run(port=port, once=once, kinds=kinds, missing=missing)
 
 
 @app.command()

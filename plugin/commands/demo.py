@@ -4,6 +4,7 @@ hospital registers a visit, and then the agent stays for whoever wants to try.""
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ HOSPITAL_READER = "Simulated reader 1"
 PHARMACY_READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
 SECOND_READER = "Simulated reader 2"
 STORY_SECONDS = 60.0
+PAUSE_SECONDS = 0.02
 SCOPES = ("read", "activate", "identity", "simulate")
 
 
@@ -110,6 +112,7 @@ class Story:
         screen.line(as_text(now))
         for reader in readers:
             self._hand.remove(reader)
+        self._until_nothing_is_in()
 
     def _next(
         self, now: Transaction, moves: dict[str, Callable[[], None]]
@@ -130,12 +133,28 @@ class Story:
 
     def _reader_ids(self, names: list[str]) -> list[str]:
         """Readers are noticed within a moment of the agent's start."""
-        while True:
-            known = {each["name"]: str(each["id"]) for each in self._kaqi.readers()}
-            if all(name in known for name in names):
-                return [known[name] for name in names]
+        known: dict[str, str] = {}
+
+        def all_there() -> bool:
+            known.update((each["name"], each["id"]) for each in self._kaqi.readers())
+            return all(name in known for name in names)
+
+        self._wait_until(all_there, Problem("reader.none"))
+        return [known[name] for name in names]
+
+    def _until_nothing_is_in(self) -> None:
+        """A card that is taken out is noticed within a moment, too."""
+        self._wait_until(
+            lambda: not any(each["card"] for each in self._kaqi.readers()),
+            Problem("card.left_in_reader"),
+        )
+
+    def _wait_until(self, satisfied: Callable[[], bool], otherwise: Problem) -> None:
+        pause = threading.Event()
+        while not satisfied():
             if time.monotonic() > self._deadline:
-                raise CannotError(Problem("reader.none"))
+                raise CannotError(otherwise)
+            pause.wait(PAUSE_SECONDS)
 
 
 def _title(chinese: str, english: str) -> None:

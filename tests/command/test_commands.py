@@ -547,6 +547,44 @@ def test_cards_are_moved_from_a_prompt() -> None:
     assert any(line.startswith("! ") for line in lines)
 
 
+def test_the_demo_stays_for_whoever_wants_to_try_until_it_is_interrupted() -> None:
+    environment = {**os.environ, "PYTHONUTF8": "1", "KAQI_LANG": "zh"}
+    environment.pop("ONCE", None)
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "plugin", "demo", "--port", "0"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+    assert demo.stdout is not None
+    said = []
+    for line in demo.stdout:
+        said.append(line)
+        if "Ctrl-C" in line:
+            break
+    tried = [
+        subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
+        for line in said
+        if line.startswith("curl -s")
+    ]
+    os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
+    _, complaints = demo.communicate(timeout=20)
+
+    started, _, listed = (each.stdout for each in tried)
+    assert json.loads(started)["state"] == "waiting_card"
+    (mine,) = (
+        each
+        for each in json.loads(listed)["transactions"]
+        if each["id"] == json.loads(started)["id"]
+    )
+    assert mine["state"] != "waiting_card"  # the card of the second line is in
+    assert demo.returncode == 0
+    assert complaints == ""
+
+
 def test_the_demo_tells_its_story_and_leaves() -> None:
     done = kaqi("demo", "--port", "0", ONCE="1", PYTHONUTF8="1", KAQI_LANG="zh")
 
