@@ -153,10 +153,11 @@ def test_without_a_layout_nothing_is_an_old_card() -> None:
         pytest.param({0x05: b"\xff\xff\xff\xff"}, "dates", id="no date of issue"),
     ],
 )
+@pytest.mark.parametrize("person", [pytest.param("he", id="1.0"), "lin"])
 def test_an_odd_card_is_still_read_with_a_warning(
-    overrides: dict[int, bytes | None], warning: str
+    person: str, overrides: dict[int, bytes | None], warning: str
 ) -> None:
-    card, _ = read("lin", overrides)
+    card, _ = read(person, overrides)
 
     assert card.warnings == (f"card.warning.{warning}",)
 
