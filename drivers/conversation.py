@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from drivers.errors import CardProtocolError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
@@ -15,8 +17,21 @@ MAX_DATA = 65_536
 MAX_LENGTH_CORRECTIONS = 1
 
 Result = TypeVar("Result")
-Procedure = Generator[CommandApdu, ResponseApdu, Result]
-"""A reading procedure: yields commands, is sent answers, returns what it found out."""
+
+
+class Errand(Struct, frozen=True):
+    """Something a procedure needs that its card cannot do: whoever runs the procedure does
+    it, and sends back the result or throws the error in."""
+
+
+class AnswerToReset(Errand, frozen=True):
+    """The card's answer to reset (bytes)."""
+
+
+Procedure = Generator[CommandApdu | Errand, Any, Result]
+"""A reading procedure: yields commands and errands, is sent responses and results, returns
+what it found out."""
+Runner = Callable[[Errand], object]
 
 
 class EndlessResponseError(CardProtocolError):
@@ -43,19 +58,43 @@ def exchange(card: CardConnection, command: CommandApdu) -> ResponseApdu:
     raise EndlessResponseError(f"{command} was not answered within bounds")
 
 
-def converse(card: CardConnection, procedure: Procedure[Result]) -> Result:
-    """Run a procedure against a card, to its result or its error.
+def nobody(errand: Errand) -> object:
+    """Runs no errands."""
+    raise NotImplementedError(type(errand).__name__)
+
+
+def converse(
+    card: CardConnection, procedure: Procedure[Result], run: Runner = nobody
+) -> Result:
+    """Run a procedure against a card, to its result or its error; `run` does its errands.
 
     Other programs are kept off the card meanwhile. Raises what the procedure raises about
     the card, and DriverError when the card cannot be asked.
     """
     with card.exclusively():
         try:
-            command = next(procedure)
+            wanted = next(procedure)
             while True:
-                command = procedure.send(exchange(card, command))
+                match wanted:
+                    case CommandApdu():
+                        wanted = procedure.send(exchange(card, wanted))
+                    case AnswerToReset():
+                        wanted = procedure.send(card.atr)
+                    case _:
+                        wanted = after(wanted, procedure, run)
         except StopIteration as finished:
             result: Result = finished.value
             return result
         finally:
             procedure.close()
+
+
+def after(
+    errand: Errand, procedure: Procedure[Result], run: Runner
+) -> CommandApdu | Errand:
+    """What the procedure wants once its errand is done, or has failed."""
+    try:
+        done = run(errand)
+    except Exception as failed:  # noqa: BLE001 - the procedure knows what it means
+        return procedure.throw(failed)
+    return procedure.send(done)

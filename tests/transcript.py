@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from drivers.conversation import Procedure
+from drivers.conversation import Procedure, Runner, after, nobody
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 
 Result = TypeVar("Result")
@@ -18,15 +18,21 @@ FOLDER = Path(__file__).parent / "transcripts"
 
 
 def play(
-    procedure: Procedure[Result], answer: Callable[[CommandApdu], ResponseApdu]
+    procedure: Procedure[Result],
+    answer: Callable[[CommandApdu], ResponseApdu],
+    run: Runner = nobody,
 ) -> tuple[Result, int]:
-    """Run a procedure with `answer` as the card: its result, and how many commands."""
+    """Run a procedure with `answer` as the card and `run` for its errands: its result, and
+    how many commands."""
     sent = 0
     try:
         command = next(procedure)
         while True:
-            sent += 1
-            command = procedure.send(answer(command))
+            if isinstance(command, CommandApdu):
+                sent += 1
+                command = procedure.send(answer(command))
+            else:
+                command = after(command, procedure, run)
     except StopIteration as finished:
         return finished.value, sent
 

@@ -44,6 +44,59 @@ class RefusedByCardError(CardError):
     code = "card.status_word"
 
 
+class NotGenuineError(CardError):
+    """The card could not prove that it is genuine."""
+
+    code = "card.not_genuine"
+
+
+class AuthenticationFailedError(CardError):
+    """The card did not accept that we may read it."""
+
+    code = "card.authentication_failed"
+
+
+class WrongHsmAnswerError(CardError):
+    """The centre's HSM answered for another card."""
+
+    code = "hsm.answer_for_another"
+
+
+class PsamRefusedError(CardError):
+    """The PSAM refused."""
+
+    code = "psam.unusable"
+    another_may: ClassVar[bool] = False  # whether the HSM may do it instead
+
+
+class PsamMissingError(PsamRefusedError):
+    """There is no PSAM."""
+
+    code = "psam.missing"
+    another_may = True
+
+
+class PsamWithoutAlgorithmError(PsamRefusedError):
+    """The PSAM cannot compute with this card's algorithm."""
+
+    code = "psam.no_algorithm"
+    another_may = True
+
+
+class PsamWithoutKeyError(PsamRefusedError):
+    """The PSAM has no key for these cards."""
+
+    code = "psam.no_key"
+    another_may = True
+
+
+class PsamKeyLevelError(PsamRefusedError):
+    """The PSAM's key is of another level."""
+
+    code = "psam.key_level"
+    another_may = True
+
+
 _LOCKED = frozenset(
     {AUTHENTICATION_BLOCKED, FUNCTION_LOCKED, APPLICATION_LOCKED_FOR_GOOD}
 )

@@ -5,11 +5,11 @@ The tables are the whole knowledge; the procedures only walk along them.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from enum import StrEnum
 
 from msgspec import Struct
 
+from drivers.conversation import Procedure
 from drivers.iso7816.apdu import READ_RECORD, SELECT, CommandApdu, ResponseApdu
 from drivers.iso7816.status_word import END_OF_FILE, FILE_NOT_FOUND, RECORD_NOT_FOUND
 from drivers.iso7816.tlv import TlvError, parse_record
@@ -23,7 +23,7 @@ SELECT_BY_NAME = 0x04
 SELECT_CHILD_EF = 0x02
 BY_TAG = 0x00
 
-Reading = Generator[CommandApdu, ResponseApdu, "bytes | None"]
+Reading = Procedure["bytes | None"]
 
 
 class Format(StrEnum):
@@ -64,7 +64,9 @@ def select_application(name: bytes) -> Reading:
 
     Raises UnsupportedCardError when the card does not know the name.
     """
-    answer = yield CommandApdu(cla=0, ins=SELECT, p1=SELECT_BY_NAME, p2=0, data=name)
+    answer: ResponseApdu = yield CommandApdu(
+        cla=0, ins=SELECT, p1=SELECT_BY_NAME, p2=0, data=name
+    )
     if answer.sw == FILE_NOT_FOUND or answer.sw.sw1 in (0x6D, 0x6E):
         raise UnsupportedCardError("the card has no such application", answer.sw)
     if not answer.sw.is_success:
@@ -74,7 +76,7 @@ def select_application(name: bytes) -> Reading:
 
 def select_file(identifier: int) -> Reading:
     """SELECT an EF under the current DF."""
-    answer = yield CommandApdu(
+    answer: ResponseApdu = yield CommandApdu(
         cla=0, ins=SELECT, p1=SELECT_CHILD_EF, p2=0, data=identifier.to_bytes(2, "big")
     )
     if answer.sw == FILE_NOT_FOUND:
@@ -90,7 +92,7 @@ def read_field(field: Field) -> Reading:
     The value may be shorter or longer than the field (regions differ); the record around
     it must be whole and carry the right tag, else UnreadableCardError.
     """
-    answer = yield CommandApdu(
+    answer: ResponseApdu = yield CommandApdu(
         cla=0, ins=READ_RECORD, p1=field.tag, p2=BY_TAG, ne=field.length + 2
     )
     if answer.sw == RECORD_NOT_FOUND:
@@ -114,7 +116,7 @@ def _is_its_beginning(data: bytes, field: Field) -> bool:
     return len(data) == field.length + 2 and field.length < data[1] < 0x80
 
 
-def read_required(field: Field) -> Generator[CommandApdu, ResponseApdu, bytes]:
+def read_required(field: Field) -> Procedure[bytes]:
     """The same, for a record that no card of this kind lacks."""
     value = yield from read_field(field)
     if value is None:

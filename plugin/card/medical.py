@@ -6,11 +6,9 @@ lies, comes from the region profile as a layout.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from msgspec import Struct
 
-from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from drivers.conversation import Procedure
 from plugin.card import decoding, files
 from plugin.card.social_security import Issue
 
@@ -53,7 +51,7 @@ class MedicalCard(Struct, frozen=True, kw_only=True):
         return self.issue.warnings if self.issue else ()
 
 
-def read_cpu_card(issue: Issue) -> Generator[CommandApdu, ResponseApdu, MedicalCard]:
+def read_cpu_card(issue: Issue) -> Procedure[MedicalCard]:
     """The rest of a CPU-type old card whose EF05 is known: 3 commands."""
     yield from files.select_file(files.EF_HOLDER)
     number = yield from files.read_field(files.SOCIAL_SECURITY_NUMBER)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
-from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from drivers.conversation import Procedure
 from plugin.card import files
+from plugin.card.authentication import Authentication
 from plugin.card.medical import CpuLayout, MedicalCard, read_cpu_card
 from plugin.card.social_security import SocialSecurityCard, read_holder, read_issue
 
@@ -13,15 +12,16 @@ Card = SocialSecurityCard | MedicalCard
 
 
 def read_card(
-    layouts: tuple[CpuLayout, ...],
-) -> Generator[CommandApdu, ResponseApdu, Card]:
+    layouts: tuple[CpuLayout, ...], how: Authentication | None = None
+) -> Procedure[Card]:
     """Read whatever lies in the reader, sending nothing the answer does not need.
 
     A social security card 1.0 or 2.0 takes 16 commands, 17 where the name goes on in
-    tag 4E; an old CPU card 12. Raises CardError, one class a cause.
+    tag 4E; one of 3.0, authenticated as the region says, 24 or 25; an old CPU card 12.
+    Raises CardError, one class a cause.
     """
     yield from files.select_application(files.SSSE)
-    issue = yield from read_issue()
+    issue = yield from read_issue(how or Authentication())
     if any(layout.recognises(issue) for layout in layouts):
         return (yield from read_cpu_card(issue))
     return (yield from read_holder(issue))

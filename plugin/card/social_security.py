@@ -1,14 +1,14 @@
-"""The social security card 1.0 and 2.0: SSSE with EF05 and EF06 (domain facts, 2)."""
+"""The social security card 1.0, 2.0 and 3.0: SSSE with EF05 and EF06 (domain facts, 2)."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from datetime import date
 
 from msgspec import Struct
 
-from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from drivers.conversation import Procedure
 from plugin.card import decoding, files
+from plugin.card.authentication import Authentication, authenticate
 from plugin.card.errors import UnreadableCardError, UnsupportedCardError
 from plugin.card.identity import (
     IdentityNumber,
@@ -17,7 +17,9 @@ from plugin.card.identity import (
     region_of,
 )
 
-FREELY_READABLE = ("1", "2")  # first character of the specification version
+# By the first character of the specification version.
+FREELY_READABLE = ("1", "2")
+AUTHENTICATED = ("3",)
 ROOM_FOR_ONE_MORE = 4  # bytes of the longest GB18030 character
 
 
@@ -79,11 +81,12 @@ class SocialSecurityCard(Struct, frozen=True, kw_only=True):
         return tuple(found)
 
 
-def read_issue() -> Generator[CommandApdu, ResponseApdu, Issue]:
-    """EF05 under the selected SSSE: 8 commands.
+def read_issue(how: Authentication) -> Procedure[Issue]:
+    """EF05 under the selected SSSE: 8 commands, and 8 more where the card must be
+    authenticated before it shows everything.
 
     Raises UnreadableCardError when the identification code or the version make no sense,
-    and UnsupportedCardError for a version that must be authenticated first.
+    UnsupportedCardError for a version nobody knows, and what `authenticate` raises.
     """
     yield from files.select_file(files.EF_ISSUER)
     code = yield from files.read_required(files.IDENTIFICATION_CODE)
@@ -93,14 +96,21 @@ def read_issue() -> Generator[CommandApdu, ResponseApdu, Issue]:
     version = decoding.characters((yield from files.read_required(files.SPEC_VERSION)))
     if version is None or not version[0].isdigit():
         raise UnreadableCardError("the specification version has another form")
-    if version[0] not in FREELY_READABLE:
+    if version[0] not in FREELY_READABLE + AUTHENTICATED:
         raise UnsupportedCardError(f"specification version {version}")
+    if version[0] in AUTHENTICATED and not how.means:
+        raise UnsupportedCardError("this region does not say how to authenticate 3.0")
     issuer = yield from files.read_field(files.ISSUER_CODE)
+    number = decoding.characters((yield from files.read_field(files.CARD_NUMBER)))
+    identification_code = code.hex().upper()
+    if version[0] in AUTHENTICATED:
+        region = region_of(identification_code)
+        yield from authenticate(identification_code, region, how)
+        yield from files.select_file(files.EF_ISSUER)
     issued = yield from files.read_field(files.ISSUE_DATE)
     expires = yield from files.read_field(files.EXPIRY_DATE)
-    number = decoding.characters((yield from files.read_field(files.CARD_NUMBER)))
     return Issue(
-        identification_code=code.hex().upper(),
+        identification_code=identification_code,
         card_class=decoding.characters(card_class),
         spec_version=version,
         issuer_code=decoding.digits(issuer),
@@ -112,7 +122,7 @@ def read_issue() -> Generator[CommandApdu, ResponseApdu, Issue]:
 
 def read_holder(
     issue: Issue,
-) -> Generator[CommandApdu, ResponseApdu, SocialSecurityCard]:
+) -> Procedure[SocialSecurityCard]:
     """EF06 of a card whose EF05 is known: 7 commands, 8 where the name may go on.
 
     Raises UnreadableCardError when there is no social security number.

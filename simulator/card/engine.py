@@ -2,7 +2,8 @@
 
 What a reader would carry is what this takes, so the same engine serves a reader in this
 process, the real resource manager and a serial line. Commands: SELECT, READ RECORD,
-GET RESPONSE, VERIFY, GET CHALLENGE (ISO 7816-4, 11; domain facts, 2.6 and 3).
+GET RESPONSE, VERIFY, GET CHALLENGE, INTERNAL and EXTERNAL AUTHENTICATE (ISO 7816-4, 11;
+domain facts, 2.6 and 3).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hmac
 from collections.abc import Callable
 from random import Random
 
+from simulator.card.cryptography import cryptogram
 from simulator.card.image import (
     Application,
     Behaviour,
@@ -29,6 +31,7 @@ NO_CURRENT_EF = bytes.fromhex("6986")
 FILE_NOT_FOUND = bytes.fromhex("6A82")
 RECORD_NOT_FOUND = bytes.fromhex("6A83")
 WRONG_P1_P2 = bytes.fromhex("6A86")
+NO_CHALLENGE = bytes.fromhex("6984")
 NO_REFERENCE = bytes.fromhex("6A88")
 NOTHING_TO_FETCH = bytes.fromhex("6985")
 UNKNOWN_INS = bytes.fromhex("6D00")
@@ -63,12 +66,16 @@ class CardEngine:
         }
         self._pin = image.pin
         self._tries_left = image.pin.tries if image.pin else 0
+        self._algorithm, self._keys = image.algorithm, image.keys
+        self._key_tries = dict.fromkeys(image.keys, image.key_tries)
         self._handlers: dict[bytes, Handler] = {
             bytes.fromhex("00A4"): self._select,
             bytes.fromhex("00B2"): self._read_record,
             bytes.fromhex("00C0"): self._get_response,
             bytes.fromhex("0020"): self._verify,
             bytes.fromhex("0084"): self._get_challenge,
+            bytes.fromhex("0088"): self._internal_authenticate,
+            bytes.fromhex("0082"): self._external_authenticate,
         }
         self._forget()
 
@@ -78,6 +85,8 @@ class CardEngine:
         self._current: dict[bytes, bytes] = {}
         self._waiting = b""
         self._verified = False
+        self._shown: set[int] = set()
+        self._challenges = (b"", b"")  # the last two: original, process factor
 
     def reset(self) -> bytes:
         """Warm or cold reset: every security state is void. Returns the ATR."""
@@ -149,7 +158,14 @@ class CardEngine:
         record = self._current.get(command[2:4])
         if record is None:
             return RECORD_NOT_FOUND
+        if record[0] not in self._file.free and not self._was_shown(
+            self._file.needs_key
+        ):
+            return SECURITY_NOT_SATISFIED
         return self._as_long_as_asked(command, record)
+
+    def _was_shown(self, key: int | None) -> bool:
+        return key is None or key in self._shown
 
     def _as_long_as_asked(self, command: bytes, answer: bytes) -> bytes:
         if len(command) != 5:
@@ -185,7 +201,41 @@ class CardEngine:
     def _get_challenge(self, command: bytes) -> bytes:
         if len(command) != 5 or command[4] not in CHALLENGE_LENGTHS:
             return WRONG_LENGTH
-        return self._random.randbytes(command[4]) + OK
+        challenge = self._random.randbytes(command[4])
+        self._challenges = (self._challenges[1], challenge)
+        return challenge + OK
+
+    def _internal_authenticate(self, command: bytes) -> bytes:
+        data = _data(command)
+        if data is None or len(data) != 16:
+            return WRONG_LENGTH
+        key = self._keys.get(command[3])
+        if key is None:
+            return NO_REFERENCE
+        return cryptogram(key, data[:8], data[8:], self._algorithm) + OK
+
+    def _external_authenticate(self, command: bytes) -> bytes:
+        """The original must be the first of the last two challenges, the process factor is
+        the second; both are used up."""
+        data, identifier = _data(command), command[3]
+        original, process = self._challenges
+        self._challenges = (b"", b"")
+        if data is None or len(data) != 16:
+            return WRONG_LENGTH
+        key = self._keys.get(identifier)
+        if key is None:
+            return NO_REFERENCE
+        if not self._key_tries[identifier]:
+            return BLOCKED
+        if len(original) != 8 or data[8:] != original:
+            return NO_CHALLENGE
+        self.counters.authentications += 1
+        expected = cryptogram(key, process, original, self._algorithm)
+        if hmac.compare_digest(data[:8], expected):
+            self._shown.add(identifier)
+            return OK
+        self._key_tries[identifier] -= 1
+        return bytes((0x63, 0xC0 | min(15, self._key_tries[identifier])))
 
 
 def _data(command: bytes) -> bytes | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from simulator.card.cryptography import Algorithm
+
 SSSE = bytes.fromhex("7378312E73682EC9E7BBE1B1A3D5CF")  # "sx1.sh." + 社会保障 in GBK
 DF_MEDICAL = bytes.fromhex("D15600000503")
 
@@ -14,11 +16,14 @@ class RecordFile:
     """A linear file of simple data objects, in the order of their record numbers.
 
     `records` maps a tag (1 to 254) to its value of at most 253 bytes, padded as it lies on
-    the card. `needs_pin` guards reading.
+    the card. `needs_pin` guards reading; so does `needs_key`, the identifier of a key that
+    must have been shown by EXTERNAL AUTHENTICATE, but for the tags in `free`.
     """
 
     records: Mapping[int, bytes]
     needs_pin: bool = False
+    needs_key: int | None = None
+    free: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         for tag, value in self.records.items():
@@ -53,11 +58,15 @@ class Pin:
 
 @dataclass(frozen=True)
 class CardImage:
-    """One whole card as it leaves personalisation."""
+    """One whole card as it leaves personalisation. `keys` (16 bytes each) are its own, by
+    identifier: 00 proves that it is genuine."""
 
     atr: bytes
     applications: tuple[Application, ...]
     pin: Pin | None = None
+    algorithm: Algorithm = Algorithm.DES3
+    keys: Mapping[int, bytes] = field(default_factory=dict)
+    key_tries: int = 10
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ class Counters:
     commands: int = 0
     resets: int = 0
     verifications: int = 0
+    authentications: int = 0
     by_instruction: dict[int, int] = field(default_factory=dict)
 
 

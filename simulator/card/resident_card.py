@@ -1,4 +1,4 @@
-"""Social security cards 1.0 and 2.0, and the CPU-type medical card that shares their files.
+"""Social security cards 1.0, 2.0 and 3.0, and the CPU-type medical card that shares their files.
 
 SSSE with EF05 (issuer) and EF06 (holder): domain facts, 2.2 to 2.4.
 """
@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from simulator.card import personalise
+from simulator.card.cryptography import IRK_MASTER, READ_MASTER, Algorithm, derived
 from simulator.card.image import SSSE, Application, CardImage, Pin, RecordFile
 from simulator.card.personalise import an, cn, day
 
 EF_ISSUER, EF_HOLDER = 0xEF05, 0xEF06
 NAME_LENGTH, NAME_EXTENSION_LENGTH = 30, 20
-ALGORITHM_3DES = bytes.fromhex("9F0C03860101")
+IRK, READ_KEY = 0x00, 0x0A
+FREE_BEFORE_AUTHENTICATION = frozenset({0x01, 0x02, 0x03, 0x04, 0x07})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,10 @@ class ResidentCard:
     number_body: str
     pin: str | None = "123456"
     chip: str = "4E4323"
+    algorithm: Algorithm = Algorithm.DES3
+    factors: tuple[
+        bytes, ...
+    ] = ()  # of the province and the city, where keys have levels
     overrides: Mapping[int, bytes | None] = field(default_factory=dict)
 
     @property
@@ -72,15 +78,37 @@ class ResidentCard:
             0x06: day(self.expires),
             0x07: an(self.card_number, 9),
         }
+        protected = READ_KEY if self.version >= "3" else None
         files = {
-            EF_ISSUER: RecordFile(self._overridden(issuer)),
-            EF_HOLDER: RecordFile(self._overridden(self._holder_records())),
+            EF_ISSUER: RecordFile(
+                self._overridden(issuer),
+                needs_key=protected,
+                free=FREE_BEFORE_AUTHENTICATION,
+            ),
+            EF_HOLDER: RecordFile(
+                self._overridden(self._holder_records()), needs_key=protected
+            ),
         }
+        algorithm = bytes((0x9F, 0x0C, 0x03, 0x86, 0x01, self.algorithm.value))
         return CardImage(
-            atr=personalise.contact_atr(self.chip, self.serial),
-            applications=(Application(SSSE, files, ALGORITHM_3DES),),
+            atr=self.atr,
+            applications=(Application(SSSE, files, algorithm),),
             pin=Pin(cn(self.pin, (len(self.pin) + 1) // 2)) if self.pin else None,
+            algorithm=self.algorithm,
+            keys=self._keys() if self.version >= "3" else {},
         )
+
+    @property
+    def atr(self) -> bytes:
+        """The answer to reset; its last eight bytes are the card's factor."""
+        return personalise.contact_atr(self.chip, self.serial)
+
+    def _keys(self) -> dict[int, bytes]:
+        levels = (*self.factors, self.atr[-8:])
+        return {
+            IRK: derived(IRK_MASTER, levels, self.algorithm),
+            READ_KEY: derived(READ_MASTER, levels, self.algorithm),
+        }
 
     def _holder_records(self) -> dict[int, bytes]:
         holder = self.holder

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from drivers.conversation import Procedure
-from drivers.iso7816.apdu import READ_RECORD, CommandApdu, ResponseApdu
+from drivers.iso7816.apdu import READ_RECORD, CommandApdu
 from drivers.pcsc import PcscDirectory
 from plugin import logs
 from plugin.activation.problem import Problem
@@ -45,7 +45,7 @@ def main(reader: str, log_folder: Path) -> None:
     worker.retire()
 
 
-def _one_record(count: int) -> Generator[CommandApdu, ResponseApdu, Card]:
+def _one_record(count: int) -> Procedure[Card]:
     """A whole card, which leaves EF06 selected, then the same record again and again."""
     card = yield from read_card(())
     for _ in range(count):
