@@ -108,13 +108,16 @@ def demo(*, port: int | None, once: bool) -> int:
 @with_json
 @option("--reveal", is_flag=True, help="显示个人信息 / show personal fields in clear")
 @option("--reader", help="读卡器名称的一部分 / part of a reader's name")
+@option("--psam", help="PSAM 卡槽名称的一部分 / part of the PSAM slot's name")
 @option(
     "--region",
     default="reference",
     show_default=True,
     help="地区规则 / a region's id, or a profile's path",
 )
-def read(*, as_json: bool, reveal: bool, reader: str | None, region: str) -> int:
+def read(
+    *, as_json: bool, reveal: bool, reader: str | None, psam: str | None, region: str
+) -> int:
     """读一张卡 / Read one card.
 
     退出码 / exit codes: 0 read, 2 usage, 10 no reader, 11 no card, 12 mute card,
@@ -137,6 +140,7 @@ def read(*, as_json: bool, reveal: bool, reader: str | None, region: str) -> int
         profile,
         main.SystemClock(),
         wanted=reader,
+        psam=psam,
         reveal=reveal,
         as_json=as_json,
     )

@@ -48,6 +48,7 @@ _SIMULATED_READERS: dict[str, tuple[str, str]] = {
     "pcsc": ("simulator.vpcd", "VpcdDesk"),
 }
 READER_KINDS = tuple(_SIMULATED_READERS)
+SIMULATED_PSAM = "Simulated PSAM"
 
 
 class SystemClock:
@@ -244,6 +245,7 @@ def agent(
         centre=centre,
         directories=directories,
         simulated=hand is not None,
+        psam=settings.psam_reader,
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
@@ -254,7 +256,7 @@ def agent(
         happenings=till.happenings,
         hub=hub,
         rendering=Rendering(catalogue(), prompts(), receipts),
-        checks=lambda: findings(centre, directories),
+        checks=lambda: findings(centre, directories, settings.psam_reader),
         simulated_desk=hand,
     )
     house = House(port=port, origins=settings.origins, authenticate=folder.client)
@@ -262,7 +264,7 @@ def agent(
 
 
 def findings(
-    centre: Centre, directories: Mapping[str, ReaderDirectory]
+    centre: Centre, directories: Mapping[str, ReaderDirectory], psam: str | None
 ) -> tuple[Finding, ...]:
     """What must be in order for transactions to be carried out."""
-    return (*doctor.readers(directories.values()), doctor.centre(centre))
+    return (*doctor.readers(directories.values(), psam), doctor.centre(centre))

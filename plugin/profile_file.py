@@ -27,10 +27,18 @@ from plugin.activation.region import (
     Window,
 )
 from plugin.activation.saga import Abilities, Dedupe
+from plugin.card.authentication import (
+    Algorithm,
+    Authentication,
+    KeyIds,
+    Means,
+    Padding,
+    PsamLayout,
+)
 from plugin.card.medical import CpuLayout
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.settings import InstitutionKind
-from plugin.shapes import Strict, WrongValueError
+from plugin.shapes import Strict, WrongValueError, whole
 
 REGIONS = Path(__file__).parent / "texts" / "regions"
 _HOST = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*|[0-9a-f:]+")
@@ -38,6 +46,7 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Name = Annotated[str, Meta(min_length=1)]
 OneCharacter = Annotated[str, Meta(min_length=1, max_length=1)]
+KeyId = Annotated[int, Meta(ge=0, le=0xFF)]
 Seconds = Annotated[int, Meta(ge=10, le=3600)]
 
 
@@ -97,10 +106,35 @@ class MedicalCardsFile(Strict):
     cpu: list[CpuCardFile]
 
 
+class KeyIdsFile(Strict):
+    """Under which identifiers a PSAM keeps its masters."""
+
+    internal: KeyId
+    external: KeyId
+
+
+class PsamFile(Strict):
+    """How the PSAMs of the region are spoken to."""
+
+    application: Annotated[str, whole(r"([0-9A-F]{2}){5,16}")]
+    diversify: Annotated[str, whole(r"[0-9A-F]{6}")]
+    factors: Annotated[list[Annotated[str, whole(r"[0-9A-F]{16}")]], Meta(max_length=2)]
+    padding: Literal["zeros", "iso", "complement"]
+    keys: dict[Literal["3des", "ssf33", "sm4"], KeyIdsFile]
+
+
 class SocialSecurityCardFile(Strict):
-    """How the new card is judged."""
+    """How the new card is read and judged."""
 
     card_number: Literal["warn", "strict"]
+    authenticate: list[Literal["psam", "hsm"]]
+    psam: PsamFile | None = None
+
+    def __post_init__(self) -> None:
+        if len(set(self.authenticate)) != len(self.authenticate):
+            raise WrongValueError("authenticate", "the same means twice")
+        if "psam" in self.authenticate and self.psam is None:
+            raise WrongValueError("authenticate", "it says psam, and there is no psam")
 
 
 class WindowFile(Strict):
@@ -221,6 +255,7 @@ def frozen(found: ProfileFile) -> RegionProfile:
             for card in found.medical_cards.cpu
         ),
         card_number=Check(found.social_security_card.card_number),
+        authentication=_authentication(found.social_security_card),
         activation_window=_window(found.windows.activation),
         financial_window=_window(found.windows.financial),
         clocks=Clocks(
@@ -238,6 +273,23 @@ def frozen(found: ProfileFile) -> RegionProfile:
             ),
         ),
     )
+
+
+def _authentication(found: SocialSecurityCardFile) -> Authentication:
+    means = tuple(map(Means, found.authenticate))
+    if found.psam is None:
+        return Authentication(means=means)
+    layout = PsamLayout(
+        application=bytes.fromhex(found.psam.application),
+        diversify=bytes.fromhex(found.psam.diversify),
+        factors=tuple(map(bytes.fromhex, found.psam.factors)),
+        keys={
+            Algorithm(name): KeyIds(internal=each.internal, external=each.external)
+            for name, each in found.psam.keys.items()
+        },
+        padding=Padding(found.psam.padding),
+    )
+    return Authentication(means=means, psam=layout)
 
 
 def _given(kind: PharmacyFile) -> Iterator[tuple[str, ScenarioFile]]:

@@ -32,7 +32,7 @@ SIMULATED_INSTITUTION = Institution(
 
 class Settings(Struct, frozen=True, kw_only=True):
     """One till. `centre_address` replaces the profile's, `centre_credential` is sent to it;
-    `origins` are the web pages that may call us, spelled exactly as browsers send them."""
+    `psam_reader` is part of the name of the slot that holds the PSAM; `origins` are the web pages that may call us, spelled exactly as browsers send them."""
 
     institution: Institution
     region: str = DEFAULT_REGION
@@ -40,3 +40,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     origins: frozenset[str] = frozenset()
     centre_address: str | None = None
     centre_credential_file: str | None = None
+    psam_reader: str | None = None

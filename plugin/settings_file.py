@@ -39,6 +39,12 @@ class CentreFile(Strict):
             check_address("address", self.address)
 
 
+class ReadersFile(Strict):
+    """Readers that are not for customers' cards."""
+
+    psam: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
 class SettingsFile(Strict):
     """The whole file."""
 
@@ -47,6 +53,7 @@ class SettingsFile(Strict):
     port: Annotated[int, Meta(ge=1, le=65_535)] = DEFAULT_PORT
     origins: list[str] = field(default_factory=list)
     centre: CentreFile = field(default_factory=CentreFile)
+    readers: ReadersFile = field(default_factory=ReadersFile)
 
     def __post_init__(self) -> None:
         for origin in self.origins:
@@ -75,4 +82,5 @@ def load_settings(path: Path) -> Settings:
         origins=frozenset(found.origins),
         centre_address=found.centre.address,
         centre_credential_file=found.centre.credential_file,
+        psam_reader=found.readers.psam,
     )

@@ -28,6 +28,13 @@ import uvicorn
 from fastapi import FastAPI, Header, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
+from simulator.card.cryptography import (
+    IRK_MASTER,
+    READ_MASTER,
+    Algorithm,
+    cryptogram,
+    derived,
+)
 from simulator.people import CAST, UNKNOWN_CARD, Person, Record, Standing
 
 Scope = MutableMapping[str, Any]
@@ -90,6 +97,23 @@ class ActivationMessage(Strict):
     medical_card: MedicalOnWire | None
 
 
+Random = Annotated[str, Field(pattern="^[0-9A-F]{16}$")]
+
+
+class HsmQuestion(Strict):
+    """Step 1 of an authentication: what the terminal knows of the card, and its randoms."""
+
+    institution: str
+    region: str
+    historical_bytes: Annotated[str, Field(pattern="^([0-9A-F]{2}){8,15}$")]
+    algorithm: Literal["3des", "sm4"]
+    identification_code: str
+    internal_process: Random
+    internal_original: Random
+    external_process: Random
+    external_original: Random
+
+
 class ActivationQuestion(StatusQuestion):
     """What became of this activation?"""
 
@@ -119,6 +143,15 @@ class MatchAnswer(Echo):
     """Yes or no."""
 
     same_person: bool
+
+
+class HsmAnswer(Echo):
+    """Step 2: the cryptograms, each with the original it was made for."""
+
+    internal: Random
+    internal_original: Random
+    external: Random
+    external_original: Random
 
 
 class Truth(Echo):
@@ -167,7 +200,9 @@ class FaultOrder(Strict):
     operation: str = ""
     times: int | None = Field(default=None, ge=1)
     seconds: float = Field(default=1.0, ge=0, le=3600)
-    echo: Literal["message_id", "institution", "activation_id"] = "message_id"
+    echo: Literal[
+        "message_id", "institution", "activation_id", "internal_original", "external"
+    ] = "message_id"
     words: Words = Words(code="9", text="中心暂不受理")
 
 
@@ -387,12 +422,40 @@ def build(today: date) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     ) -> StatusOfId:
         return books.what_became_of(question, message_id)
 
+    @app.post("/v1/authenticate")
+    async def authenticate(question: HsmQuestion, message_id: MessageId) -> HsmAnswer:
+        return _cryptograms(question, message_id)
+
     @app.get("/healthz", status_code=204)
     async def healthz() -> None:
         """Somebody is there."""
 
     _add_simulation_routes(app, books)
     return Misbehaviour(app, books)
+
+
+def _cryptograms(question: HsmQuestion, message_id: str) -> HsmAnswer:
+    """What an HSM with the invented masters computes, one level of derivation."""
+    algorithm = {"3des": Algorithm.DES3, "sm4": Algorithm.SM4}[question.algorithm]
+    factor = bytes.fromhex(question.historical_bytes)[-8:]
+
+    def made(master: bytes, process: str, original: str) -> str:
+        key = derived(master, (factor,), algorithm)
+        randoms = bytes.fromhex(process), bytes.fromhex(original)
+        return cryptogram(key, *randoms, algorithm).hex().upper()
+
+    return HsmAnswer(
+        message_id=message_id,
+        institution=question.institution,
+        internal=made(
+            IRK_MASTER, question.internal_process, question.internal_original
+        ),
+        internal_original=question.internal_original,
+        external=made(
+            READ_MASTER, question.external_process, question.external_original
+        ),
+        external_original=question.external_original,
+    )
 
 
 def _add_simulation_routes(app: FastAPI, books: Books) -> None:
@@ -481,7 +544,10 @@ def _echoing(key: str, send: Send) -> Send:
 
     async def another(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.body":
-            body = json.dumps(json.loads(message["body"]) | {key: "another"}).encode()
+            another = (
+                "0" * 16 if key in ("internal_original", "external") else "another"
+            )
+            body = json.dumps(json.loads(message["body"]) | {key: another}).encode()
             await _answer(send, 200, body, b"application/json")
 
     return another

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
+from simulator.card.cryptography import Algorithm
 from simulator.card.engine import CardEngine
 from simulator.card.image import Behaviour
 from simulator.card.personalise import identity_number
@@ -114,6 +115,7 @@ def _person(
     record: Record = ORDINARY,
     *,
     version: str = "2.00",
+    algorithm: Algorithm = Algorithm.DES3,
 ) -> Person:
     born = date(1900 + number, 1 + number % 12, 1 + number)
     holder = Holder(
@@ -128,6 +130,7 @@ def _person(
         region=REGION,
         serial=2_000_000 + number,
         version=version,
+        algorithm=algorithm,
         issued=date(2026, 1, 15),
         expires=date(2036, 1, 14),
         number_body=f"T{2_000_000 + number}",
@@ -136,6 +139,7 @@ def _person(
         social_security,
         serial=1_000_000 + number,
         version="1.00",
+        algorithm=Algorithm.DES3,
         card_class=MEDICAL_CARD_CLASS,
         issued=date(2009, 6, 1),
         expires=date(2029, 5, 31),
@@ -169,6 +173,15 @@ CAST: tuple[Person, ...] = (
     _person(10, "jie", "㛃试十", "a name with a rare character"),
     _person(11, "gu", "顾试一一", "expired", EXPIRED),
     _person(12, "jiang", "蒋试一二", "reported lost by telephone", TEMPORARILY_LOST),
+    _person(13, "qin", "秦试一三", "new card of version 3.00, 3DES", version="3.00"),
+    _person(
+        14,
+        "xu",
+        "许试一四",
+        "new card of version 3.00, SM4",
+        version="3.00",
+        algorithm=Algorithm.SM4,
+    ),
 )
 PEOPLE: dict[str, Person] = {person.key: person for person in CAST}
 CARDS: dict[str, ResidentCard] = {

@@ -20,9 +20,11 @@ from drivers.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from drivers.iso7816.atr import Atr, AtrError
 from drivers.ports import DirectoryState, Disposition, ReaderStatus, SlotState
 from simulator import people
+from simulator.card.psam import PsamEngine
 from simulator.scenario import Card, CardPulledError
 
 READER_NAMES = ("Simulated reader 1", "Simulated reader 2")
+PSAM_NAME = "Simulated PSAM slot"
 
 
 @dataclass
@@ -34,10 +36,13 @@ class _Slot:
 
 
 class InProcessDesk:
-    """A directory of readers, and the hand over them. Safe from any thread."""
+    """A directory of readers, and the hand over them; beside them a slot with a PSAM, which
+    no hand touches. Safe from any thread."""
 
     def __init__(self, names: tuple[str, ...] = READER_NAMES) -> None:
         self._slots = {name: _Slot() for name in names}
+        self._names = names
+        self.give_psam(PsamEngine())
         self._changed = threading.Condition()
         self._version = 0
         self._closed = False
@@ -49,8 +54,12 @@ class InProcessDesk:
         return tuple(people.CARDS)
 
     def readers(self) -> tuple[str, ...]:
-        """The readers of this desk."""
-        return tuple(self._slots)
+        """The readers for customers' cards."""
+        return self._names
+
+    def give_psam(self, psam: PsamEngine | None) -> None:
+        """Put another PSAM into its slot, or none."""
+        self._slots[PSAM_NAME] = _Slot(card=psam)
 
     def insert(self, card: str, reader: str) -> None:
         """Put a card of the cast in."""

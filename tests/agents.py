@@ -173,7 +173,10 @@ def running(
         sockets = listen(0)
         port = sockets[0].getsockname()[1]
         settings = Settings(
-            institution=institution, centre_address=centre_address, origins=origins
+            institution=institution,
+            centre_address=centre_address,
+            origins=origins,
+            psam_reader=main.SIMULATED_PSAM,
         )
         built = main.agent(
             settings=settings,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from plugin.activation.saga import Abilities
+from plugin.card.authentication import Authentication
 from plugin.card.medical import CpuLayout
 from plugin.settings import InstitutionKind
 
@@ -90,6 +91,7 @@ class RegionProfile(Struct, frozen=True, kw_only=True):
     scenarios: Mapping[InstitutionKind, Mapping[Scenario, ScenarioRules]]
     cpu_cards: tuple[CpuLayout, ...]
     card_number: Check
+    authentication: Authentication
     activation_window: Window
     financial_window: Window
     clocks: Clocks

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from drivers.errors import NoReaderError
-from drivers.ports import ReaderDirectory
+from drivers.ports import ReaderDirectory, SlotState
 from plugin.activation.problem import Problem
+from plugin.card.errors import PsamMissingError
 from plugin.centre.port import Centre
 
 
@@ -28,10 +29,15 @@ class Finding(Struct, frozen=True, kw_only=True):
         return self.problem is None
 
 
-def readers(directories: Iterable[ReaderDirectory]) -> tuple[Finding, Finding]:
-    """Is the service running, and is there a reader?"""
+def readers(
+    directories: Iterable[ReaderDirectory], psam: str | None
+) -> tuple[Finding, ...]:
+    """Is the service running, is there a reader for customers' cards, and, where its slot
+    has a name, is the PSAM there?"""
     states = [directory.look() for directory in directories]
-    names = [reader.name for state in states for reader in state.readers]
+    found = [reader for state in states for reader in state.readers]
+    slots = [each for each in found if psam is not None and psam in each.name]
+    names = [each.name for each in found if each not in slots]
     troubles = [state.trouble for state in states if state.trouble is not None]
     service = Finding(
         name="smart_card_service",
@@ -44,7 +50,16 @@ def readers(directories: Iterable[ReaderDirectory]) -> tuple[Finding, Finding]:
         problem=None if names else Problem(NoReaderError.code),
         detail=", ".join(names),
     )
-    return service, reader
+    if psam is None:
+        return service, reader
+    there = [each.name for each in slots if each.slot is SlotState.PRESENT]
+    module = Finding(
+        name="psam",
+        required=False,
+        problem=None if there else Problem(PsamMissingError.code),
+        detail=", ".join(there),
+    )
+    return service, reader, module
 
 
 def centre(asked: Centre) -> Finding:

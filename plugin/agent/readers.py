@@ -12,12 +12,14 @@ from drivers.conversation import Procedure
 from drivers.ports import (
     Clock,
     DirectoryState,
+    Reader,
     ReaderDirectory,
     ReaderStatus,
     SlotState,
 )
 from plugin.activation.desk import Slot
 from plugin.activation.problem import Problem
+from plugin.agent.errands import AskHsm, Errands, PsamSlot
 from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.worker import Job, ReaderWorker
@@ -39,6 +41,7 @@ class ReaderView(Struct, frozen=True, kw_only=True):
     reading: bool
     left_behind: bool
     last_problem: str | None
+    is_psam: bool
 
 
 class _Reader(Struct):
@@ -55,7 +58,8 @@ class _Reader(Struct):
 
 
 class ReaderBoard:
-    """Lives on the deciding thread; `changed` hears of every change of any slot."""
+    """Lives on the deciding thread; `changed` hears of every change of any slot. `psam` is
+    part of the name of the slot that holds the PSAM, which takes no customer's card."""
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class ReaderBoard:
         clock: Clock,
         happenings: Happenings,
         changed: Callable[[], None],
+        psam: str | None = None,
     ) -> None:
         self._loop = loop
         self._clock = clock
@@ -71,6 +76,8 @@ class ReaderBoard:
         self._directories: dict[str, ReaderDirectory] = {}
         self._readers: dict[str, _Reader] = {}
         self._troubles: dict[str, Problem] = {}
+        self._psam_name = psam
+        self._psam = PsamSlot(self._psam_reader)
 
     def add(self, transport: str, directory: ReaderDirectory) -> None:
         """Readers of this directory will be told of with `directory_changed`."""
@@ -102,6 +109,7 @@ class ReaderBoard:
                 reading=reader.reading is not None,
                 left_behind=reader.used and reader.insertion_id is not None,
                 last_problem=reader.last_problem,
+                is_psam=self._is_psam(reader),
             )
             for reader in self._readers.values()
         )
@@ -124,7 +132,7 @@ class ReaderBoard:
                 left_behind=reader.used,
             )
             for reader in self._readers.values()
-            if chosen is None or reader.id in chosen
+            if (chosen is None or reader.id in chosen) and not self._is_psam(reader)
         )
 
     def mark_used(self, insertion_ids: frozenset[str]) -> None:
@@ -139,9 +147,11 @@ class ReaderBoard:
         slot: Slot,
         procedure: Callable[[], Procedure[Card]],
         done: Callable[[Card | Problem], None],
+        ask_hsm: AskHsm,
         trace_id: str,
     ) -> None:
-        """Read the card of this stay. `done` is called exactly once, on the deciding
+        """Read the card of this stay; what it needs of the centre's HSM goes through
+        `ask_hsm`, on the reader's thread. `done` is called exactly once, on the deciding
         thread, also when the reader never answers."""
         reader = self._readers.get(slot.reader)
         if reader is None or reader.insertion_id != slot.insertion_id:
@@ -172,6 +182,7 @@ class ReaderBoard:
                 procedure,
                 lambda found: self._loop.post(lambda: finish(found)),
                 trace_id,
+                lambda: Errands(self._psam, ask_hsm),
             )
         )
 
@@ -188,6 +199,16 @@ class ReaderBoard:
                 reader.id, partial(directory.reader, reader.status.name), self._clock
             )
         return reader.worker
+
+    def _is_psam(self, reader: _Reader) -> bool:
+        return self._psam_name is not None and self._psam_name in reader.status.name
+
+    def _psam_reader(self) -> Reader | None:
+        """The PSAM's reader. From the thread that reads."""
+        for reader in tuple(self._readers.values()):
+            if self._is_psam(reader):
+                return self._directories[reader.transport].reader(reader.status.name)
+        return None
 
     def _attach(self, reader_id: str, transport: str, status: ReaderStatus) -> None:
         reader = _Reader(reader_id, transport, ReaderStatus(status.name))

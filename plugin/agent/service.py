@@ -313,8 +313,14 @@ class Service:
             else:
                 self._apply(run, desk.CardRead(stay, outcome))
 
-        layouts = self._profile.cpu_cards
-        self._board.read(slot, lambda: read_card(layouts), done, run.origin.trace_id)
+        layouts, how = self._profile.cpu_cards, self._profile.authentication
+        self._board.read(
+            slot,
+            lambda: read_card(layouts, how),
+            done,
+            lambda question: self._centre.authenticate(question, run.origin),
+            run.origin.trace_id,
+        )
 
     def _match(self, run: Run) -> None:
         medical, card = run.now.facts.medical, run.now.facts.social_security
@@ -519,7 +525,7 @@ class Service:
         return self.activation(own.superseded_by)
 
     def _refuse_taken_readers(self, wanted: frozenset[str] | None) -> None:
-        known = {view.id for view in self._board.views()}
+        known = {view.id for view in self._board.views() if not view.is_psam}
         if wanted is not None and not wanted <= known:
             raise ProblemError(Problem("reader.unknown"))
         for run in self._runs.values():

@@ -44,6 +44,7 @@ class Till:
         centre: Centre,
         directories: Mapping[str, ReaderDirectory],
         simulated: bool,
+        psam: str | None,
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
@@ -52,7 +53,11 @@ class Till:
         self.happenings = Happenings(journal, self.loop.wall)
         self.happenings.listen(happened)
         self.board = ReaderBoard(
-            self.loop, clock, self.happenings, lambda: self.service.counter_changed()
+            self.loop,
+            clock,
+            self.happenings,
+            lambda: self.service.counter_changed(),
+            psam,
         )
         self.centre = centre
         self.service = Service(

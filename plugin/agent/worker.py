@@ -16,12 +16,14 @@ from msgspec import Struct
 from drivers.conversation import Procedure, converse
 from drivers.errors import DriverError, ReaderTimeoutError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
-from drivers.ports import Clock, Reader
+from drivers.ports import Clock, Disposition, Reader
 from drivers.trace import TracedConnection
 from plugin.activation.problem import Problem
+from plugin.agent.errands import Errands, without_help
 from plugin.agent.failure import described
 from plugin.card.errors import CardError
 from plugin.card.reading import Card
+from plugin.centre.port import CentreError
 
 _log = logging.getLogger("kaqi.reader")
 
@@ -32,6 +34,7 @@ class Job(Struct, frozen=True):
     procedure: Callable[[], Procedure[Card]]
     done: Callable[[Card | Problem], None]
     trace_id: str
+    errands: Callable[[], Errands] = without_help
 
 
 class ReaderWorker:
@@ -87,6 +90,8 @@ class ReaderWorker:
             return self._read(reader, job)
         except DriverError as failed:
             return Problem(failed.code)
+        except CentreError as silent:
+            return Problem(silent.code)
         except CardError as failed:
             facts = {"sw": f"{failed.sw.value:04X}"} if failed.sw else {}
             return Problem(failed.code, facts)
@@ -97,10 +102,18 @@ class ReaderWorker:
     def _read(self, reader: Reader, job: Job) -> Card:
         connection = reader.connect()
         traced = TracedConnection(connection, self._note(job.trace_id))
+        disposition = Disposition.LEAVE
         try:
-            return converse(traced, job.procedure())
+            with job.errands() as errands:
+                try:
+                    return converse(traced, job.procedure(), errands.run)
+                finally:
+                    if errands.authenticated:
+                        disposition = (
+                            Disposition.RESET
+                        )  # nobody reads on with our right
         finally:
-            connection.close()
+            connection.close(disposition)
 
     def _note(
         self, trace_id: str

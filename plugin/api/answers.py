@@ -173,6 +173,7 @@ class Reader(Struct, frozen=True, kw_only=True):
     id: str
     name: str
     transport: str
+    role: Literal["patient", "psam"]
     state: Literal["ready", "busy"]
     slot: Literal["empty", "present", "mute"]
     card: CardInReader | None

@@ -176,6 +176,7 @@ def _reader(view: ReaderView) -> answers.Reader:
         id=view.id,
         name=view.name,
         transport=view.transport,
+        role="psam" if view.is_psam else "patient",
         state="busy" if view.reading else "ready",
         slot=view.slot.value,
         card=card,

@@ -20,6 +20,7 @@ from plugin.activation.saga import (
     Origin,
     Refused,
 )
+from plugin.card.authentication import HsmAnswer, HsmQuestion
 from plugin.card.medical import MedicalCard
 from plugin.card.social_security import SocialSecurityCard
 
@@ -95,6 +96,11 @@ class Centre(Protocol):
 
     def activation_status(self, record: Activation, asked: int) -> Accepted | NotFound:
         """What became of the record's id; `asked` is the tick of asking. Raises
+        CentreError."""
+        ...
+
+    def authenticate(self, question: HsmQuestion, origin: Origin) -> HsmAnswer:
+        """Have the centre's HSM make both cryptograms for a card of 3.0. Raises
         CentreError."""
         ...
 

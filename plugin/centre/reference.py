@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from plugin.activation.problem import Refusal
 from plugin.activation.rules import CardStatus, Standing
@@ -27,6 +28,7 @@ from plugin.activation.saga import (
     Origin,
     Refused,
 )
+from plugin.card.authentication import FACTOR_LENGTH, HsmAnswer, HsmQuestion
 from plugin.card.medical import MedicalCard
 from plugin.card.social_security import SocialSecurityCard
 from plugin.centre.port import CentreAnswerError, CentreError, Patience
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from plugin.centre.http import Http
 
 TEXT_MAX = 500
+HSM_FIELDS = HsmAnswer.__struct_fields__
 _PERSONAL = (
     "social_security_number",
     "name",
@@ -139,6 +142,16 @@ class ReferenceCentre:
             return NotFound(name, asked)
         return Accepted(name, _confirmation(answer, name, by="status"))
 
+    def authenticate(self, question: HsmQuestion, origin: Origin) -> HsmAnswer:
+        """Both cryptograms of the HSM, with the originals they were made for."""
+        plain = asdict(question)
+        said = {
+            key: value.hex().upper() if isinstance(value, bytes) else value
+            for key, value in plain.items()
+        }
+        answer = self._ask("/v1/authenticate", said, origin)
+        return HsmAnswer(**{name: answer.octets(name) for name in HSM_FIELDS})
+
     def reachable(self) -> bool:
         """Whether somebody answers at the centre's address."""
         try:
@@ -191,6 +204,16 @@ class Answer(Struct, frozen=True):
         if not isinstance(value, str):
             raise CentreAnswerError(f"{key} is no text")
         return value.encode("utf-8", "replace").decode()  # half a character becomes ?
+
+    def octets(self, key: str) -> bytes:
+        """Eight bytes in hexadecimal."""
+        try:
+            value = bytes.fromhex(self._plain(key) or "")
+        except ValueError as wrong:
+            raise CentreAnswerError(f"{key} is not hexadecimal") from wrong
+        if len(value) != FACTOR_LENGTH:
+            raise CentreAnswerError(f"{key} has not 8 bytes")
+        return value
 
     def flag(self, key: str) -> bool | None:
         """Yes, no, or nothing."""

@@ -145,7 +145,12 @@ class Story:
     def _until_nothing_is_in(self) -> None:
         """A card that is taken out is noticed within a moment, too."""
         self._wait_until(
-            lambda: not any(each["card"] for each in self._kaqi.readers()),
+            lambda: (
+                not any(
+                    each["card"] and each["role"] == "patient"
+                    for each in self._kaqi.readers()
+                )
+            ),
             Problem("card.left_in_reader"),
         )
 

@@ -59,12 +59,13 @@ def _findings(options: Options) -> Iterator[Finding]:
     yield _database()
     yield _algorithms()
     yield _data_folder(options)
-    yield from doctor.readers([main.pcsc_readers()])
     try:
         settings, profile = serve.read_settings(options)
     except CannotError as failed:
+        yield from doctor.readers([main.pcsc_readers()], None)
         yield Finding(name="settings", required=True, problem=failed.problem)
         return
+    yield from doctor.readers([main.pcsc_readers()], settings.psam_reader)
     detail = f"{settings.institution.code} {profile.label}"
     yield Finding(name="settings", required=True, detail=detail)
     yield _port(settings.port if options.port is None else options.port)

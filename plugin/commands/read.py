@@ -5,13 +5,17 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from drivers.iso7816.atr import Atr
-from drivers.ports import Clock, ReaderDirectory, ReaderStatus, SlotState
+from drivers.ports import Clock, Reader, ReaderDirectory, ReaderStatus, SlotState
 from plugin import privacy
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
+from plugin.agent.errands import Errands, PsamSlot, no_hsm
 from plugin.agent.readers import STALL_SECONDS
 from plugin.agent.worker import Job, ReaderWorker
+from plugin.card.authentication import Means
 from plugin.card.reading import Card, read_card
 from plugin.card.social_security import SocialSecurityCard
 from plugin.commands import screen
@@ -43,14 +47,15 @@ def run(
     clock: Clock,
     *,
     wanted: str | None,
+    psam: str | None,
     reveal: bool,
     as_json: bool,
 ) -> int:
     """Read the card in the first reader that has one; `wanted` is part of a reader's
-    name."""
+    name, `psam` part of that of the slot that holds the PSAM."""
     try:
-        status = _reader_with_card(directory, wanted)
-        card = _read(directory, status.name, profile, clock)
+        status = _reader_with_card(directory, wanted, psam)
+        card = _read(directory, status.name, profile, clock, psam)
     except _StoppedError as stopped:
         screen.complain(stopped.problem, as_json=as_json)
         return _EXIT_CODES.get(stopped.problem.code, UNREADABLE)
@@ -63,11 +68,17 @@ def run(
     return OK
 
 
-def _reader_with_card(directory: ReaderDirectory, wanted: str | None) -> ReaderStatus:
+def _reader_with_card(
+    directory: ReaderDirectory, wanted: str | None, psam: str | None
+) -> ReaderStatus:
     state = directory.look()
     if state.trouble is not None:
         raise _StoppedError(Problem(state.trouble.code))
-    readers = [each for each in state.readers if (wanted or "") in each.name]
+    readers = [
+        each
+        for each in state.readers
+        if (wanted or "") in each.name and not (psam and psam in each.name)
+    ]
     if not readers:
         raise _StoppedError(Problem("reader.none"))
     for each in readers:
@@ -78,12 +89,36 @@ def _reader_with_card(directory: ReaderDirectory, wanted: str | None) -> ReaderS
 
 
 def _read(
-    directory: ReaderDirectory, name: str, profile: RegionProfile, clock: Clock
+    directory: ReaderDirectory,
+    name: str,
+    profile: RegionProfile,
+    clock: Clock,
+    psam: str | None,
 ) -> Card:
     """On a worker, so that a reader that never answers costs seconds and not for ever."""
     answers: queue.SimpleQueue[Card | Problem] = queue.SimpleQueue()
     worker = ReaderWorker(name, lambda: directory.reader(name), clock)
-    worker.read(Job(lambda: read_card(profile.cpu_cards), answers.put, trace_id=""))
+    how = replace(  # there is no centre here, and so no HSM
+        profile.authentication,
+        means=tuple(m for m in profile.authentication.means if m is Means.PSAM),
+    )
+
+    def open_psam() -> Reader | None:
+        slots = (
+            [each.name for each in directory.look().readers if psam in each.name]
+            if psam
+            else []
+        )
+        return directory.reader(slots[0]) if slots else None
+
+    worker.read(
+        Job(
+            lambda: read_card(profile.cpu_cards, how),
+            answers.put,
+            trace_id="",
+            errands=lambda: Errands(PsamSlot(open_psam), no_hsm),
+        )
+    )
     worker.retire()
     while True:
         try:

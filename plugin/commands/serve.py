@@ -80,7 +80,9 @@ def prepared(options: Options) -> Iterator[Serving]:
         hand: main.SimulatedReaders | None = None
         if options.simulate:
             settings = replace(
-                settings, centre_address=_simulated_centre(options, stack)
+                settings,
+                centre_address=_simulated_centre(options, stack),
+                psam_reader=main.SIMULATED_PSAM,
             )
             hand = _simulated_readers(options.reader_kinds)
             stack.callback(hand.close)

@@ -445,7 +445,7 @@ def test_ready_says_what_is_missing(
         hand.unplug(reader)
     not_ready = pos.request("GET", "/readyz")
 
-    names = {"smart_card_service", "reader", "centre"}
+    names = {"smart_card_service", "reader", "psam", "centre"}
     assert (ready.status, ready.body["ready"]) == (200, True)
     assert {each["name"] for each in ready.body["checks"]} == names
     assert all(each["ok"] for each in ready.body["checks"])
@@ -512,7 +512,8 @@ def test_what_is_answered_fits_what_is_described(pos: Pos, counter: Counter) -> 
     assert shown.result is not None
     assert shown.result.receipt is not None
     assert convert(activations, answers.Activations).activations[0].state == "ACTIVE"
-    assert len(convert(readers, answers.Readers).readers) == 2
+    roles = [each.role for each in convert(readers, answers.Readers).readers]
+    assert sorted(roles) == ["patient", "patient", "psam"]
     receipt = Transaction(ended.data).receipt("en")
     assert re.search(
         r"Time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", receipt or "", re.MULTILINE

@@ -27,8 +27,10 @@ ENDS = {
     "jie": ("activated", None),
     "gu": (None, "card.expired"),
     "jiang": (None, "card.temporarily_lost"),
+    "qin": ("activated", None),
+    "xu": ("activated", None),
 }
-MAIN = ("lin", "tang", "luo", "abu")
+MAIN = ("lin", "tang", "luo", "abu", "qin", "xu")
 
 
 @pytest.fixture

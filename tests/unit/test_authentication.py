@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import algorithms
 
-from drivers.conversation import Errand
-from drivers.iso7816.apdu import CommandApdu, ResponseApdu
-from drivers.iso7816.exchange import follow_up
 from plugin.card import authentication as auth
 from plugin.card.authentication import (
     Authentication,
@@ -19,7 +16,6 @@ from plugin.card.authentication import (
     KeyIds,
     Means,
     Padding,
-    PsamCommand,
     PsamLayout,
 )
 from plugin.card.errors import (
@@ -34,15 +30,13 @@ from plugin.card.errors import (
     UnsupportedCardError,
     WrongHsmAnswerError,
 )
-from plugin.card.reading import read_card
-from plugin.card.social_security import SocialSecurityCard
 from simulator.card import cryptography
 from simulator.card.cryptography import Algorithm
 from simulator.card.engine import CardEngine
 from simulator.card.psam import DF01, PsamEngine, PsamImage
 from simulator.card.resident_card import ResidentCard
 from simulator.people import PEOPLE
-from tests.transcript import play
+from tests.terminal import Terminal
 
 CITY, PROVINCE = bytes.fromhex("9999010000000000"), bytes.fromhex("9900000000000000")
 KEYS = {
@@ -75,39 +69,6 @@ def card_of(
         algorithm=algorithm,
         factors=tuple(reversed(LEVELS[levels])),
     )
-
-
-@dataclass
-class Terminal:
-    """What lies around a card: a PSAM in its slot, an HSM at the centre, or neither."""
-
-    card: CardEngine
-    psam: PsamEngine | None = None
-    hsm: Callable[[HsmQuestion], HsmAnswer] | None = None
-
-    def to_card(self, command: CommandApdu) -> ResponseApdu:
-        return ResponseApdu.parse(self.card.process(bytes(command)))
-
-    def run(self, errand: Errand) -> object:
-        match errand:
-            case PsamCommand(command) if self.psam is not None:
-                return self._to_psam(self.psam, command)
-            case PsamCommand():
-                raise PsamMissingError
-            case HsmQuestion() if self.hsm is not None:
-                return self.hsm(errand)
-            case _:
-                return self.card.atr
-
-    def _to_psam(self, psam: PsamEngine, command: CommandApdu) -> ResponseApdu:
-        got = ResponseApdu.parse(psam.process(bytes(command)))
-        following = follow_up(command, got)
-        return got if following is None else self._to_psam(psam, following)
-
-    def read(self, how: Authentication) -> SocialSecurityCard:
-        card, self.sent = play(read_card((), how), self.to_card, self.run)
-        assert isinstance(card, SocialSecurityCard)
-        return card
 
 
 def hsm_of(order: ResidentCard) -> Callable[[HsmQuestion], HsmAnswer]:

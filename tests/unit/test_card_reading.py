@@ -22,9 +22,12 @@ from plugin.card.reading import Card, read_card
 from plugin.card.social_security import SocialSecurityCard
 from simulator.card.engine import CardEngine
 from simulator.card.image import Behaviour
+from simulator.card.psam import PsamEngine
 from simulator.people import PEOPLE
 from simulator.reader import InProcessDesk
+from tests.terminal import Terminal
 from tests.transcript import play, recorded
+from tests.unit.worlds import PROFILE
 
 LAYOUTS = (CpuLayout(spec_versions=("1",), card_classes=("2",)),)
 
@@ -37,7 +40,10 @@ def read(
     person: str, overrides: Mapping[int, bytes | None] | None = None
 ) -> tuple[Card, int]:
     order = replace(PEOPLE[person].social_security, overrides=overrides or {})
-    return play(read_card(LAYOUTS), answering(CardEngine(order.image())))
+    card = CardEngine(order.image())
+    there = Terminal(card, PsamEngine())
+    how = PROFILE.authentication
+    return play(read_card(LAYOUTS, how), answering(card), there.run)
 
 
 def test_the_published_specimen_is_read_as_it_is_printed() -> None:
@@ -169,7 +175,7 @@ def test_an_odd_card_is_still_read_with_a_warning(
         pytest.param({0x01: None}, UnreadableCardError, id="no identification code"),
         pytest.param({0x03: b"\x00" * 4}, UnreadableCardError, id="no version"),
         pytest.param({0x03: b"x.00"}, UnreadableCardError, id="odd version"),
-        pytest.param({0x03: b"3.00"}, UnsupportedCardError, id="version 3"),
+        pytest.param({0x03: b"4.00"}, UnsupportedCardError, id="version 4"),
         pytest.param({0x08: None}, UnreadableCardError, id="no number"),
         pytest.param({0x08: bytes(18)}, UnreadableCardError, id="empty number"),
     ],

@@ -13,7 +13,9 @@ from plugin.card.reading import read_card
 from plugin.card.social_security import SocialSecurityCard
 from plugin.profile_file import load_profile
 from plugin.settings import InstitutionKind
+from simulator.card.psam import PsamEngine
 from simulator.people import engine
+from tests.terminal import Terminal
 from tests.transcript import play
 
 PROFILE: RegionProfile = load_profile("reference")
@@ -25,8 +27,9 @@ def read(name: str) -> SocialSecurityCard | MedicalCard:
     """A card of the cast as the agent reads it."""
     card = engine(name)
     found, _ = play(
-        read_card(PROFILE.cpu_cards),
+        read_card(PROFILE.cpu_cards, PROFILE.authentication),
         lambda command: ResponseApdu.parse(card.process(bytes(command))),
+        Terminal(card, PsamEngine()).run,
     )
     return found
 

@@ -1,0 +1,98 @@
+"""What a reading needs beyond its card: a PSAM in a slot of its own, the centre's HSM. Done
+on the thread that reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from drivers.conversation import Errand, exchange
+from drivers.errors import (
+    DriverError,
+    MuteCardError,
+    NoCardError,
+    NoReaderError,
+    ReaderGoneError,
+)
+from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from drivers.ports import CardConnection, Disposition, Reader
+from plugin.card.authentication import HsmAnswer, HsmQuestion, PsamCommand
+from plugin.card.errors import PsamMissingError, PsamRefusedError
+from plugin.centre.port import CentreUnreachableError
+
+PSAM_SECONDS = 5.0  # how long another reading may keep the PSAM
+AskHsm = Callable[[HsmQuestion], HsmAnswer]
+_MISSING = (NoCardError, MuteCardError, NoReaderError, ReaderGoneError)
+
+
+class PsamSlot:
+    """The slot that holds the PSAM; one reading has it at a time. `open_reader` gives its
+    reader, or None when there is none."""
+
+    def __init__(self, open_reader: Callable[[], Reader | None]) -> None:
+        self._open_reader = open_reader
+        self._lock = threading.Lock()
+
+    def taken(self, stack: ExitStack) -> CardConnection:
+        """A connection that `stack` gives back. Raises PsamMissingError and
+        PsamRefusedError."""
+        if not self._lock.acquire(timeout=PSAM_SECONDS):
+            raise PsamRefusedError("another reading keeps the PSAM")
+        stack.callback(self._lock.release)
+        reader = self._open_reader()
+        if reader is None:
+            raise PsamMissingError
+        stack.callback(reader.close)
+        connection = reader.connect()
+        stack.callback(connection.close, Disposition.RESET)
+        stack.enter_context(connection.exclusively())
+        return connection
+
+
+class Errands:
+    """Those of one reading. Use as a context manager."""
+
+    def __init__(self, psam: PsamSlot, ask_hsm: AskHsm) -> None:
+        self._psam = psam
+        self._ask_hsm = ask_hsm
+        self._held = ExitStack()
+        self._connection: CardConnection | None = None
+        self.authenticated = False
+
+    def __enter__(self) -> Errands:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def run(self, errand: Errand) -> object:
+        """Do one. Raises CardError about the PSAM, and what the HSM's messenger raises."""
+        self.authenticated = True
+        match errand:
+            case PsamCommand(command):
+                return self._to_psam(command)
+            case HsmQuestion():
+                return self._ask_hsm(errand)
+            case _:
+                raise NotImplementedError(type(errand).__name__)
+
+    def _to_psam(self, command: CommandApdu) -> ResponseApdu:
+        try:
+            if self._connection is None:
+                self._connection = self._psam.taken(self._held)
+            return exchange(self._connection, command)
+        except _MISSING as missing:
+            raise PsamMissingError(str(missing)) from missing
+        except DriverError as failed:
+            raise PsamRefusedError(str(failed)) from failed
+
+
+def no_hsm(_: HsmQuestion) -> HsmAnswer:
+    """Where there is no centre."""
+    raise CentreUnreachableError("nobody asks an HSM here")
+
+
+def without_help() -> Errands:
+    """For cards that need nothing beyond themselves."""
+    return Errands(PsamSlot(lambda: None), no_hsm)
