@@ -106,6 +106,11 @@ def demo(*, port: int | None, once: bool) -> int:
 
 @app.command()
 @with_json
+@option(
+    "--basic-info",
+    is_flag=True,
+    help="iReadCardBas 字符串（GBK）/ the iReadCardBas string, in GBK",
+)
 @option("--reveal", is_flag=True, help="显示个人信息 / show personal fields in clear")
 @option("--reader", help="读卡器名称的一部分 / part of a reader's name")
 @option("--psam", help="PSAM 卡槽名称的一部分 / part of the PSAM slot's name")
@@ -116,7 +121,13 @@ def demo(*, port: int | None, once: bool) -> int:
     help="地区规则 / a region's id, or a profile's path",
 )
 def read(
-    *, as_json: bool, reveal: bool, reader: str | None, psam: str | None, region: str
+    *,
+    as_json: bool,
+    basic_info: bool,
+    reveal: bool,
+    reader: str | None,
+    psam: str | None,
+    region: str,
 ) -> int:
     """读一张卡 / Read one card.
 
@@ -141,6 +152,7 @@ def read(
         main.SystemClock(),
         wanted=reader,
         psam=psam,
+        as_basic_info=basic_info,
         reveal=reveal,
         as_json=as_json,
     )

@@ -246,6 +246,7 @@ def agent(
         directories=directories,
         simulated=hand is not None,
         psam=settings.psam_reader,
+        terminal=settings.terminal,
         changed=hub.transaction_changed,
         happened=hub.happened,
     )

@@ -30,6 +30,14 @@ SIMULATED_INSTITUTION = Institution(
 )
 
 
+class Terminal(Struct, frozen=True, kw_only=True):
+    """What the terminal says of itself: twelve digits (zeros without a PSAM that has a
+    number), and what its maker calls it."""
+
+    number: str = "000000000000"
+    device: str = ""
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """One till. `centre_address` replaces the profile's, `centre_credential` is sent to it;
     `psam_reader` is part of the name of the slot that holds the PSAM; `origins` are the web pages that may call us, spelled exactly as browsers send them."""
@@ -41,3 +49,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     centre_address: str | None = None
     centre_credential_file: str | None = None
     psam_reader: str | None = None
+    terminal: Terminal = Terminal()

@@ -16,6 +16,7 @@ from plugin.settings import (
     Institution,
     InstitutionKind,
     Settings,
+    Terminal,
 )
 from plugin.shapes import Strict, WrongValueError, whole
 
@@ -45,6 +46,13 @@ class ReadersFile(Strict):
     psam: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
+class TerminalFile(Strict):
+    """What the terminal says of itself in the basic information of a card."""
+
+    number: Annotated[str, whole(r"[0-9]{12}")] = Terminal().number
+    device: Annotated[str, whole(r"[^|]{0,40}")] = Terminal().device
+
+
 class SettingsFile(Strict):
     """The whole file."""
 
@@ -54,6 +62,7 @@ class SettingsFile(Strict):
     origins: list[str] = field(default_factory=list)
     centre: CentreFile = field(default_factory=CentreFile)
     readers: ReadersFile = field(default_factory=ReadersFile)
+    terminal: TerminalFile = field(default_factory=TerminalFile)
 
     def __post_init__(self) -> None:
         for origin in self.origins:
@@ -83,4 +92,5 @@ def load_settings(path: Path) -> Settings:
         centre_address=found.centre.address,
         centre_credential_file=found.centre.credential_file,
         psam_reader=found.readers.psam,
+        terminal=Terminal(number=found.terminal.number, device=found.terminal.device),
     )

@@ -135,6 +135,12 @@ class ReaderBoard:
             if (chosen is None or reader.id in chosen) and not self._is_psam(reader)
         )
 
+    def atr(self, insertion_id: str) -> bytes:
+        """The answer to reset of the card of this stay; empty when it is gone."""
+        found = (r for r in self._readers.values() if r.insertion_id == insertion_id)
+        reader = next(found, None)
+        return reader.status.atr if reader is not None else b""
+
     def mark_used(self, insertion_ids: frozenset[str]) -> None:
         """These stays belonged to a transaction that is over."""
         for reader in self._readers.values():

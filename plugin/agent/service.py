@@ -35,7 +35,7 @@ from plugin.card.social_security import SocialSecurityCard
 from plugin.centre.port import Centre, CentreError
 from plugin.journal.port import Journal, JournalError, Request
 from plugin.privacy import Keys
-from plugin.settings import Institution
+from plugin.settings import Institution, Terminal
 
 KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
 LOOK_AGAIN_MS = 60_000
@@ -108,6 +108,7 @@ class Run(Struct):
     completed_at: str | None = None
     stays: set[str] = field(default_factory=set)
     forgetting: bool = False
+    atr: bytes = b""
 
 
 class Service:
@@ -127,9 +128,11 @@ class Service:
         institution: Institution,
         profile: RegionProfile,
         simulated: bool,
+        terminal: Terminal,
         changed: Callable[[str], None],
     ) -> None:
         self._loop = loop
+        self._terminal = terminal
         self._board = board
         self._journal = journal
         self._keys = keys
@@ -310,8 +313,10 @@ class Service:
         def done(outcome: Card | Problem) -> None:
             if isinstance(outcome, Problem):
                 self._apply(run, desk.ReadFailed(stay, outcome))
-            else:
-                self._apply(run, desk.CardRead(stay, outcome))
+                return
+            if isinstance(outcome, SocialSecurityCard):
+                run.atr = self._board.atr(stay)
+            self._apply(run, desk.CardRead(stay, outcome))
 
         layouts, how = self._profile.cpu_cards, self._profile.authentication
         self._board.read(
@@ -446,7 +451,7 @@ class Service:
         run.card_ref = self._card_ref(card)
         run.masked = views.masked_holder(card)
         run.card = views.card_view(card)
-        run.clear = views.clear_holder(card)
+        run.clear = views.clear_holder(card, run.atr, self._terminal)
 
     def _forget_holder(self, run: Run) -> None:
         """Ten minutes are over; what the desk itself still needs goes when it is done."""

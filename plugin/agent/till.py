@@ -21,7 +21,7 @@ from plugin.agent.service import Service
 from plugin.centre.port import Centre
 from plugin.journal.port import Journal, JournalError
 from plugin.privacy import Keys
-from plugin.settings import Institution
+from plugin.settings import Institution, Terminal
 
 STOP_SECONDS = 5.0
 GOODBYE_SECONDS = 1.0
@@ -45,6 +45,7 @@ class Till:
         directories: Mapping[str, ReaderDirectory],
         simulated: bool,
         psam: str | None,
+        terminal: Terminal,
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
@@ -72,6 +73,7 @@ class Till:
             institution=institution,
             profile=profile,
             simulated=simulated,
+            terminal=terminal,
             changed=changed,
         )
         self._journal = journal

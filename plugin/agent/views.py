@@ -6,12 +6,15 @@ from typing import Literal
 
 from msgspec import Struct
 
+from drivers.iso7816.atr import Atr
 from plugin import privacy
 from plugin.activation import desk
 from plugin.activation.desk import Action, Clock, Desk
 from plugin.activation.problem import Problem
 from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
+from plugin.card.basic_info import basic_info
 from plugin.card.social_security import SocialSecurityCard
+from plugin.settings import Terminal
 
 Commit = Literal["none", "committing", "committed", "unknown"]
 HOLDER_SECONDS = 600  # how long anything personal is kept in memory
@@ -28,6 +31,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     birth_date: str | None
     card_number: str | None
     card_identification_code: str | None
+    basic_info: str | None
 
 
 class CardShown(Struct, frozen=True, kw_only=True):
@@ -92,11 +96,14 @@ def masked_holder(card: SocialSecurityCard) -> Holder:
         birth_date=None,
         card_number=privacy.masked_tail(card.issue.card_number),
         card_identification_code=None,
+        basic_info=None,
     )
 
 
-def clear_holder(card: SocialSecurityCard) -> Holder:
-    """Everything that names the person, for the one client that may have it."""
+def clear_holder(card: SocialSecurityCard, atr: bytes, terminal: Terminal) -> Holder:
+    """Everything that names the person, for the one client that may have it, also in the
+    one string of `iReadCardBas`."""
+    historical = Atr.parse(atr).historical_bytes if atr else b""
     born = card.birth_date
     return Holder(
         masked=False,
@@ -106,6 +113,7 @@ def clear_holder(card: SocialSecurityCard) -> Holder:
         birth_date=born.isoformat() if born else None,
         card_number=card.issue.card_number,
         card_identification_code=card.issue.identification_code,
+        basic_info=basic_info(card, historical, terminal),
     )
 
 

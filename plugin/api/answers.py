@@ -33,7 +33,8 @@ class CentreWords(Struct, frozen=True, kw_only=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """RFC 9457. Branch on `code` only. A refused request may carry more members:
+    """RFC 9457. Branch on `code` only; `vendor_code` is the number of the terminal
+    specification, where it has one. A refused request may carry more members:
     `errors`, `allowed_actions`, `transaction`, `retry_after`."""
 
     type: str
@@ -47,6 +48,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     messages: Texts
     remedy: Remedies
     centre: CentreWords | None
+    vendor_code: int | None
     trace_id: str
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct, to_builtins
 from plugin.activation.problem import Problem
 from plugin.api import answers
 from plugin.api.answers import CentreWords, Remedies, Texts
+from plugin.card.vendor_codes import vendor_code
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -73,6 +74,7 @@ class Catalogue:
             messages=messages,
             remedy=remedy,
             centre=CentreWords(code=centre.code, text=centre.text) if centre else None,
+            vendor_code=vendor_code(entry.code, problem.facts.get("sw")),
             trace_id=trace_id,
         )
 

@@ -16,9 +16,11 @@ from plugin.agent.errands import Errands, PsamSlot, no_hsm
 from plugin.agent.readers import STALL_SECONDS
 from plugin.agent.worker import Job, ReaderWorker
 from plugin.card.authentication import Means
+from plugin.card.basic_info import ENCODING, basic_info
 from plugin.card.reading import Card, read_card
 from plugin.card.social_security import SocialSecurityCard
 from plugin.commands import screen
+from plugin.settings import Terminal
 
 OK, NO_READER, NO_CARD, MUTE, UNREADABLE, NO_SERVICE = 0, 10, 11, 12, 13, 14
 _EXIT_CODES = {
@@ -50,6 +52,7 @@ def run(
     psam: str | None,
     reveal: bool,
     as_json: bool,
+    as_basic_info: bool,
 ) -> int:
     """Read the card in the first reader that has one; `wanted` is part of a reader's
     name, `psam` part of that of the slot that holds the PSAM."""
@@ -59,6 +62,8 @@ def run(
     except _StoppedError as stopped:
         screen.complain(stopped.problem, as_json=as_json)
         return _EXIT_CODES.get(stopped.problem.code, UNREADABLE)
+    if as_basic_info:
+        return _show_basic_info(card, status, reveal=reveal, as_json=as_json)
     shown = as_object(card, status, reveal=reveal)
     if as_json:
         screen.json_line(shown)
@@ -130,6 +135,32 @@ def _read(
         if isinstance(answer, Problem):
             raise _StoppedError(answer)
         return answer
+
+
+def _show_basic_info(
+    card: Card, status: ReaderStatus, *, reveal: bool, as_json: bool
+) -> int:
+    """The string of `iReadCardBas`, in GB18030 where standard output is not a console."""
+    if not isinstance(card, SocialSecurityCard):
+        screen.complain(Problem("card.social_security_wanted"), as_json=as_json)
+        return UNREADABLE
+    if not reveal:
+        card = masked(card)
+    historical = Atr.parse(status.atr).historical_bytes
+    screen.octets(basic_info(card, historical, Terminal()), ENCODING)
+    return OK
+
+
+def masked(card: SocialSecurityCard) -> SocialSecurityCard:
+    """The same card without what names its holder."""
+    issue = replace(
+        card.issue,
+        card_number=privacy.masked_tail(card.issue.card_number),
+        identification_code=privacy.masked_number(card.issue.identification_code) or "",
+    )
+    number = privacy.masked_number(card.social_security_number) or ""
+    name = privacy.masked_name(card.name)
+    return replace(card, issue=issue, social_security_number=number, name=name)
 
 
 def as_object(card: Card, status: ReaderStatus, *, reveal: bool) -> dict[str, object]:

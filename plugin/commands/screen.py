@@ -55,6 +55,15 @@ def _takes_all(stream: TextIO) -> bool:
     return (stream.encoding or "").lower().replace("-", "") in ("utf8", "gb18030")
 
 
+def octets(text: str, encoding: str) -> None:
+    """One line for a program that wants this encoding, and for a console in its own."""
+    if sys.stdout.isatty():
+        line(text)
+        return
+    sys.stdout.buffer.write(text.encode(encoding) + b"\n")
+    sys.stdout.flush()
+
+
 def complain(problem: Problem, *, as_json: bool, **more: str) -> None:
     """A problem on standard error: an object for programs, sentences for people."""
     from plugin import main

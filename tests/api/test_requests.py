@@ -411,12 +411,16 @@ def test_holder_data_in_clear_go_only_to_the_client_that_started_it(
     assert mine["social_security_number"] == "999901190102021017"
     assert mine["name"] == "林试一"
     assert not mine["masked"]
+    fields = mine["basic_info"].split("|")
+    assert fields[:3] == ["999901", "999901190102021017", mine["card_number"]]
+    assert fields[4:6] == ["林试一", "00814E4323869900000200" + "0001"]
     for seen in (narrower, theirs, confirming.holder_masked):
         assert seen is not None
         assert seen["masked"]
         assert seen["name"] == "林**"
         assert seen["social_security_number"] == "999901********1017"
         assert seen["card_identification_code"] is None
+        assert seen["basic_info"] is None
         assert seen["birth_date"] is None
 
 

@@ -15,6 +15,7 @@ import pytest
 from drivers.pcsc import PcscDirectory
 from drivers.ports import SlotState
 from simulator.card.engine import CardEngine
+from simulator.card.psam import PsamEngine
 from simulator.people import PEOPLE, engine
 from simulator.scenario import Card, MuteCard, ScriptedCard
 from simulator.vpcd import READER_NAMES, SOCKET_VARIABLE, VpcdDesk
@@ -290,3 +291,43 @@ def _environment() -> dict[str, str]:
     import os
 
     return dict(os.environ)
+
+
+def test_the_basic_information_is_one_string_in_gbk(vpcd: VpcdDesk) -> None:
+    insert(vpcd, engine("lin.social_security"))
+    command = [sys.executable, "-m", "plugin", "read", "--basic-info"]
+
+    masked = subprocess.run(command, capture_output=True, check=True)
+    clear = subprocess.run([*command, "--reveal"], capture_output=True, check=True)
+
+    assert clear.stdout.decode("gbk") == (
+        "999901|999901190102021017|T20000017|999901D15600000502000001FFFFFFFF|林试一"
+        "|00814E43238699000002000001|2.00|20260115|20360114|000000000000||\n"
+    )
+    assert masked.stdout.decode("gbk").split("|")[4] == "林**"
+    assert b"190102021017" not in masked.stdout
+
+
+def test_an_old_card_has_no_basic_information(vpcd: VpcdDesk) -> None:
+    insert(vpcd, engine("lin.medical"))
+
+    done = kaqi("read", "--basic-info")
+
+    assert done.returncode == 13
+    assert problem_of(done)["code"] == "card.social_security_wanted"
+
+
+def test_a_card_of_3_0_is_read_with_the_psam_in_the_other_slot(vpcd: VpcdDesk) -> None:
+    insert(vpcd, engine("qin.social_security"))
+    vpcd.insert_card(PsamEngine(), READER_NAMES[1])
+    directory = PcscDirectory()
+    wait_until(lambda: directory.look().readers[1].slot is SlotState.PRESENT)
+
+    with_psam = read_json("--psam", "00 01")
+    without = kaqi("read", "--json", "--reader", "00 00")
+
+    assert with_psam["spec_version"] == "3.00"
+    assert with_psam["reader"] == READER
+    assert without.returncode == 13
+    assert problem_of(without)["code"] == "psam.missing"
+    assert problem_of(without)["vendor_code"] == -2201
