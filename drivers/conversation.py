@@ -24,10 +24,6 @@ class Errand(Struct, frozen=True):
     it, and sends back the result or throws the error in."""
 
 
-class AnswerToReset(Errand, frozen=True):
-    """The card's answer to reset (bytes)."""
-
-
 Procedure = Generator[CommandApdu | Errand, Any, Result]
 """A reading procedure: yields commands and errands, is sent responses and results, returns
 what it found out."""
@@ -78,8 +74,6 @@ def converse(
                 match wanted:
                     case CommandApdu():
                         wanted = procedure.send(exchange(card, wanted))
-                    case AnswerToReset():
-                        wanted = procedure.send(card.atr)
                     case _:
                         wanted = after(wanted, procedure, run)
         except StopIteration as finished:

@@ -36,6 +36,7 @@ from plugin.card.authentication import (
     PsamLayout,
 )
 from plugin.card.medical import CpuLayout
+from plugin.card.memory import CHIPS, Chip, Encoding, MemoryLayout, Place
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.settings import InstitutionKind
 from plugin.shapes import Strict, WrongValueError, whole
@@ -100,10 +101,40 @@ class CpuCardFile(Strict):
     card_classes: list[OneCharacter]
 
 
+class PlaceFile(Strict):
+    """Where a field lies in a memory card."""
+
+    offset: Annotated[int, Meta(ge=0, le=1023)]
+    length: Annotated[int, Meta(ge=1, le=64)]
+    encoding: Literal["ascii", "bcd", "gbk"]
+
+
+class MemoryCardFile(Strict):
+    """One kind of old memory card."""
+
+    chip: Literal["sle4442", "sle4428"]
+    number: PlaceFile
+    social_security_number: PlaceFile | None = None
+    name: PlaceFile | None = None
+
+    def __post_init__(self) -> None:
+        size = CHIPS[Chip(self.chip)].size
+        for key in ("number", "social_security_number", "name"):
+            place = getattr(self, key)
+            if place is not None and place.offset + place.length > size:
+                raise WrongValueError(key, f"a {self.chip} has {size} bytes")
+
+
 class MedicalCardsFile(Strict):
     """The old cards of the city."""
 
     cpu: list[CpuCardFile]
+    memory: list[MemoryCardFile]
+
+    def __post_init__(self) -> None:
+        chips = [each.chip for each in self.memory]
+        if len(set(chips)) != len(chips):
+            raise WrongValueError("memory", "the same chip twice")
 
 
 class KeyIdsFile(Strict):
@@ -193,7 +224,7 @@ class ProfileFile(Strict):
             for kind in (self.scenarios.pharmacy, self.scenarios.hospital)
             for _, scenario in _given(kind)
         )
-        if wanted and not self.medical_cards.cpu:
+        if wanted and not (self.medical_cards.cpu or self.medical_cards.memory):
             raise WrongValueError(
                 "medical_cards.cpu", "a scenario asks for an old card: no kind is known"
             )
@@ -254,6 +285,15 @@ def frozen(found: ProfileFile) -> RegionProfile:
             )
             for card in found.medical_cards.cpu
         ),
+        memory_cards=tuple(
+            MemoryLayout(
+                chip=Chip(card.chip),
+                number=_place(card.number),
+                social_security_number=_place_or_none(card.social_security_number),
+                name=_place_or_none(card.name),
+            )
+            for card in found.medical_cards.memory
+        ),
         card_number=Check(found.social_security_card.card_number),
         authentication=_authentication(found.social_security_card),
         activation_window=_window(found.windows.activation),
@@ -273,6 +313,16 @@ def frozen(found: ProfileFile) -> RegionProfile:
             ),
         ),
     )
+
+
+def _place(found: PlaceFile) -> Place:
+    return Place(
+        offset=found.offset, length=found.length, encoding=Encoding(found.encoding)
+    )
+
+
+def _place_or_none(found: PlaceFile | None) -> Place | None:
+    return _place(found) if found is not None else None
 
 
 def _authentication(found: SocialSecurityCardFile) -> Authentication:

@@ -319,7 +319,7 @@ class Books:
 
     def owns(self, number: str, medical: MedicalOnWire) -> bool:
         """Whether this old card belongs to the person with this number."""
-        owner = next((p for p in CAST if p.medical.card_number == medical.number), None)
+        owner = next((p for p in CAST if p.old_card_number == medical.number), None)
         return owner is not None and owner.holder.social_security_number == number
 
     def active(

@@ -14,10 +14,12 @@ from enum import StrEnum
 from simulator.card.cryptography import Algorithm
 from simulator.card.engine import CardEngine
 from simulator.card.image import Behaviour
+from simulator.card.memory_card import Chip, MemoryCard, MemoryEngine
 from simulator.card.personalise import identity_number
 from simulator.card.resident_card import Holder, ResidentCard
 
 REGION = "999901"
+MEMORY_NUMBER = "9999010000000016"  # sixteen digits, packed
 MEDICAL_CARD_CLASS = "2"
 SOCIAL_SECURITY, MEDICAL = "social_security", "medical"
 
@@ -67,16 +69,22 @@ class Person:
     social_security: ResidentCard
     medical: ResidentCard
     record: Record
+    memory: MemoryCard | None = None  # in place of the CPU-type old card
+
+    @property
+    def old_card_number(self) -> str:
+        """What the old card says."""
+        return self.memory.number if self.memory else self.medical.card_number
 
     @property
     def holder(self) -> Holder:
         """The person on the cards."""
         return self.social_security.holder
 
-    def cards(self) -> dict[str, ResidentCard]:
+    def cards(self) -> dict[str, ResidentCard | MemoryCard]:
         """The cards by their names on the table: `lin.medical`, `lin.social_security`."""
         return {
-            f"{self.key}.{MEDICAL}": self.medical,
+            f"{self.key}.{MEDICAL}": self.memory or self.medical,
             f"{self.key}.{SOCIAL_SECURITY}": self.social_security,
         }
 
@@ -183,14 +191,56 @@ CAST: tuple[Person, ...] = (
         algorithm=Algorithm.SM4,
     ),
 )
+
+
+def _with_memory_card(person: Person, chip: Chip) -> Person:
+    """The same person with an old card that is memory only, laid out as the reference
+    region says."""
+    holder = person.holder
+    number = {
+        Chip.SLE4442: person.medical.card_number,
+        Chip.SLE4428: MEMORY_NUMBER,
+    }[chip]
+    written = {
+        Chip.SLE4442: {40: number.encode().ljust(15, b"\x00")},
+        Chip.SLE4428: {
+            32: bytes.fromhex(MEMORY_NUMBER),
+            64: holder.social_security_number.encode(),
+            96: holder.name.encode("gb18030").ljust(30, b"\x00"),
+        },
+    }[chip]
+    return replace(person, memory=MemoryCard(chip=chip, number=number, written=written))
+
+
+CAST += (
+    _with_memory_card(
+        _person(15, "zhu", "朱试一五", "old card is an SLE4442"), Chip.SLE4442
+    ),
+    _with_memory_card(
+        _person(16, "shen", "沈试一六", "old card is an SLE4428"), Chip.SLE4428
+    ),
+)
 PEOPLE: dict[str, Person] = {person.key: person for person in CAST}
-CARDS: dict[str, ResidentCard] = {
+ORDERS: dict[str, ResidentCard | MemoryCard] = {
     name: card for person in CAST for name, card in person.cards().items()
+}
+CARDS: dict[str, ResidentCard] = {
+    name: order for name, order in ORDERS.items() if isinstance(order, ResidentCard)
 }
 
 
-def engine(name: str, behaviour: Behaviour | None = None) -> CardEngine:
+def card(name: str) -> CardEngine | MemoryEngine:
     """A fresh card of the cast. Raises LookupError for an unknown name."""
-    if name not in CARDS:
+    order = ORDERS.get(name)
+    if order is None:
         raise LookupError(f"nobody in the cast has a card named {name}")
+    return order.engine() if isinstance(order, MemoryCard) else engine(name)
+
+
+def engine(name: str, behaviour: Behaviour | None = None) -> CardEngine:
+    """The same, of those with a processor."""
+    if name not in CARDS:
+        raise LookupError(
+            f"nobody in the cast has a card with a processor named {name}"
+        )
     return CardEngine(CARDS[name].image(), behaviour)

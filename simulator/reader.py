@@ -51,7 +51,7 @@ class InProcessDesk:
 
     def cards(self) -> tuple[str, ...]:
         """The cast's cards."""
-        return tuple(people.CARDS)
+        return tuple(people.ORDERS)
 
     def readers(self) -> tuple[str, ...]:
         """The readers for customers' cards."""
@@ -66,7 +66,7 @@ class InProcessDesk:
         with self._changed:
             if any(slot.name == card for slot in self._slots.values()):
                 raise ValueError("this card is in another reader")
-            self._put(people.engine(card), card, reader)
+            self._put(people.card(card), card, reader)
 
     def insert_card(self, card: Card, reader: str) -> None:
         """Put any card in."""

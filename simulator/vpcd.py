@@ -237,7 +237,7 @@ class VpcdDesk:
 
     def cards(self) -> tuple[str, ...]:
         """The cast's cards."""
-        return tuple(people.CARDS)
+        return tuple(people.ORDERS)
 
     def readers(self) -> tuple[str, ...]:
         """The names the resource manager gives them."""
@@ -245,7 +245,7 @@ class VpcdDesk:
 
     def insert(self, card: str, reader: str) -> None:
         """Put a card of the cast in."""
-        self.insert_card(people.engine(card), reader)
+        self.insert_card(people.card(card), reader)
 
     def insert_card(self, card: Card, reader: str) -> None:
         """Put any card in."""

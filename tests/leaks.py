@@ -25,9 +25,10 @@ def personal_values(people: Iterable[Person]) -> dict[str, str]:
     for person in people:
         found[f"{person.key} name"] = person.holder.name
         found[f"{person.key} number"] = person.holder.social_security_number
-        for kind, card in person.cards().items():
-            found[f"{kind} card number"] = card.card_number
-            found[f"{kind} identification code"] = card.identification_code
+        found[f"{person.key} old number"] = person.old_card_number
+        for kind, card in (("old", person.medical), ("new", person.social_security)):
+            found[f"{person.key} {kind} card number"] = card.card_number
+            found[f"{person.key} {kind} identification code"] = card.identification_code
     return found
 
 

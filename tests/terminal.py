@@ -42,7 +42,7 @@ class Terminal:
             case HsmQuestion() if self.hsm is not None:
                 return self.hsm(errand)
             case _:
-                return self.card.atr
+                raise NotImplementedError(type(errand).__name__)
 
     def _to_psam(self, psam: PsamEngine, command: CommandApdu) -> ResponseApdu:
         got = ResponseApdu.parse(psam.process(bytes(command)))
@@ -50,6 +50,8 @@ class Terminal:
         return got if following is None else self._to_psam(psam, following)
 
     def read(self, how: Authentication) -> SocialSecurityCard:
-        card, self.sent = play(read_card((), how), self.to_card, self.run)
+        card, self.sent = play(
+            read_card((), how, atr=self.card.atr), self.to_card, self.run
+        )
         assert isinstance(card, SocialSecurityCard)
         return card

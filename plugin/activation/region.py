@@ -10,6 +10,7 @@ from msgspec import Struct
 from plugin.activation.saga import Abilities
 from plugin.card.authentication import Authentication
 from plugin.card.medical import CpuLayout
+from plugin.card.memory import MemoryLayout
 from plugin.settings import InstitutionKind
 
 
@@ -90,6 +91,7 @@ class RegionProfile(Struct, frozen=True, kw_only=True):
     name: Mapping[str, str]
     scenarios: Mapping[InstitutionKind, Mapping[Scenario, ScenarioRules]]
     cpu_cards: tuple[CpuLayout, ...]
+    memory_cards: tuple[MemoryLayout, ...]
     card_number: Check
     authentication: Authentication
     activation_window: Window

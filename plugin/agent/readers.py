@@ -151,12 +151,12 @@ class ReaderBoard:
     def read(
         self,
         slot: Slot,
-        procedure: Callable[[], Procedure[Card]],
+        procedure: Callable[[bytes], Procedure[Card]],
         done: Callable[[Card | Problem], None],
         ask_hsm: AskHsm,
         trace_id: str,
     ) -> None:
-        """Read the card of this stay; what it needs of the centre's HSM goes through
+        """Read the card of this stay with the procedure for its answer to reset; what it needs of the centre's HSM goes through
         `ask_hsm`, on the reader's thread. `done` is called exactly once, on the deciding
         thread, also when the reader never answers."""
         reader = self._readers.get(slot.reader)
@@ -185,7 +185,7 @@ class ReaderBoard:
         self._loop.after(LOOK_AFTER_MS, give_up_when_stalled)
         worker.read(
             Job(
-                procedure,
+                partial(procedure, reader.status.atr),
                 lambda found: self._loop.post(lambda: finish(found)),
                 trace_id,
                 lambda: Errands(self._psam, ask_hsm),

@@ -318,10 +318,15 @@ class Service:
                 run.atr = self._board.atr(stay)
             self._apply(run, desk.CardRead(stay, outcome))
 
-        layouts, how = self._profile.cpu_cards, self._profile.authentication
+        region = self._profile
         self._board.read(
             slot,
-            lambda: read_card(layouts, how),
+            lambda atr: read_card(
+                region.cpu_cards,
+                region.authentication,
+                memory=region.memory_cards,
+                atr=atr,
+            ),
             done,
             lambda question: self._centre.authenticate(question, run.origin),
             run.origin.trace_id,

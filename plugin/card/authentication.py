@@ -21,7 +21,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from drivers.conversation import AnswerToReset, Errand, Procedure
+from drivers.conversation import Errand, Procedure
 from drivers.iso7816.apdu import GET_CHALLENGE, CommandApdu, ResponseApdu
 from drivers.iso7816.atr import Atr
 from drivers.iso7816.status_word import (
@@ -165,7 +165,7 @@ def algorithm_of(fci: bytes) -> Algorithm:
 
 
 def authenticate(
-    identification_code: str, region: str, how: Authentication
+    identification_code: str, region: str, atr: bytes, how: Authentication
 ) -> Procedure[None]:
     """Authenticate the card both ways under the re-selected SSSE: 7 commands.
 
@@ -176,9 +176,9 @@ def authenticate(
     for means, another in zip(how.means, (*how.means[1:], None), strict=True):
         try:
             if means is Means.PSAM:
-                yield from _by_psam(algorithm, how.psam)
+                yield from _by_psam(algorithm, atr, how.psam)
             else:
-                yield from _by_hsm(algorithm, identification_code, region)
+                yield from _by_hsm(algorithm, atr, identification_code, region)
         except PsamRefusedError as unusable:
             if not unusable.another_may or another is None:
                 raise
@@ -186,13 +186,14 @@ def authenticate(
             return
 
 
-def _by_psam(algorithm: Algorithm, layout: PsamLayout | None) -> Procedure[None]:
+def _by_psam(
+    algorithm: Algorithm, atr: bytes, layout: PsamLayout | None
+) -> Procedure[None]:
     if layout is None:
         raise PsamMissingError
     keys = layout.keys.get(algorithm)
     if keys is None:
         raise PsamWithoutAlgorithmError(algorithm)
-    atr = yield AnswerToReset()
     factor = _historical(atr)[-FACTOR_LENGTH:]
     yield from _ask_psam(
         CommandApdu(cla=0, ins=0xA4, p1=4, p2=0, data=layout.application)
@@ -210,9 +211,8 @@ def _by_psam(algorithm: Algorithm, layout: PsamLayout | None) -> Procedure[None]
 
 
 def _by_hsm(
-    algorithm: Algorithm, identification_code: str, region: str
+    algorithm: Algorithm, atr: bytes, identification_code: str, region: str
 ) -> Procedure[None]:
-    atr = yield AnswerToReset()
     internal = yield from _randoms()
     proof = yield from _internal(internal)
     external = yield from _randoms()

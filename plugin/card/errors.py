@@ -32,6 +32,12 @@ class UnreadableCardError(CardError):
     code = "card.data_invalid"
 
 
+class ReaderCannotError(CardError):
+    """This reader cannot read memory cards."""
+
+    code = "reader.no_memory_cards"
+
+
 class LockedCardError(CardError):
     """The card's application is locked."""
 

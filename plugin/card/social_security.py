@@ -81,7 +81,7 @@ class SocialSecurityCard(Struct, frozen=True, kw_only=True):
         return tuple(found)
 
 
-def read_issue(how: Authentication) -> Procedure[Issue]:
+def read_issue(how: Authentication, atr: bytes) -> Procedure[Issue]:
     """EF05 under the selected SSSE: 8 commands, and 8 more where the card must be
     authenticated before it shows everything.
 
@@ -105,7 +105,7 @@ def read_issue(how: Authentication) -> Procedure[Issue]:
     identification_code = code.hex().upper()
     if version[0] in AUTHENTICATED:
         region = region_of(identification_code)
-        yield from authenticate(identification_code, region, how)
+        yield from authenticate(identification_code, region, atr, how)
         yield from files.select_file(files.EF_ISSUER)
     issued = yield from files.read_field(files.ISSUE_DATE)
     expires = yield from files.read_field(files.EXPIRY_DATE)

@@ -58,7 +58,7 @@ def run(
     name, `psam` part of that of the slot that holds the PSAM."""
     try:
         status = _reader_with_card(directory, wanted, psam)
-        card = _read(directory, status.name, profile, clock, psam)
+        card = _read(directory, status, profile, clock, psam)
     except _StoppedError as stopped:
         screen.complain(stopped.problem, as_json=as_json)
         return _EXIT_CODES.get(stopped.problem.code, UNREADABLE)
@@ -95,13 +95,14 @@ def _reader_with_card(
 
 def _read(
     directory: ReaderDirectory,
-    name: str,
+    status: ReaderStatus,
     profile: RegionProfile,
     clock: Clock,
     psam: str | None,
 ) -> Card:
     """On a worker, so that a reader that never answers costs seconds and not for ever."""
     answers: queue.SimpleQueue[Card | Problem] = queue.SimpleQueue()
+    name = status.name
     worker = ReaderWorker(name, lambda: directory.reader(name), clock)
     how = replace(  # there is no centre here, and so no HSM
         profile.authentication,
@@ -118,7 +119,9 @@ def _read(
 
     worker.read(
         Job(
-            lambda: read_card(profile.cpu_cards, how),
+            lambda: read_card(
+                profile.cpu_cards, how, memory=profile.memory_cards, atr=status.atr
+            ),
             answers.put,
             trace_id="",
             errands=lambda: Errands(PsamSlot(open_psam), no_hsm),

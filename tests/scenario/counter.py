@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from plugin.client import Transaction
-from simulator.people import engine
+from simulator.people import card as of_the_cast
 from simulator.scenario import Card
 from tests.agents import Running
 
@@ -42,7 +42,7 @@ class Counter:
 
     def put(self, card: Card | str, reader: int = 0) -> None:
         """Put a card, or somebody's of the cast, into a reader."""
-        real = engine(card) if isinstance(card, str) else card
+        real = of_the_cast(card) if isinstance(card, str) else card
         self.hand.insert_card(real, self.readers[reader])
 
     def take(self, reader: int = 0) -> None:

@@ -29,8 +29,10 @@ ENDS = {
     "jiang": (None, "card.temporarily_lost"),
     "qin": ("activated", None),
     "xu": ("activated", None),
+    "zhu": ("activated", None),
+    "shen": ("activated", None),
 }
-MAIN = ("lin", "tang", "luo", "abu", "qin", "xu")
+MAIN = ("lin", "tang", "luo", "abu", "qin", "xu", "zhu", "shen")
 
 
 @pytest.fixture

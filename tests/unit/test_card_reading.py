@@ -43,7 +43,7 @@ def read(
     card = CardEngine(order.image())
     there = Terminal(card, PsamEngine())
     how = PROFILE.authentication
-    return play(read_card(LAYOUTS, how), answering(card), there.run)
+    return play(read_card(LAYOUTS, how, atr=card.atr), answering(card), there.run)
 
 
 def test_the_published_specimen_is_read_as_it_is_printed() -> None:

@@ -98,7 +98,35 @@ def test_a_pharmacy_registers_nobody() -> None:
             "scenarios.pharmacy.pharmacy.steps[0]",
             "one of: medical, social_security",
         ),
-        ("medical_cards.cpu", [], "medical_cards.cpu", "no kind is known"),
+        (
+            "medical_cards",
+            {"cpu": [], "memory": []},
+            "medical_cards.cpu",
+            "no kind is known",
+        ),
+        (
+            "medical_cards.memory",
+            [
+                {
+                    "chip": "sle4442",
+                    "number": {"offset": 250, "length": 15, "encoding": "ascii"},
+                }
+            ],
+            "medical_cards.memory[0].number",
+            "has 256 bytes",
+        ),
+        (
+            "social_security_card.psam.factors",
+            ["12"],
+            "social_security_card.psam.factors[0]",
+            "matching",
+        ),
+        (
+            "social_security_card.authenticate",
+            ["hsm", "hsm"],
+            "social_security_card.authenticate",
+            "twice",
+        ),
         ("centre.address", "http://centre.example", "centre.address", "only on this"),
         ("centre.address", "ftp://127.0.0.1", "centre.address", "https"),
         ("centre.address", "https://u:p@centre.example", "centre.address", "user"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from drivers.conversation import nobody
 from drivers.iso7816.apdu import ResponseApdu
 from plugin.activation.desk import Slot, Terms
 from plugin.activation.region import RegionProfile, Scenario
@@ -13,8 +14,9 @@ from plugin.card.reading import read_card
 from plugin.card.social_security import SocialSecurityCard
 from plugin.profile_file import load_profile
 from plugin.settings import InstitutionKind
+from simulator.card.engine import CardEngine
 from simulator.card.psam import PsamEngine
-from simulator.people import engine
+from simulator.people import card as of_the_cast
 from tests.terminal import Terminal
 from tests.transcript import play
 
@@ -25,11 +27,16 @@ INACTIVE = CardStatus(standing=Standing.INACTIVE, today=TODAY, handed_over=TODAY
 
 def read(name: str) -> SocialSecurityCard | MedicalCard:
     """A card of the cast as the agent reads it."""
-    card = engine(name)
+    card = of_the_cast(name)
     found, _ = play(
-        read_card(PROFILE.cpu_cards, PROFILE.authentication),
+        read_card(
+            PROFILE.cpu_cards,
+            PROFILE.authentication,
+            memory=PROFILE.memory_cards,
+            atr=card.atr,
+        ),
         lambda command: ResponseApdu.parse(card.process(bytes(command))),
-        Terminal(card, PsamEngine()).run,
+        Terminal(card, PsamEngine()).run if isinstance(card, CardEngine) else nobody,
     )
     return found
 
