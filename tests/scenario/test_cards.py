@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drivers.pcsc import PcscDirectory
-from simulator.people import engine
+from simulator.people import card, engine
 from simulator.reader import InProcessDesk
 from simulator.scenario import MuteCard, ScriptedCard
 from simulator.vpcd import VpcdDesk
@@ -17,6 +17,7 @@ from tests.centre import CentreProcess
 from tests.scenario.counter import Counter, new_card, two_cards
 
 OLD_CARD, NEW_CARD = 12, 16  # commands of each reading
+SLE4442, SLE4428 = 2, 4
 Pull = Callable[[Counter, int], None]
 
 
@@ -56,6 +57,33 @@ def pull_new_card(counter: Counter, at: int) -> None:
     counter.take(1)
     counter.put("lin.social_security", 1)
     counter.reaches("waiting_confirm")
+
+
+def pull_memory_card(counter: Counter, person: str, at: int) -> None:
+    counter.start("pharmacy")
+    old = card(f"{person}.medical")
+    counter.put(ScriptedCard(old, pull_at=at))
+    counter.says("card.removed")
+    counter.take()
+    counter.put(f"{person}.medical")
+    counter.reaches("waiting_card.social_security")
+    counter.put(f"{person}.social_security", 1)
+    counter.reaches("waiting_confirm")
+
+
+@pytest.mark.parametrize(
+    ("person", "at"),
+    [
+        *(("zhu", at) for at in range(1, SLE4442 + 1)),
+        *(("shen", at) for at in range(1, SLE4428 + 1)),
+    ],
+)
+def test_a_memory_card_pulled_at_each_command(
+    counter: Counter, centre: CentreProcess, person: str, at: int
+) -> None:
+    pull_memory_card(counter, person, at)
+
+    finish(counter, centre)
 
 
 EVERY_COMMAND = [
