@@ -35,8 +35,10 @@ from plugin.card.authentication import (
     Padding,
     PsamLayout,
 )
+from plugin.card.files import Access, Root
 from plugin.card.medical import CpuLayout
 from plugin.card.memory import CHIPS, Chip, Encoding, MemoryLayout, Place
+from plugin.card.reading import Layouts
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.settings import InstitutionKind
 from plugin.shapes import Strict, WrongValueError, whole
@@ -168,6 +170,14 @@ class SocialSecurityCardFile(Strict):
             raise WrongValueError("authenticate", "it says psam, and there is no psam")
 
 
+class FilesFile(Strict):
+    """How files are reached on the cards of the region."""
+
+    root: Literal["name", "mf", "ddf"]
+    select: Literal["child", "any"]
+    records: Literal["tag", "number"]
+
+
 class WindowFile(Strict):
     """A number of days."""
 
@@ -214,6 +224,7 @@ class ProfileFile(Strict):
     scenarios: ScenariosFile
     medical_cards: MedicalCardsFile
     social_security_card: SocialSecurityCardFile
+    files: FilesFile
     windows: WindowsFile
     clocks: ClocksFile
     centre: CentreFile
@@ -278,24 +289,31 @@ def frozen(found: ProfileFile) -> RegionProfile:
             InstitutionKind.PHARMACY: _scenarios(found.scenarios.pharmacy),
             InstitutionKind.HOSPITAL: _scenarios(found.scenarios.hospital),
         },
-        cpu_cards=tuple(
-            CpuLayout(
-                spec_versions=tuple(card.spec_versions),
-                card_classes=tuple(card.card_classes),
-            )
-            for card in found.medical_cards.cpu
-        ),
-        memory_cards=tuple(
-            MemoryLayout(
-                chip=Chip(card.chip),
-                number=_place(card.number),
-                social_security_number=_place_or_none(card.social_security_number),
-                name=_place_or_none(card.name),
-            )
-            for card in found.medical_cards.memory
+        cards=Layouts(
+            cpu=tuple(
+                CpuLayout(
+                    spec_versions=tuple(card.spec_versions),
+                    card_classes=tuple(card.card_classes),
+                )
+                for card in found.medical_cards.cpu
+            ),
+            memory=tuple(
+                MemoryLayout(
+                    chip=Chip(card.chip),
+                    number=_place(card.number),
+                    social_security_number=_place_or_none(card.social_security_number),
+                    name=_place_or_none(card.name),
+                )
+                for card in found.medical_cards.memory
+            ),
+            authentication=_authentication(found.social_security_card),
+            access=Access(
+                root=Root(found.files.root),
+                select_any=found.files.select == "any",
+                by_number=found.files.records == "number",
+            ),
         ),
         card_number=Check(found.social_security_card.card_number),
-        authentication=_authentication(found.social_security_card),
         activation_window=_window(found.windows.activation),
         financial_window=_window(found.windows.financial),
         clocks=Clocks(

@@ -15,7 +15,7 @@ from plugin.card.authentication import (
     PsamCommand,
 )
 from plugin.card.errors import PsamMissingError
-from plugin.card.reading import read_card
+from plugin.card.reading import Layouts, read_card
 from plugin.card.social_security import SocialSecurityCard
 from simulator.card.engine import CardEngine
 from simulator.card.psam import PsamEngine
@@ -51,7 +51,9 @@ class Terminal:
 
     def read(self, how: Authentication) -> SocialSecurityCard:
         card, self.sent = play(
-            read_card((), how, atr=self.card.atr), self.to_card, self.run
+            read_card(Layouts(authentication=how), self.card.atr),
+            self.to_card,
+            self.run,
         )
         assert isinstance(card, SocialSecurityCard)
         return card

@@ -8,9 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from plugin.activation.saga import Abilities
-from plugin.card.authentication import Authentication
-from plugin.card.medical import CpuLayout
-from plugin.card.memory import MemoryLayout
+from plugin.card.reading import Layouts
 from plugin.settings import InstitutionKind
 
 
@@ -90,10 +88,8 @@ class RegionProfile(Struct, frozen=True, kw_only=True):
     version: str
     name: Mapping[str, str]
     scenarios: Mapping[InstitutionKind, Mapping[Scenario, ScenarioRules]]
-    cpu_cards: tuple[CpuLayout, ...]
-    memory_cards: tuple[MemoryLayout, ...]
+    cards: Layouts
     card_number: Check
-    authentication: Authentication
     activation_window: Window
     financial_window: Window
     clocks: Clocks

@@ -318,15 +318,10 @@ class Service:
                 run.atr = self._board.atr(stay)
             self._apply(run, desk.CardRead(stay, outcome))
 
-        region = self._profile
+        layouts = self._profile.cards
         self._board.read(
             slot,
-            lambda atr: read_card(
-                region.cpu_cards,
-                region.authentication,
-                memory=region.memory_cards,
-                atr=atr,
-            ),
+            lambda atr: read_card(layouts, atr),
             done,
             lambda question: self._centre.authenticate(question, run.origin),
             run.origin.trace_id,

@@ -46,6 +46,7 @@ from plugin.card.errors import (
     WrongHsmAnswerError,
     refusal,
 )
+from plugin.card.files import Access
 
 INTERNAL_AUTHENTICATE = 0x88
 EXTERNAL_AUTHENTICATE = 0x82
@@ -165,14 +166,18 @@ def algorithm_of(fci: bytes) -> Algorithm:
 
 
 def authenticate(
-    identification_code: str, region: str, atr: bytes, how: Authentication
+    identification_code: str,
+    region: str,
+    atr: bytes,
+    how: Authentication,
+    access: Access,
 ) -> Procedure[None]:
     """Authenticate the card both ways under the re-selected SSSE: 7 commands.
 
     Raises NotGenuineError, AuthenticationFailedError, WrongHsmAnswerError, a PsamError
     when there is no other means, and what the errands raise.
     """
-    algorithm = algorithm_of((yield from files.select_application(files.SSSE)) or b"")
+    algorithm = algorithm_of((yield from files.select_root(access)) or b"")
     for means, another in zip(how.means, (*how.means[1:], None), strict=True):
         try:
             if means is Means.PSAM:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from drivers.conversation import Procedure
 from plugin.card import decoding, files
+from plugin.card.files import Access
 from plugin.card.social_security import Issue
 
 
@@ -51,11 +52,11 @@ class MedicalCard(Struct, frozen=True, kw_only=True):
         return self.issue.warnings if self.issue else ()
 
 
-def read_cpu_card(issue: Issue) -> Procedure[MedicalCard]:
+def read_cpu_card(issue: Issue, access: Access) -> Procedure[MedicalCard]:
     """The rest of a CPU-type old card whose EF05 is known: 3 commands."""
-    yield from files.select_file(files.EF_HOLDER)
-    number = yield from files.read_field(files.SOCIAL_SECURITY_NUMBER)
-    name = yield from files.read_field(files.NAME)
+    yield from files.select_file(files.EF_HOLDER, access)
+    number = yield from files.read_field(files.SOCIAL_SECURITY_NUMBER, access)
+    name = yield from files.read_field(files.NAME, access)
     return MedicalCard(
         kind="cpu",
         number=issue.card_number,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from drivers.conversation import Procedure
 from drivers.iso7816.atr import Atr
 from plugin.card import files
 from plugin.card.authentication import Authentication
+from plugin.card.files import Access
 from plugin.card.medical import CpuLayout, MedicalCard, read_cpu_card
 from plugin.card.memory import MemoryLayout, chip_of, read_memory_card
 from plugin.card.social_security import SocialSecurityCard, read_holder, read_issue
@@ -13,13 +16,20 @@ from plugin.card.social_security import SocialSecurityCard, read_holder, read_is
 Card = SocialSecurityCard | MedicalCard
 
 
-def read_card(
-    layouts: tuple[CpuLayout, ...],
-    how: Authentication | None = None,
-    *,
-    memory: tuple[MemoryLayout, ...] = (),
-    atr: bytes = b"",
-) -> Procedure[Card]:
+class Layouts(Struct, frozen=True, kw_only=True):
+    """How the cards of a region are read: the kinds of old cards it knows, how cards of 3.0
+    are authenticated, and how files are reached."""
+
+    cpu: tuple[CpuLayout, ...] = ()
+    memory: tuple[MemoryLayout, ...] = ()
+    authentication: Authentication = Authentication()
+    access: Access = Access()
+
+
+ANYWHERE = Layouts()
+
+
+def read_card(layouts: Layouts = ANYWHERE, atr: bytes = b"") -> Procedure[Card]:
     """Read whatever lies in the reader, sending nothing the answer does not need.
 
     A social security card 1.0 or 2.0 takes 16 commands, 17 where the name goes on in
@@ -29,9 +39,10 @@ def read_card(
     """
     chip = chip_of(Atr.parse(atr).historical_bytes) if atr else None
     if chip is not None:
-        return (yield from read_memory_card(chip, memory))
-    yield from files.select_application(files.SSSE)
-    issue = yield from read_issue(how or Authentication(), atr)
-    if any(layout.recognises(issue) for layout in layouts):
-        return (yield from read_cpu_card(issue))
-    return (yield from read_holder(issue))
+        return (yield from read_memory_card(chip, layouts.memory))
+    access = layouts.access
+    yield from files.select_root(access)
+    issue = yield from read_issue(layouts.authentication, access, atr)
+    if any(layout.recognises(issue) for layout in layouts.cpu):
+        return (yield from read_cpu_card(issue, access))
+    return (yield from read_holder(issue, access))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import date
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.conversation import Procedure
 from plugin.card import decoding, files
 from plugin.card.authentication import Authentication, authenticate
 from plugin.card.errors import UnreadableCardError, UnsupportedCardError
+from plugin.card.files import Access, Field
 from plugin.card.identity import (
     IdentityNumber,
     card_number_checks,
@@ -81,34 +83,38 @@ class SocialSecurityCard(Struct, frozen=True, kw_only=True):
         return tuple(found)
 
 
-def read_issue(how: Authentication, atr: bytes) -> Procedure[Issue]:
+def read_issue(how: Authentication, access: Access, atr: bytes) -> Procedure[Issue]:
     """EF05 under the selected SSSE: 8 commands, and 8 more where the card must be
     authenticated before it shows everything.
 
     Raises UnreadableCardError when the identification code or the version make no sense,
     UnsupportedCardError for a version nobody knows, and what `authenticate` raises.
     """
-    yield from files.select_file(files.EF_ISSUER)
-    code = yield from files.read_required(files.IDENTIFICATION_CODE)
+    yield from files.select_file(files.EF_ISSUER, access)
+    code = yield from files.read_required(files.IDENTIFICATION_CODE, access)
     if not is_identification_code(code):
         raise UnreadableCardError("the card identification code has another form")
-    card_class = yield from files.read_field(files.CARD_CLASS)
-    version = decoding.characters((yield from files.read_required(files.SPEC_VERSION)))
+    card_class = yield from files.read_field(files.CARD_CLASS, access)
+    version = decoding.characters(
+        (yield from files.read_required(files.SPEC_VERSION, access))
+    )
     if version is None or not version[0].isdigit():
         raise UnreadableCardError("the specification version has another form")
     if version[0] not in FREELY_READABLE + AUTHENTICATED:
         raise UnsupportedCardError(f"specification version {version}")
     if version[0] in AUTHENTICATED and not how.means:
         raise UnsupportedCardError("this region does not say how to authenticate 3.0")
-    issuer = yield from files.read_field(files.ISSUER_CODE)
-    number = decoding.characters((yield from files.read_field(files.CARD_NUMBER)))
+    issuer = yield from files.read_field(files.ISSUER_CODE, access)
+    number = decoding.characters(
+        (yield from files.read_field(files.CARD_NUMBER, access))
+    )
     identification_code = code.hex().upper()
     if version[0] in AUTHENTICATED:
         region = region_of(identification_code)
-        yield from authenticate(identification_code, region, atr, how)
-        yield from files.select_file(files.EF_ISSUER)
-    issued = yield from files.read_field(files.ISSUE_DATE)
-    expires = yield from files.read_field(files.EXPIRY_DATE)
+        yield from authenticate(identification_code, region, atr, how, access)
+        yield from files.select_file(files.EF_ISSUER, access)
+    issued = yield from files.read_field(files.ISSUE_DATE, access)
+    expires = yield from files.read_field(files.EXPIRY_DATE, access)
     return Issue(
         identification_code=identification_code,
         card_class=decoding.characters(card_class),
@@ -120,27 +126,26 @@ def read_issue(how: Authentication, atr: bytes) -> Procedure[Issue]:
     )
 
 
-def read_holder(
-    issue: Issue,
-) -> Procedure[SocialSecurityCard]:
+def read_holder(issue: Issue, access: Access) -> Procedure[SocialSecurityCard]:
     """EF06 of a card whose EF05 is known: 7 commands, 8 where the name may go on.
 
     Raises UnreadableCardError when there is no social security number.
     """
-    yield from files.select_file(files.EF_HOLDER)
+    yield from files.select_file(files.EF_HOLDER, access)
     number = decoding.characters(
-        (yield from files.read_required(files.SOCIAL_SECURITY_NUMBER))
+        (yield from files.read_required(files.SOCIAL_SECURITY_NUMBER, access))
     )
     if number is None:
         raise UnreadableCardError("the social security number is no text")
-    name = yield from files.read_field(files.NAME)
+    name = yield from files.read_field(files.NAME, access)
     extension = None
     if name is not None and _may_continue(name, issue):
-        extension = yield from files.read_field(files.NAME_EXTENSION)
-    sex = yield from files.read_field(files.SEX)
-    nation = yield from files.read_field(files.NATION)
-    birthplace = yield from files.read_field(files.BIRTHPLACE)
-    born = yield from files.read_field(files.BIRTH_DATE)
+        extension = yield from files.read_field(files.NAME_EXTENSION, access)
+    later = _after_the_extension(issue)
+    sex = yield from files.read_field(later[files.SEX], access)
+    nation = yield from files.read_field(later[files.NATION], access)
+    birthplace = yield from files.read_field(later[files.BIRTHPLACE], access)
+    born = yield from files.read_field(later[files.BIRTH_DATE], access)
     return SocialSecurityCard(
         issue=issue,
         social_security_number=number,
@@ -157,3 +162,11 @@ def _may_continue(name: bytes, issue: Issue) -> bool:
     extension (2.0 and later)."""
     used = len(name.rstrip(b"\x00 "))
     return issue.spec_version[0] != "1" and used > files.NAME.length - ROOM_FOR_ONE_MORE
+
+
+def _after_the_extension(issue: Issue) -> dict[Field, Field]:
+    """The records behind the name's extension: on cards of 1.0, which have none, each has
+    the number before."""
+    fields = (files.SEX, files.NATION, files.BIRTHPLACE, files.BIRTH_DATE)
+    missing = issue.spec_version[0] == "1"
+    return {each: replace(each, number=each.number - missing) for each in fields}

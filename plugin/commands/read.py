@@ -104,10 +104,9 @@ def _read(
     answers: queue.SimpleQueue[Card | Problem] = queue.SimpleQueue()
     name = status.name
     worker = ReaderWorker(name, lambda: directory.reader(name), clock)
-    how = replace(  # there is no centre here, and so no HSM
-        profile.authentication,
-        means=tuple(m for m in profile.authentication.means if m is Means.PSAM),
-    )
+    how = profile.cards.authentication  # there is no centre here, and so no HSM
+    without_hsm = tuple(means for means in how.means if means is Means.PSAM)
+    layouts = replace(profile.cards, authentication=replace(how, means=without_hsm))
 
     def open_psam() -> Reader | None:
         slots = (
@@ -119,9 +118,7 @@ def _read(
 
     worker.read(
         Job(
-            lambda: read_card(
-                profile.cpu_cards, how, memory=profile.memory_cards, atr=status.atr
-            ),
+            lambda: read_card(layouts, status.atr),
             answers.put,
             trace_id="",
             errands=lambda: Errands(PsamSlot(open_psam), no_hsm),

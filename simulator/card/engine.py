@@ -37,7 +37,7 @@ NOTHING_TO_FETCH = bytes.fromhex("6985")
 UNKNOWN_INS = bytes.fromhex("6D00")
 UNKNOWN_CLA = bytes.fromhex("6E00")
 
-MASTER_FILE = 0x3F00
+ROOTS = (0x3F00, 0xDDF1)  # SSSE as the master file, or as a DDF
 BY_TAG, BY_NUMBER = 0x00, 0x04
 CHALLENGE_LENGTHS = (4, 8, 16)
 
@@ -119,7 +119,7 @@ class CardEngine:
         if len(target) != 2:
             return WRONG_LENGTH
         identifier = int.from_bytes(target, "big")
-        if p1 == 0x00 and identifier == MASTER_FILE:
+        if p1 == 0x00 and identifier in ROOTS:
             return self._enter(self._master)
         file = self._application.files.get(identifier)
         if file is None:

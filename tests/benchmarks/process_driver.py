@@ -39,7 +39,7 @@ def main(reader: str, log_folder: Path) -> None:
     answer(
         {
             "apdus": lambda count: _work(worker, [partial(_one_record, count)]),
-            "reads": lambda count: _work(worker, [partial(read_card, ())] * count),
+            "reads": lambda count: _work(worker, [read_card] * count),
         }
     )
     worker.retire()
@@ -47,7 +47,7 @@ def main(reader: str, log_folder: Path) -> None:
 
 def _one_record(count: int) -> Procedure[Card]:
     """A whole card, which leaves EF06 selected, then the same record again and again."""
-    card = yield from read_card(())
+    card = yield from read_card()
     for _ in range(count):
         got = yield READ_NUMBER
         if not got.sw.is_success:

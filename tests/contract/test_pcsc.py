@@ -137,7 +137,7 @@ def test_a_card_another_program_only_shares_is_read(bench: Bench) -> None:
     shared = other.connect()
 
     connection = bench.directory.reader(READER).connect()
-    card = converse(connection, read_card(()))
+    card = converse(connection, read_card())
 
     assert card.name == PEOPLE["lin"].holder.name
     connection.close()
@@ -153,10 +153,10 @@ def test_a_card_reset_by_another_program_says_so(bench: Bench) -> None:
     theirs.connect().close(Disposition.RESET)
 
     with pytest.raises(CardResetError):
-        converse(connection, read_card(()))
+        converse(connection, read_card())
     connection.close()
     again = ours.connect()
-    assert converse(again, read_card(())).name == PEOPLE["lin"].holder.name
+    assert converse(again, read_card()).name == PEOPLE["lin"].holder.name
     again.close()
 
 
@@ -172,7 +172,7 @@ def test_the_service_may_stop_and_start_under_a_watch(
     bench.wait_for(lambda state: state.trouble is not None)
 
     with pytest.raises(NoServiceError):
-        converse(connection, read_card(()))
+        converse(connection, read_card())
     with pytest.raises(NoServiceError):
         reader.connect()
     assert isinstance(bench.directory.look().trouble, NoServiceError)
@@ -181,7 +181,7 @@ def test_the_service_may_stop_and_start_under_a_watch(
     bench.wait_for(lambda state: len(state.readers) == 2)
     bench.insert(engine("he.social_security"), READER)
     again = reader.connect()
-    assert converse(again, read_card(())).name == PEOPLE["he"].holder.name
+    assert converse(again, read_card()).name == PEOPLE["he"].holder.name
     again.close()
     reader.close()
 

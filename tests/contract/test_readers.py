@@ -35,7 +35,7 @@ def read(bench: Bench, reader: str) -> Card:
     try:
         connection = opened.connect()
         try:
-            return converse(connection, read_card(()))
+            return converse(connection, read_card())
         finally:
             connection.close()
     finally:

@@ -167,7 +167,7 @@ def test_a_worker_that_was_given_up_leaves_the_card_alone() -> None:
     reader = HeldReader(desk.reader(name).connect())
     outcome: queue.SimpleQueue[Card | Problem] = queue.SimpleQueue()
     worker = ReaderWorker("r", lambda: reader, StoppedClock())
-    worker.read(Job(lambda: read_card(()), outcome.put, "trace"))
+    worker.read(Job(lambda: read_card(), outcome.put, "trace"))
 
     worker.abandon()
     reader.let_go.set()

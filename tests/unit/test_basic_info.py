@@ -23,7 +23,7 @@ CATALOGUE = {entry.code for entry in main.catalogue()}
 
 
 def test_the_specimen_is_the_published_string() -> None:
-    card, _ = play(read_card(()), recorded("specimen_1_00"))
+    card, _ = play(read_card(), recorded("specimen_1_00"))
     assert isinstance(card, SocialSecurityCard)
     terminal = Terminal(number="410100813475", device="终端设备号")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from msgspec.structs import replace as replace_value
 
 from drivers.conversation import converse
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
@@ -17,8 +18,9 @@ from plugin.card.errors import (
     UnreadableCardError,
     UnsupportedCardError,
 )
+from plugin.card.files import Access, Root
 from plugin.card.medical import CpuLayout, MedicalCard
-from plugin.card.reading import Card, read_card
+from plugin.card.reading import Card, Layouts, read_card
 from plugin.card.social_security import SocialSecurityCard
 from simulator.card.engine import CardEngine
 from simulator.card.image import Behaviour
@@ -29,7 +31,7 @@ from tests.terminal import Terminal
 from tests.transcript import play, recorded
 from tests.unit.worlds import PROFILE
 
-LAYOUTS = (CpuLayout(spec_versions=("1",), card_classes=("2",)),)
+LAYOUTS = Layouts(cpu=(CpuLayout(spec_versions=("1",), card_classes=("2",)),))
 
 
 def answering(engine: CardEngine) -> Callable[[CommandApdu], ResponseApdu]:
@@ -42,8 +44,8 @@ def read(
     order = replace(PEOPLE[person].social_security, overrides=overrides or {})
     card = CardEngine(order.image())
     there = Terminal(card, PsamEngine())
-    how = PROFILE.authentication
-    return play(read_card(LAYOUTS, how, atr=card.atr), answering(card), there.run)
+    layouts = replace_value(LAYOUTS, authentication=PROFILE.cards.authentication)
+    return play(read_card(layouts, card.atr), answering(card), there.run)
 
 
 def test_the_published_specimen_is_read_as_it_is_printed() -> None:
@@ -100,6 +102,33 @@ def test_a_full_read_sends_nothing_the_answer_does_not_need(
     assert sent == commands
 
 
+@pytest.mark.parametrize("root", list(Root))
+@pytest.mark.parametrize("select_any", [False, True])
+@pytest.mark.parametrize("by_number", [False, True])
+@pytest.mark.parametrize("person", ["he", "lin", "abu", "qin", "xu"])
+def test_files_are_reached_in_every_way_that_regions_know(
+    person: str, root: Root, *, select_any: bool, by_number: bool
+) -> None:
+    order = PEOPLE[person].social_security
+    engine = CardEngine(order.image())
+    layouts = replace_value(
+        PROFILE.cards,
+        access=Access(root=root, select_any=select_any, by_number=by_number),
+    )
+
+    card, _ = play(
+        read_card(layouts, engine.atr),
+        answering(engine),
+        Terminal(engine, PsamEngine()).run,
+    )
+
+    assert isinstance(card, SocialSecurityCard)
+    assert card.name == order.holder.name
+    assert card.birth_date == order.holder.born
+    assert card.issue.expiry_date == order.expires
+    assert card.warnings == ()
+
+
 def test_a_name_that_straddles_two_records_is_joined_before_it_is_decoded() -> None:
     name = PEOPLE["abu"].holder.name
     assert len(name[:15].encode("gb18030")) == 29
@@ -134,7 +163,7 @@ def test_an_old_cpu_card_is_recognised_by_its_layout() -> None:
 def test_without_a_layout_nothing_is_an_old_card() -> None:
     engine = CardEngine(PEOPLE["lin"].medical.image())
 
-    card, _ = play(read_card(()), answering(engine))
+    card, _ = play(read_card(), answering(engine))
 
     assert isinstance(card, SocialSecurityCard)
 
@@ -200,7 +229,7 @@ def test_a_refused_selection_names_its_cause(
     answer: str, error: type[CardError]
 ) -> None:
     with pytest.raises(error):
-        play(read_card(()), lambda _: ResponseApdu.parse(bytes.fromhex(answer)))
+        play(read_card(), lambda _: ResponseApdu.parse(bytes.fromhex(answer)))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +258,7 @@ def test_a_bad_answer_anywhere_names_its_cause(
         return ResponseApdu.parse(raw)
 
     with pytest.raises(error):
-        play(read_card(()), bad_at)
+        play(read_card(), bad_at)
 
 
 def test_a_card_prints_nothing_of_its_holder() -> None:

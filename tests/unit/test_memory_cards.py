@@ -17,7 +17,7 @@ from plugin.card.errors import (
 )
 from plugin.card.medical import MedicalCard
 from plugin.card.memory import Chip, Encoding, MemoryLayout, Place, chip_of
-from plugin.card.reading import read_card
+from plugin.card.reading import Layouts, read_card
 from simulator.card import memory_card
 from simulator.card.memory_card import MemoryEngine
 from simulator.people import CARDS, MEMORY_NUMBER, PEOPLE, card, engine
@@ -25,7 +25,7 @@ from simulator.reader import InProcessDesk
 from tests.transcript import play
 from tests.unit.worlds import PROFILE
 
-LAYOUTS = PROFILE.memory_cards
+LAYOUTS = PROFILE.cards.memory
 
 
 def read(
@@ -33,7 +33,7 @@ def read(
 ) -> tuple[MedicalCard, MemoryEngine, int]:
     old = order.engine()
     found, sent = play(
-        read_card((), memory=layouts, atr=old.atr),
+        read_card(Layouts(memory=layouts), old.atr),
         lambda command: ResponseApdu.parse(old.process(bytes(command))),
     )
     assert isinstance(found, MedicalCard)
@@ -109,7 +109,7 @@ def test_what_a_reader_cannot_do_is_not_the_cards_fault(
 
     with pytest.raises(error):
         play(
-            read_card((), memory=LAYOUTS, atr=atr),
+            read_card(PROFILE.cards, atr),
             lambda _: ResponseApdu.parse(bytes.fromhex(next(said))),
         )
 
@@ -141,7 +141,7 @@ def test_a_reader_shows_a_memory_card_like_any_other() -> None:
     desk.insert_card(card("zhu.medical"), name)
     connection = desk.reader(name).connect()
 
-    found = converse(connection, read_card((), memory=LAYOUTS, atr=connection.atr))
+    found = converse(connection, read_card(PROFILE.cards, connection.atr))
 
     assert isinstance(found, MedicalCard)
     assert found.number == PEOPLE["zhu"].medical.card_number

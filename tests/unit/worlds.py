@@ -29,12 +29,7 @@ def read(name: str) -> SocialSecurityCard | MedicalCard:
     """A card of the cast as the agent reads it."""
     card = of_the_cast(name)
     found, _ = play(
-        read_card(
-            PROFILE.cpu_cards,
-            PROFILE.authentication,
-            memory=PROFILE.memory_cards,
-            atr=card.atr,
-        ),
+        read_card(PROFILE.cards, card.atr),
         lambda command: ResponseApdu.parse(card.process(bytes(command))),
         Terminal(card, PsamEngine()).run if isinstance(card, CardEngine) else nobody,
     )
