@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from drivers.conversation import Procedure, converse
+from drivers.conversation import Errand, Procedure, Runner, converse
 from drivers.errors import DriverError, ReaderTimeoutError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.ports import Clock, Disposition, Reader
@@ -21,6 +21,7 @@ from drivers.trace import TracedConnection
 from plugin.activation.problem import Problem
 from plugin.agent.errands import Errands, without_help
 from plugin.agent.failure import described
+from plugin.card.authentication import HsmQuestion
 from plugin.card.errors import CardError
 from plugin.card.reading import Card
 from plugin.centre.port import CentreError
@@ -49,6 +50,7 @@ class ReaderWorker:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reader: Reader | None = None
         self._abandoned = False
+        self._asks_centre = False
         self._progress = clock.monotonic()
         self._thread = threading.Thread(
             target=self._run, name=f"reader {name}", daemon=True
@@ -70,8 +72,9 @@ class ReaderWorker:
         self.retire()
 
     def idle_seconds(self) -> float:
-        """How long ago this worker last got anywhere."""
-        return self._clock.monotonic() - self._progress
+        """How long ago this worker last got anywhere; while the centre is asked, which has
+        a deadline of its own, it is not idle."""
+        return 0.0 if self._asks_centre else self._clock.monotonic() - self._progress
 
     def stalled(self) -> Problem:
         """What it means that it gets nowhere."""
@@ -106,7 +109,7 @@ class ReaderWorker:
         try:
             with job.errands() as errands:
                 try:
-                    return converse(traced, job.procedure(), errands.run)
+                    return converse(traced, job.procedure(), self._watched(errands))
                 finally:
                     if errands.authenticated:
                         disposition = (
@@ -114,6 +117,17 @@ class ReaderWorker:
                         )  # nobody reads on with our right
         finally:
             connection.close(disposition)
+
+    def _watched(self, errands: Errands) -> Runner:
+        def run(errand: Errand) -> object:
+            self._asks_centre = isinstance(errand, HsmQuestion)
+            try:
+                return errands.run(errand)
+            finally:
+                self._progress = self._clock.monotonic()
+                self._asks_centre = False
+
+        return run
 
     def _note(
         self, trace_id: str

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from plugin.agent import readers
 from simulator.card.cryptography import IRK_MASTER, READ_MASTER
 from simulator.card.engine import CardEngine
 from simulator.card.psam import PsamEngine, PsamImage
@@ -106,6 +107,21 @@ def test_what_is_wrong_with_the_hsm_is_named_and_nothing_is_read(
     centre.behave()
     counter.take()
     counter.put("qin.social_security")
+    assert counter.reaches("succeeded").outcome == "activated"
+
+
+def test_a_slow_hsm_is_not_taken_for_a_stuck_reader(
+    counter: Counter,
+    hand: InProcessDesk,
+    centre: CentreProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(readers, "STALL_SECONDS", 0.2)
+    hand.give_psam(None)
+    centre.misbehave("slow", "authenticate", seconds=1.5)
+
+    register(counter)
+
     assert counter.reaches("succeeded").outcome == "activated"
 
 
