@@ -94,13 +94,23 @@ def serve(
 @app.command()
 @with_port
 @option("--once", is_flag=True, envvar="ONCE", help="演示后退出 / leave afterwards")
-def demo(*, port: int | None, once: bool) -> int:
+@option(
+    "--readers",
+    envvar="READERS",
+    type=click.Choice(["pcsc", "inprocess"]),
+    help="药店一幕用哪种读卡器 / which readers the pharmacy has; pcsc where it can be",
+)
+def demo(*, port: int | None, once: bool, readers: str | None) -> int:
     """演示：全部模拟 / Show everything, simulated."""
     from plugin import main
     from plugin.commands import demo as command
+    from plugin.commands.failing import CannotError
 
     missing = main.missing_for_pcsc_simulation()
-    kinds = ("inprocess",) if missing else ("pcsc", "inprocess")
+    if missing and readers == "pcsc":
+        raise CannotError(Problem("agent.part_missing", {"part": missing}))
+    in_process = missing or readers == "inprocess"
+    kinds = ("inprocess",) if in_process else ("pcsc", "inprocess")
     return command.run(port=port, once=once, kinds=kinds, missing=missing)
 
 

@@ -585,8 +585,15 @@ def test_the_demo_stays_for_whoever_wants_to_try_until_it_is_interrupted() -> No
     assert complaints == ""
 
 
-def test_the_demo_tells_its_story_and_leaves() -> None:
-    done = kaqi("demo", "--port", "0", ONCE="1", PYTHONUTF8="1", KAQI_LANG="zh")
+@pytest.mark.parametrize("readers", ["pcsc", "inprocess"])
+def test_the_demo_tells_its_story_and_leaves(readers: str) -> None:
+    done = kaqi(
+        *("demo", "--port", "0"),
+        ONCE="1",
+        READERS=readers,
+        PYTHONUTF8="1",
+        KAQI_LANG="zh",
+    )
 
     assert done.returncode == 0, done.stderr
     story = re.findall(r">> (.*)", done.stdout)
@@ -598,3 +605,4 @@ def test_the_demo_tells_its_story_and_leaves() -> None:
     assert done.stdout.count("curl -s") == 3
     assert "999901190102021017" not in done.stdout
     assert "http://127.0.0.1:" in done.stdout
+    assert ("Virtual PCD" in done.stdout) == (readers == "pcsc")
