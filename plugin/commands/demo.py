@@ -169,25 +169,23 @@ def _title(chinese: str, english: str) -> None:
 
 def _describe(kinds: tuple[str, ...], missing: str, seconds: float) -> None:
     if "pcsc" in kinds:
-        screen.line(
-            screen.said(
-                {
-                    "zh-CN": "两个读卡器接在真实的 pcscd 之后（vpcd 监听所有网络接口，仅在演示期间开启）",
-                    "en": "Two readers are behind the real pcscd (vpcd listens on all "
-                    "interfaces, and only while this demo runs)",
-                }
-            )
-        )
+        readers = {
+            "zh-CN": "两个读卡器接在真实的 pcscd 之后（vpcd 监听所有网络接口，仅在演示期间开启）",
+            "en": "Two readers are behind the real pcscd (vpcd listens on all "
+            "interfaces, and only while this demo runs)",
+        }
+    elif missing:
+        readers = {
+            "zh-CN": f"没有 {missing}，只用进程内的读卡器",
+            "en": f"Without {missing} only in-process readers are used",
+        }
     else:
-        screen.line(
-            screen.said(
-                {
-                    "zh-CN": f"没有 {missing}，只用进程内的读卡器",
-                    "en": f"Without {missing} only in-process readers are used",
-                }
-            )
-        )
+        readers = {
+            "zh-CN": "按要求只用进程内的读卡器",
+            "en": "As asked, only in-process readers are used",
+        }
     ready = {"zh-CN": f"{seconds:.1f} 秒后就绪", "en": f"ready after {seconds:.1f} s"}
+    screen.line(screen.said(readers))
     screen.line(screen.said(ready))
 
 
