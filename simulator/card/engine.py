@@ -158,24 +158,23 @@ class CardEngine:
         record = self._current.get(command[2:4])
         if record is None:
             return RECORD_NOT_FOUND
-        if record[0] not in self._file.free and not self._was_shown(
-            self._file.needs_key
-        ):
+        key = self._file.needs_key
+        protected = key is not None and record[0] not in self._file.free
+        if protected and key not in self._shown:
             return SECURITY_NOT_SATISFIED
         return self._as_long_as_asked(command, record)
-
-    def _was_shown(self, key: int | None) -> bool:
-        return key is None or key in self._shown
 
     def _as_long_as_asked(self, command: bytes, answer: bytes) -> bytes:
         if len(command) != 5:
             return WRONG_LENGTH
-        wanted = command[4] or 256
-        if command[4] != len(answer) and self._behaviour.corrects_length:
+        wanted = command[4]
+        if wanted == len(answer):
+            return answer + OK
+        if self._behaviour.corrects_length:
             return bytes((0x6C, len(answer)))
-        if wanted > len(answer) and command[4] and self._behaviour.warns_of_end:
+        if wanted > len(answer) and self._behaviour.warns_of_end:
             return answer + END_OF_FILE
-        return answer[:wanted] + OK
+        return answer[: wanted or 256] + OK
 
     def _verify(self, command: bytes) -> bytes:
         if self._pin is None:
