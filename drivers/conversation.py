@@ -30,6 +30,10 @@ what it found out."""
 Runner = Callable[[Errand], object]
 
 
+class UnknownErrandError(Exception):
+    """Nobody here does this errand."""
+
+
 class EndlessResponseError(CardProtocolError):
     """The card wanted ever more commands for one answer."""
 
@@ -56,7 +60,7 @@ def exchange(card: CardConnection, command: CommandApdu) -> ResponseApdu:
 
 def nobody(errand: Errand) -> object:
     """Runs no errands."""
-    raise NotImplementedError(type(errand).__name__)
+    raise UnknownErrandError(type(errand).__name__)
 
 
 def converse(

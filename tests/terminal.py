@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from drivers.conversation import Errand
+from drivers.conversation import Errand, UnknownErrandError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.iso7816.exchange import follow_up
 from plugin.card.authentication import (
@@ -42,7 +42,7 @@ class Terminal:
             case HsmQuestion() if self.hsm is not None:
                 return self.hsm(errand)
             case _:
-                raise NotImplementedError(type(errand).__name__)
+                raise UnknownErrandError(type(errand).__name__)
 
     def _to_psam(self, psam: PsamEngine, command: CommandApdu) -> ResponseApdu:
         got = ResponseApdu.parse(psam.process(bytes(command)))

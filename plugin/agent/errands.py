@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from drivers.conversation import Errand, exchange
+from drivers.conversation import Errand, UnknownErrandError, exchange
 from drivers.errors import (
     DriverError,
     MuteCardError,
@@ -75,7 +75,7 @@ class Errands:
             case HsmQuestion():
                 return self._ask_hsm(errand)
             case _:
-                raise NotImplementedError(type(errand).__name__)
+                raise UnknownErrandError(type(errand).__name__)
 
     def _to_psam(self, command: CommandApdu) -> ResponseApdu:
         try:
