@@ -28,6 +28,7 @@ from simulator.vpcd import READER_NAMES, VpcdDesk
 from tests.contract.readers import Bench, watching
 
 READER = READER_NAMES[0]
+AT_REST_SECONDS = 0.5
 ANOTHER_PROGRAM = """
 import sys
 from smartcard import scard
@@ -107,6 +108,9 @@ def test_a_service_that_is_deaf_is_named_and_nobody_waits_for_it(
     monkeypatch.setattr(pcsc, "LOOK_SECONDS", 0.3)
     pid = vpcd.manager.pid
     assert pid is not None
+    # The watch must rest in its blocking call: a service that stops in the middle of a list
+    # of readers can hold the interpreter, which only a process of its own would survive.
+    threading.Event().wait(AT_REST_SECONDS)
     os.kill(pid, signal.SIGSTOP)
     try:
         trouble = bench.directory.look().trouble
