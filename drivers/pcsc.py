@@ -106,8 +106,15 @@ def _check(code: int) -> None:
         raise error(f"{scard.SCardGetErrorMessage(code)} ({_unsigned(code):08X})")
 
 
+# pcsc-lite establishes under a mutex of the whole process, and a deaf service keeps it there.
+# pyscard frees the list of readers under the same mutex and holds the interpreter's lock
+# meanwhile: every thread would stand still. So the two never overlap.
+_ESTABLISH_OR_LIST = threading.Lock()
+
+
 def _establish() -> int:
-    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    with _ESTABLISH_OR_LIST:
+        code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
     _check(code)
     return int(context)
 
@@ -122,7 +129,8 @@ def _context() -> Iterator[int]:
 
 
 def _list_readers(context: int) -> tuple[str, ...]:
-    code, names = scard.SCardListReaders(context, [])
+    with _ESTABLISH_OR_LIST:
+        code, names = scard.SCardListReaders(context, [])
     try:
         _check(code)
     except NoReaderError:

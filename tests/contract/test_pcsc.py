@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from simulator.vpcd import READER_NAMES, VpcdDesk
 from tests.contract.readers import Bench, watching
 
 READER = READER_NAMES[0]
-AT_REST_SECONDS = 0.5
+DEAF_ROUNDS = 30  # one to three in ten freeze a program in which the calls overlap
 ANOTHER_PROGRAM = """
 import sys
 from smartcard import scard
@@ -41,6 +42,26 @@ if sys.argv[1] == "transaction":
     scard.SCardBeginTransaction(card)
 print(code, flush=True)
 sys.stdin.read()
+"""
+
+
+LOOKS_AND_LISTS = """
+import sys, threading
+from drivers import pcsc
+
+def look():
+    while True:
+        pcsc.PcscDirectory().look()
+
+def lists():
+    with pcsc._context() as context:
+        while True:
+            pcsc._list_readers(context)
+
+for each in (look, lists) * 5:
+    threading.Thread(target=each, daemon=True).start()
+for _ in sys.stdin:
+    print("here", flush=True)
 """
 
 
@@ -108,9 +129,6 @@ def test_a_service_that_is_deaf_is_named_and_nobody_waits_for_it(
     monkeypatch.setattr(pcsc, "LOOK_SECONDS", 0.3)
     pid = vpcd.manager.pid
     assert pid is not None
-    # The watch must rest in its blocking call: a service that stops in the middle of a list
-    # of readers can hold the interpreter, which only a process of its own would survive.
-    threading.Event().wait(AT_REST_SECONDS)
     os.kill(pid, signal.SIGSTOP)
     try:
         trouble = bench.directory.look().trouble
@@ -122,6 +140,43 @@ def test_a_service_that_is_deaf_is_named_and_nobody_waits_for_it(
 
     assert isinstance(trouble, ServiceSilentError)
     assert took < pcsc.CLOSE_SECONDS + 1
+
+
+def test_whenever_a_service_goes_deaf_the_rest_of_the_program_goes_on(
+    vpcd: VpcdDesk,
+) -> None:
+    pid = vpcd.manager.pid
+    assert pid is not None
+    busy = subprocess.Popen(
+        [sys.executable, "-c", LOOKS_AND_LISTS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    frozen = 0
+    try:
+        for round_ in range(DEAF_ROUNDS):
+            threading.Event().wait(0.05 + 0.003 * round_)
+            os.kill(pid, signal.SIGSTOP)
+            threading.Event().wait(0.05)
+            frozen += not answers(busy)
+            os.kill(pid, signal.SIGCONT)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        busy.kill()
+        busy.communicate()
+
+    assert frozen == 0
+
+
+def answers(program: subprocess.Popen[str]) -> bool:
+    """Whether it says that it is here within a second."""
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write("still here?\n")
+    program.stdin.flush()
+    ready, _, _ = select.select([program.stdout], [], [], 1.0)
+    return bool(ready) and program.stdout.readline() == "here\n"
 
 
 def connect_when_free(reader: PcscReader) -> PcscConnection:
