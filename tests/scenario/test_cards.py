@@ -29,11 +29,13 @@ def pcsc_counter(
         yield Counter(started, vpcd)
 
 
-def finish(counter: Counter, centre: CentreProcess) -> None:
-    """Whatever happened before: the cards still do their work, once."""
+def finish(counter: Counter, centre: CentreProcess) -> tuple[str | None, int]:
+    """Whatever happened before: the outcome now, and how often the centre activated."""
     counter.confirm()
-    assert counter.reaches("succeeded").outcome == "activated"
-    assert len(centre.effects) == 1
+    return counter.reaches("succeeded").outcome, len(centre.effects)
+
+
+ONCE = ("activated", 1)
 
 
 def pull_old_card(counter: Counter, at: int) -> None:
@@ -83,7 +85,7 @@ def test_a_memory_card_pulled_at_each_command(
 ) -> None:
     pull_memory_card(counter, person, at)
 
-    finish(counter, centre)
+    assert finish(counter, centre) == ONCE
 
 
 EVERY_COMMAND = [
@@ -102,7 +104,7 @@ def test_a_card_pulled_at_each_command(
 ) -> None:
     pull(counter, at)
 
-    finish(counter, centre)
+    assert finish(counter, centre) == ONCE
 
 
 @pytest.mark.parametrize(("pull", "at"), FIRST_MIDDLE_LAST)
@@ -111,7 +113,7 @@ def test_a_card_pulled_over_the_real_resource_manager(
 ) -> None:
     pull(pcsc_counter, at)
 
-    finish(pcsc_counter, centre)
+    assert finish(pcsc_counter, centre) == ONCE
 
 
 def test_the_new_card_first(counter: Counter, centre: CentreProcess) -> None:
@@ -124,7 +126,7 @@ def test_the_new_card_first(counter: Counter, centre: CentreProcess) -> None:
     counter.put("lin.medical", 1)
     counter.reaches("waiting_confirm")
 
-    finish(counter, centre)
+    assert finish(counter, centre) == ONCE
     assert centre.received["card-status"] == 1
 
 
@@ -139,7 +141,7 @@ def test_with_one_reader_the_cards_take_turns(
     narrow.put("lin.social_security")
     narrow.reaches("waiting_confirm")
 
-    finish(narrow, centre)
+    assert finish(narrow, centre) == ONCE
 
 
 def test_a_new_card_first_that_is_active_needs_nothing_more(narrow: Counter) -> None:
@@ -176,7 +178,7 @@ def test_the_wrong_second_card_is_said_and_the_right_one_still_taken(
     narrow.put(f"lin.{missing}")
     narrow.reaches("waiting_confirm")
 
-    finish(narrow, centre)
+    assert finish(narrow, centre) == ONCE
 
 
 def test_cards_of_two_people_are_refused_and_cannot_be_forced(
@@ -244,14 +246,16 @@ def test_a_card_that_cannot_be_used_keeps_waiting_and_names_its_own_cause(
     counter.reaches("waiting_card.social_security")
     counter.put("lin.social_security", 1)
     counter.reaches("waiting_confirm")
-    finish(counter, centre)
+    assert finish(counter, centre) == ONCE
 
 
 def test_an_old_card_at_a_registration_is_turned_away(counter: Counter) -> None:
     counter.start("outpatient_registration")
     counter.put("lin.medical")
 
-    counter.says("card.social_security_wanted")
+    shown = counter.says("card.social_security_wanted")
+    assert shown.state == "waiting_card"
+    assert shown.data["role"] == "social_security"
 
 
 def test_a_card_left_behind_blocks_the_next_person(
@@ -357,4 +361,4 @@ def test_the_resource_manager_stopped_and_started_in_the_middle(
     counter.put("lin.social_security", 1)
     counter.reaches("waiting_confirm")
 
-    finish(counter, centre)
+    assert finish(counter, centre) == ONCE
