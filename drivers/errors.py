@@ -89,3 +89,37 @@ class CardProtocolError(DriverError):
     """The card answered something that is not an answer."""
 
     code = "card.protocol_error"
+
+
+class NoKeypadError(DriverError):
+    """The reader has no keypad for this."""
+
+    code = "reader.no_keypad"
+
+
+class PinEntryError(DriverError):
+    """No PIN was typed on the reader; the card was not asked and no try was spent."""
+
+    code = "pin.cancelled"
+
+
+class PinCancelledError(PinEntryError):
+    """The PIN entry was cancelled on the reader."""
+
+
+class PinTimeoutError(PinEntryError):
+    """Nobody typed a PIN on the reader in time."""
+
+    code = "pin.entry_timeout"
+
+
+class PinLengthError(PinEntryError):
+    """The PIN typed on the reader is too short or too long."""
+
+    code = "pin.length"
+
+
+class PinMismatchError(PinEntryError):
+    """The new PIN was typed differently the second time."""
+
+    code = "pin.confirmation_mismatch"

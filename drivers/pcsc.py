@@ -12,7 +12,8 @@ connection ends, and every return code becomes the one error that names its caus
 | service there and deaf                 | ServiceSilentError, after some seconds      |
 | another program holds the card         | ReaderInUseError (at once when exclusive)   |
 | card pulled in the middle              | CardRemovedError, asked for, never guessed  |
-| contactless, keypad, memory cards      | not here                                    |
+| a reader with a keypad                 | PC/SC part 10: the PIN never comes here     |
+| memory cards                           | pseudo-APDUs, where the reader knows them   |
 """
 
 from __future__ import annotations
@@ -32,8 +33,14 @@ from drivers.errors import (
     DriverError,
     MuteCardError,
     NoCardError,
+    NoKeypadError,
     NoReaderError,
     NoServiceError,
+    PinCancelledError,
+    PinEntryError,
+    PinLengthError,
+    PinMismatchError,
+    PinTimeoutError,
     ReaderGoneError,
     ReaderInUseError,
     ReaderTimeoutError,
@@ -41,7 +48,14 @@ from drivers.errors import (
 )
 from drivers.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from drivers.iso7816.atr import Atr, AtrError
-from drivers.ports import DirectoryState, Disposition, ReaderStatus, SlotState
+from drivers.ports import (
+    DirectoryState,
+    Disposition,
+    PinEntry,
+    PinOperation,
+    ReaderStatus,
+    SlotState,
+)
 
 PNP_NOTIFICATION = "\\\\?PnP?\\Notification"
 WATCHDOG_MS = 60_000  # a lost notification costs this much and no more
@@ -92,6 +106,16 @@ _NAMED = _ERRORS.keys() - {_unsigned(scard.SCARD_E_INVALID_HANDLE)}
 _NOTHING_NEW = {
     _unsigned(scard.SCARD_E_TIMEOUT),
     _unsigned(scard.SCARD_E_CANCELLED),
+}
+# PC/SC part 10, 2.2 and 2.5: what a reader says it can, and what it says of a PIN entry.
+GET_FEATURE_REQUEST = scard.SCARD_CTL_CODE(3400)
+FEATURE_LENGTH = 6  # tag, length, control code (4 bytes)
+_FEATURES = {0x06: PinOperation.VERIFY, 0x07: PinOperation.MODIFY}
+_KEYPAD_SAYS: dict[int, type[PinEntryError]] = {
+    0x6400: PinTimeoutError,
+    0x6401: PinCancelledError,
+    0x6402: PinMismatchError,
+    0x6403: PinLengthError,
 }
 _DISPOSITIONS = {
     Disposition.LEAVE: scard.SCARD_LEAVE_CARD,
@@ -386,6 +410,40 @@ class PcscConnection:
         code, answer = scard.SCardTransmit(
             self._handle, self._pci, list(bytes(command))
         )
+        return self._response(code, answer)
+
+    def keypad(self) -> frozenset[PinOperation]:
+        """What the reader says it can (PC/SC part 10, 2.2)."""
+        return frozenset(self._features())
+
+    def enter_pin(self, entry: PinEntry) -> ResponseApdu:
+        """FEATURE_VERIFY_PIN_DIRECT or FEATURE_MODIFY_PIN_DIRECT."""
+        control = self._features().get(entry.operation)
+        if control is None:
+            raise NoKeypadError
+        asked = pin_structure(entry)
+        code, answer = scard.SCardControl(self._handle, control, list(asked))
+        got = self._response(code, answer)
+        if got.sw.value in _KEYPAD_SAYS and not got.data:
+            raise _KEYPAD_SAYS[got.sw.value]
+        return got
+
+    def _features(self) -> dict[PinOperation, int]:
+        """The control codes of this reader's operations."""
+        code, answer = scard.SCardControl(self._handle, GET_FEATURE_REQUEST, [])
+        if code != scard.SCARD_S_SUCCESS:
+            return {}  # many drivers know no features
+        said = bytes(answer)
+        each = (
+            said[at : at + FEATURE_LENGTH] for at in range(0, len(said), FEATURE_LENGTH)
+        )
+        return {
+            _FEATURES[tag]: int.from_bytes(control, "big")
+            for tag, _, *control in each
+            if tag in _FEATURES
+        }
+
+    def _response(self, code: int, answer: list[int]) -> ResponseApdu:
         if code == scard.SCARD_S_SUCCESS and answer:
             try:
                 return ResponseApdu.parse(bytes(answer))
@@ -407,3 +465,26 @@ class PcscConnection:
     def close(self, disposition: Disposition = Disposition.LEAVE) -> None:
         """Disconnect."""
         scard.SCardDisconnect(self._handle, _DISPOSITIONS[disposition])
+
+
+VALIDATION_KEY = 0x02  # an entry ends with the enter key
+CONFIRM_NEW, ASK_OLD = 0x01, 0x02
+CHINESE = 0x0804
+BYTES_BCD_LEFT = 0x81  # system units are bytes; packed digits, left justified
+OFFSET_SHIFT = 3
+
+
+def pin_structure(entry: PinEntry) -> bytes:
+    """PIN_VERIFY_STRUCTURE or PIN_MODIFY_STRUCTURE (PC/SC part 10, 2.5.2 and 2.5.3)."""
+    seconds = min(entry.seconds, 0xFF)
+    data = bytes(entry.command)
+    digits = bytes((entry.digits_max, entry.digits_min))  # little endian: min is high
+    language = CHINESE.to_bytes(2, "little")
+    tail = bytes(3) + len(data).to_bytes(4, "little") + data
+    if entry.operation is PinOperation.VERIFY:
+        place = BYTES_BCD_LEFT | entry.places[0] << OFFSET_SHIFT
+        head = bytes((seconds, seconds, place, entry.length, 0)) + digits
+        return head + bytes((VALIDATION_KEY, 1)) + language + bytes(1) + tail
+    head = bytes((seconds, seconds, BYTES_BCD_LEFT, entry.length, 0, *entry.places))
+    asks = bytes((CONFIRM_NEW | ASK_OLD, VALIDATION_KEY, 3))
+    return head + digits + asks + language + bytes((0, 1, 2)) + tail

@@ -29,6 +29,38 @@ class Disposition(StrEnum):
     RESET = "reset"  # every security state on the card is void
 
 
+class PinOperation(StrEnum):
+    """What a reader can do with a PIN that is typed on its own keypad (PC/SC part 10,
+    2.5.2 and 2.5.3)."""
+
+    VERIFY = "verify"
+    MODIFY = "modify"
+
+
+class PinEntry(Struct, frozen=True, kw_only=True):
+    """What a reader needs to know to take a PIN on its keypad and give it to the card
+    itself, so that we never hold it.
+
+    `command` is whole: its data field has the length that the card will see, with FF in
+    every byte where digits go. `places` are the offsets in that field where they begin: one
+    for VERIFY; the old one and the new one for MODIFY, where the new one is typed twice.
+    Digits are packed, two a byte, left aligned and filled with F, `length` bytes each.
+    `seconds` is how long a person has.
+    """
+
+    command: CommandApdu
+    places: tuple[int, ...]
+    length: int
+    digits_min: int
+    digits_max: int
+    seconds: int = 30
+
+    @property
+    def operation(self) -> PinOperation:
+        """Which of the two it is."""
+        return PinOperation.VERIFY if len(self.places) == 1 else PinOperation.MODIFY
+
+
 class ReaderStatus(Struct, frozen=True):
     """One reader at one moment.
 
@@ -59,6 +91,17 @@ class CardConnection(Protocol):
 
     def transmit(self, command: CommandApdu) -> ResponseApdu:
         """One command, one answer, exactly as the card gave it. Raises DriverError."""
+        ...
+
+    def keypad(self) -> frozenset[PinOperation]:
+        """What this reader's own keypad can do; empty without one. Raises DriverError."""
+        ...
+
+    def enter_pin(self, entry: PinEntry) -> ResponseApdu:
+        """Let a person type on the reader, which sends the command itself; returns the
+        card's answer. Blocks for up to `entry.seconds` and a little. Raises
+        PinCancelledError, PinTimeoutError, PinLengthError, PinMismatchError,
+        NoKeypadError, DriverError."""
         ...
 
     def exclusively(self) -> AbstractContextManager[None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
-from drivers.ports import CardConnection, Disposition
+from drivers.ports import CardConnection, Disposition, PinEntry, PinOperation
 
 
 class TracedConnection:
@@ -31,6 +31,17 @@ class TracedConnection:
         self._note(command, None)
         got = self._connection.transmit(command)
         self._note(command, got)
+        return got
+
+    def keypad(self) -> frozenset[PinOperation]:
+        """As the connection does it."""
+        return self._connection.keypad()
+
+    def enter_pin(self, entry: PinEntry) -> ResponseApdu:
+        """One exchange, noted like any other."""
+        self._note(entry.command, None)
+        got = self._connection.enter_pin(entry)
+        self._note(entry.command, got)
         return got
 
     def exclusively(self) -> AbstractContextManager[None]:

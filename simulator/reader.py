@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,14 +13,23 @@ from drivers.errors import (
     DriverError,
     MuteCardError,
     NoCardError,
+    NoKeypadError,
     ReaderGoneError,
     ReaderTimeoutError,
 )
 from drivers.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from drivers.iso7816.atr import Atr, AtrError
-from drivers.ports import DirectoryState, Disposition, ReaderStatus, SlotState
+from drivers.ports import (
+    DirectoryState,
+    Disposition,
+    PinEntry,
+    PinOperation,
+    ReaderStatus,
+    SlotState,
+)
 from simulator import people
 from simulator.card.psam import PsamEngine
+from simulator.keypad import Keypad
 from simulator.scenario import Card, CardPulledError
 
 READER_NAMES = ("Simulated reader 1", "Simulated reader 2")
@@ -37,9 +46,14 @@ class _Slot:
 
 class InProcessDesk:
     """A directory of readers, and the hand over them; beside them a slot with a PSAM, which
-    no hand touches. Safe from any thread."""
+    no hand touches. A reader in `keypads` has one. Safe from any thread."""
 
-    def __init__(self, names: tuple[str, ...] = READER_NAMES) -> None:
+    def __init__(
+        self,
+        names: tuple[str, ...] = READER_NAMES,
+        keypads: Mapping[str, Keypad] | None = None,
+    ) -> None:
+        self.keypads = dict(keypads or {})
         self._slots = {name: _Slot() for name in names}
         self._names = names
         self.give_psam(PsamEngine())
@@ -210,9 +224,24 @@ class InProcessConnection:
 
     def transmit(self, command: CommandApdu) -> ResponseApdu:
         """One exchange; a card that is pulled at this command is gone afterwards."""
+        return self._exchange(bytes(command))
+
+    def keypad(self) -> frozenset[PinOperation]:
+        """All of it, where there is one."""
+        there = self._reader in self._desk.keypads
+        return frozenset(PinOperation) if there else frozenset()
+
+    def enter_pin(self, entry: PinEntry) -> ResponseApdu:
+        """What is typed goes to the card and nowhere else."""
+        keypad = self._desk.keypads.get(self._reader)
+        if keypad is None:
+            raise NoKeypadError
+        return self._exchange(keypad.command(entry))
+
+    def _exchange(self, command: bytes) -> ResponseApdu:
         self._desk.check_stay(self._reader, self._stay)
         try:
-            answer = self._card.process(bytes(command))
+            answer = self._card.process(command)
         except CardPulledError:
             self._desk.remove(self._reader)
             raise CardRemovedError from None

@@ -13,10 +13,10 @@ from drivers.conversation import (
     converse,
     exchange,
 )
-from drivers.errors import CardRemovedError
+from drivers.errors import CardRemovedError, NoKeypadError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.iso7816.exchange import follow_up
-from drivers.ports import Disposition
+from drivers.ports import Disposition, PinEntry, PinOperation
 from drivers.trace import TracedConnection
 
 READ = CommandApdu(cla=0, ins=0xB2, p1=1, p2=0, ne=18)
@@ -46,6 +46,12 @@ class ScriptedConnection:
             yield
         finally:
             self.held -= 1
+
+    def keypad(self) -> frozenset[PinOperation]:
+        return frozenset()
+
+    def enter_pin(self, entry: PinEntry) -> ResponseApdu:
+        raise NoKeypadError(str(entry.command))
 
     def close(self, disposition: Disposition = Disposition.LEAVE) -> None:
         del disposition
