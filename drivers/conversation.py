@@ -10,8 +10,10 @@ from msgspec import Struct
 from drivers.errors import CardProtocolError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.iso7816.exchange import follow_up
+from drivers.iso7816.status_word import SUCCESS
 from drivers.ports import CardConnection
 
+MORE_DATA = 0x61
 MAX_COMMANDS = 64
 MAX_DATA = 65_536
 MAX_LENGTH_CORRECTIONS = 1
@@ -40,6 +42,7 @@ class EndlessResponseError(CardProtocolError):
 
 def exchange(card: CardConnection, command: CommandApdu) -> ResponseApdu:
     """Send one command, fetch all of its answer (61xx) and correct its length (6Cxx) once.
+    What a command without Ne could fetch stays on the card: it has succeeded.
 
     Raises EndlessResponseError past 64 commands, 64 KiB or one correction.
     """
@@ -47,6 +50,8 @@ def exchange(card: CardConnection, command: CommandApdu) -> ResponseApdu:
     corrections = 0
     for _ in range(MAX_COMMANDS):
         response = card.transmit(command)
+        if command.ne is None and response.sw.sw1 == MORE_DATA:
+            return ResponseApdu(collected, SUCCESS)
         corrections += response.sw.sw1 == 0x6C
         collected += response.data
         following = follow_up(command, response)

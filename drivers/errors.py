@@ -61,6 +61,48 @@ class ReaderTimeoutError(DriverError):
     code = "reader.timeout"
 
 
+class PortGoneError(DriverError):
+    """The serial port of the reader is not there, or has gone."""
+
+    code = "reader.port_gone"
+
+
+class PortBusyError(DriverError):
+    """Another program has the serial port of the reader."""
+
+    code = "reader.port_busy"
+
+
+class PortForbiddenError(DriverError):
+    """We may not open the serial port of the reader."""
+
+    code = "reader.port_forbidden"
+
+
+class NotAReaderError(DriverError):
+    """What is on the serial port does not answer as a reader."""
+
+    code = "reader.not_answering"
+
+
+class NoisyLineError(DriverError):
+    """What comes from the reader over the serial line is garbled."""
+
+    code = "reader.line_noise"
+
+
+class RefusedFramesError(DriverError):
+    """The reader understands nothing of what is sent over the serial line."""
+
+    code = "reader.line_refused"
+
+
+class LostEchoError(DriverError):
+    """The reader no longer repeats what it hears over the serial line."""
+
+    code = "reader.line_echo_lost"
+
+
 class NoCardError(DriverError):
     """There is no card in the reader."""
 
@@ -83,6 +125,18 @@ class CardResetError(DriverError):
     """Another program reset the card while it was being read."""
 
     code = "card.reset_by_other"
+
+
+class ForeignProtocolError(DriverError):
+    """The card speaks only a protocol that this reader's driver does not."""
+
+    code = "card.unsupported"
+
+
+class SwipeError(DriverError):
+    """The magnetic stripe could not be read."""
+
+    code = "card.swipe_failed"
 
 
 class CardProtocolError(DriverError):

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from msgspec.structs import replace
 from smartcard import scard
 
 from drivers.errors import (
@@ -36,11 +37,6 @@ from drivers.errors import (
     NoKeypadError,
     NoReaderError,
     NoServiceError,
-    PinCancelledError,
-    PinEntryError,
-    PinLengthError,
-    PinMismatchError,
-    PinTimeoutError,
     ReaderGoneError,
     ReaderInUseError,
     ReaderTimeoutError,
@@ -48,6 +44,7 @@ from drivers.errors import (
 )
 from drivers.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from drivers.iso7816.atr import Atr, AtrError
+from drivers.keypad import pcsc_structure, unless_refused
 from drivers.ports import (
     DirectoryState,
     Disposition,
@@ -107,16 +104,10 @@ _NOTHING_NEW = {
     _unsigned(scard.SCARD_E_TIMEOUT),
     _unsigned(scard.SCARD_E_CANCELLED),
 }
-# PC/SC part 10, 2.2 and 2.5: what a reader says it can, and what it says of a PIN entry.
+# PC/SC part 10, 2.2: what a reader says it can.
 GET_FEATURE_REQUEST = scard.SCARD_CTL_CODE(3400)
 FEATURE_LENGTH = 6  # tag, length, control code (4 bytes)
 _FEATURES = {0x06: PinOperation.VERIFY, 0x07: PinOperation.MODIFY}
-_KEYPAD_SAYS: dict[int, type[PinEntryError]] = {
-    0x6400: PinTimeoutError,
-    0x6401: PinCancelledError,
-    0x6402: PinMismatchError,
-    0x6403: PinLengthError,
-}
 _DISPOSITIONS = {
     Disposition.LEAVE: scard.SCARD_LEAVE_CARD,
     Disposition.RESET: scard.SCARD_RESET_CARD,
@@ -407,6 +398,10 @@ class PcscConnection:
 
     def transmit(self, command: CommandApdu) -> ResponseApdu:
         """One exchange. Raises the error that names why there was none."""
+        if self._pci == scard.SCARD_PCI_T0 and command.data and command.ne:
+            command = replace(
+                command, ne=None
+            )  # T=0 has no Le behind data: 61xx follows
         code, answer = scard.SCardTransmit(
             self._handle, self._pci, list(bytes(command))
         )
@@ -421,12 +416,9 @@ class PcscConnection:
         control = self._features().get(entry.operation)
         if control is None:
             raise NoKeypadError
-        asked = pin_structure(entry)
-        code, answer = scard.SCardControl(self._handle, control, list(asked))
-        got = self._response(code, answer)
-        if got.sw.value in _KEYPAD_SAYS and not got.data:
-            raise _KEYPAD_SAYS[got.sw.value]
-        return got
+        asked = list(pcsc_structure(entry))
+        code, answer = scard.SCardControl(self._handle, control, asked)
+        return unless_refused(self._response(code, answer))
 
     def _features(self) -> dict[PinOperation, int]:
         """The control codes of this reader's operations."""
@@ -465,26 +457,3 @@ class PcscConnection:
     def close(self, disposition: Disposition = Disposition.LEAVE) -> None:
         """Disconnect."""
         scard.SCardDisconnect(self._handle, _DISPOSITIONS[disposition])
-
-
-VALIDATION_KEY = 0x02  # an entry ends with the enter key
-CONFIRM_NEW, ASK_OLD = 0x01, 0x02
-CHINESE = 0x0804
-BYTES_BCD_LEFT = 0x81  # system units are bytes; packed digits, left justified
-OFFSET_SHIFT = 3
-
-
-def pin_structure(entry: PinEntry) -> bytes:
-    """PIN_VERIFY_STRUCTURE or PIN_MODIFY_STRUCTURE (PC/SC part 10, 2.5.2 and 2.5.3)."""
-    seconds = min(entry.seconds, 0xFF)
-    data = bytes(entry.command)
-    digits = bytes((entry.digits_max, entry.digits_min))  # little endian: min is high
-    language = CHINESE.to_bytes(2, "little")
-    tail = bytes(3) + len(data).to_bytes(4, "little") + data
-    if entry.operation is PinOperation.VERIFY:
-        place = BYTES_BCD_LEFT | entry.places[0] << OFFSET_SHIFT
-        head = bytes((seconds, seconds, place, entry.length, 0)) + digits
-        return head + bytes((VALIDATION_KEY, 1)) + language + bytes(1) + tail
-    head = bytes((seconds, seconds, BYTES_BCD_LEFT, entry.length, 0, *entry.places))
-    asks = bytes((CONFIRM_NEW | ASK_OLD, VALIDATION_KEY, 3))
-    return head + digits + asks + language + bytes((0, 1, 2)) + tail

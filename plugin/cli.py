@@ -106,7 +106,7 @@ def demo(*, port: int | None, once: bool, readers: str | None) -> int:
     from plugin.commands import demo as command
     from plugin.commands.failing import CannotError
 
-    missing = main.missing_for_pcsc_simulation()
+    missing = main.missing_for("pcsc")
     if missing and readers == "pcsc":
         raise CannotError(Problem("agent.part_missing", {"part": missing}))
     in_process = missing or readers == "inprocess"
@@ -211,7 +211,7 @@ def simulate() -> int:
     from plugin.commands import screen
     from plugin.commands import simulate as command
 
-    missing = main.missing_for_pcsc_simulation()
+    missing = main.missing_for("pcsc")
     if missing:
         screen.complain(Problem("agent.part_missing", {"part": missing}), as_json=False)
         return 1

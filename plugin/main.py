@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from random import SystemRandom
@@ -22,6 +22,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 from msgspec import Struct, field
 
 from drivers.ports import ReaderDirectory, SimulatedDesk
+from drivers.serial_line.settings import SerialPort
 from plugin import __version__
 from plugin.activation.region import RegionProfile
 from plugin.agent import doctor
@@ -46,6 +47,8 @@ TEXTS = Path(__file__).parent / "texts"
 _SIMULATED_READERS: dict[str, tuple[str, str]] = {
     "inprocess": ("simulator.reader", "InProcessDesk"),
     "pcsc": ("simulator.vpcd", "VpcdDesk"),
+    "twin": ("simulator.twin", "TwinDesk"),
+    "serial": ("simulator.serial_peer", "SerialDesk"),
 }
 READER_KINDS = tuple(_SIMULATED_READERS)
 SIMULATED_PSAM = "Simulated PSAM"
@@ -85,6 +88,23 @@ def pcsc_readers() -> ReaderDirectory:
     return PcscDirectory()
 
 
+def serial_readers(ports: Iterable[SerialPort]) -> ReaderDirectory:
+    """The readers on these ports."""
+    from drivers.serial_line.directory import SerialDirectory
+
+    return SerialDirectory(ports)
+
+
+@runtime_checkable
+class SeenThroughPorts(Protocol):
+    """Simulated readers on serial lines."""
+
+    @property
+    def ports(self) -> tuple[SerialPort, ...]:
+        """What their user would set."""
+        ...
+
+
 @runtime_checkable
 class SeenThroughEnvironment(Protocol):
     """Simulated readers that a process reaches through environment variables."""
@@ -109,11 +129,7 @@ class SimulatedReaders(Struct):
             module, name = _SIMULATED_READERS[kind]
             hand = getattr(importlib.import_module(module), name)()
             readers.hands.append(hand)
-            if isinstance(hand, SeenThroughEnvironment):
-                os.environ.update(hand.environment)
-                readers.directories[kind] = pcsc_readers()
-            else:
-                readers.directories[kind] = cast(ReaderDirectory, hand)
+            readers.directories[kind] = _directory_of(hand)
         return readers
 
     def cards(self) -> tuple[str, ...]:
@@ -145,6 +161,18 @@ class SimulatedReaders(Struct):
         return hand
 
 
+def _directory_of(hand: SimulatedDesk) -> ReaderDirectory:
+    """What the agent sees of the readers under this hand."""
+    match hand:
+        case SeenThroughEnvironment():
+            os.environ.update(hand.environment)
+            return pcsc_readers()
+        case SeenThroughPorts():
+            return serial_readers(hand.ports)
+        case _:
+            return cast(ReaderDirectory, hand)
+
+
 def environment_of(readers: SimulatedReaders) -> dict[str, str]:
     """What another process needs to see these readers."""
     found: dict[str, str] = {}
@@ -154,10 +182,15 @@ def environment_of(readers: SimulatedReaders) -> dict[str, str]:
     return found
 
 
-def missing_for_pcsc_simulation() -> str:
-    """The packages without which simulated readers cannot stand behind a real pcscd."""
-    vpcd = importlib.import_module(_SIMULATED_READERS["pcsc"][0])
-    return ", ".join(vpcd.missing_parts())
+def missing_for(kind: str) -> str:
+    """The packages without which there are no simulated readers of this kind here."""
+    packages = getattr(
+        importlib.import_module(_SIMULATED_READERS[kind][0]), "PACKAGES", None
+    )
+    if packages is None:
+        return ""
+    manager = importlib.import_module("simulator.resource_manager")
+    return ", ".join(manager.missing_parts(packages))
 
 
 class SimulatedCentre:

@@ -5,7 +5,7 @@ set -eu
 
 say() { printf '%s\n' "setup: $*"; }
 
-packages="gcc swig pcscd libpcsclite-dev vsmartcard-vpcd vsmartcard-vpicc chromium curl \
+packages="gcc swig pcscd libpcsclite-dev libccid vsmartcard-vpcd vsmartcard-vpicc chromium curl \
 fonts-noto-cjk faketime"
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
   say "Python 3.11 or newer is needed; name one like this: make PYTHON=python3.11 ..."

@@ -177,7 +177,7 @@ def authenticate(
     Raises NotGenuineError, AuthenticationFailedError, WrongHsmAnswerError, a PsamError
     when there is no other means, and what the errands raise.
     """
-    algorithm = algorithm_of((yield from files.select_root(access)) or b"")
+    algorithm = algorithm_of((yield from files.select_root(access, fci=True)) or b"")
     for means, another in zip(how.means, (*how.means[1:], None), strict=True):
         try:
             if means is Means.PSAM:

@@ -10,7 +10,13 @@ from enum import StrEnum
 from msgspec import Struct
 
 from drivers.conversation import Procedure
-from drivers.iso7816.apdu import READ_RECORD, SELECT, CommandApdu, ResponseApdu
+from drivers.iso7816.apdu import (
+    READ_RECORD,
+    SELECT,
+    SHORT_NE_MAX,
+    CommandApdu,
+    ResponseApdu,
+)
 from drivers.iso7816.status_word import END_OF_FILE, FILE_NOT_FOUND, RECORD_NOT_FOUND
 from drivers.iso7816.tlv import TlvError, parse_record
 from plugin.card.errors import UnreadableCardError, UnsupportedCardError, refusal
@@ -83,15 +89,20 @@ BIRTHPLACE = Field(0x0C, 6, 3, Format.CN)
 BIRTH_DATE = Field(0x0D, 7, 4, Format.CN)
 
 
-def select_root(access: Access) -> Reading:
-    """SELECT SSSE. Returns the FCI, which may be empty.
+def select_root(access: Access, *, fci: bool = False) -> Reading:
+    """SELECT SSSE. Returns the FCI, which may be empty; fetched only where it is wanted.
 
     Raises UnsupportedCardError when the card does not know it.
     """
     identifier = _ROOTS.get(access.root)
     by = SELECT_BY_NAME if identifier is None else SELECT_ANY
     answer: ResponseApdu = yield CommandApdu(
-        cla=0, ins=SELECT, p1=by, p2=0, data=identifier or SSSE
+        cla=0,
+        ins=SELECT,
+        p1=by,
+        p2=0,
+        data=identifier or SSSE,
+        ne=SHORT_NE_MAX if fci else None,
     )
     if answer.sw == FILE_NOT_FOUND or answer.sw.sw1 in (0x6D, 0x6E):
         raise UnsupportedCardError("the card has no such application", answer.sw)

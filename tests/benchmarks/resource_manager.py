@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from simulator.vpcd import SOCKET_VARIABLE, PrivatePcscd, missing_parts
+from simulator.resource_manager import PrivatePcscd, missing_parts
+from simulator.vpcd import PACKAGES, VpcdDriver
 from tests.benchmarks.figures import PartMissingError
 
 
@@ -21,8 +22,9 @@ class Manager:
 @contextmanager
 def running() -> Iterator[Manager]:
     """pcscd with two empty readers. Raises PartMissingError."""
-    missing = missing_parts()
+    missing = missing_parts(PACKAGES)
     if missing:
         raise PartMissingError(f"not installed: {', '.join(missing)}")
-    with PrivatePcscd() as pcscd:
-        yield Manager(pcscd.ports, {SOCKET_VARIABLE: str(pcscd.socket_path)})
+    driver = VpcdDriver()
+    with PrivatePcscd(driver) as pcscd:
+        yield Manager(driver.ports, pcscd.environment)

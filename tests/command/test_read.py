@@ -17,8 +17,9 @@ from drivers.ports import SlotState
 from simulator.card.engine import CardEngine
 from simulator.card.psam import PsamEngine
 from simulator.people import PEOPLE, engine
+from simulator.resource_manager import SOCKET_VARIABLE
 from simulator.scenario import Card, MuteCard, ScriptedCard
-from simulator.vpcd import READER_NAMES, SOCKET_VARIABLE, VpcdDesk
+from simulator.vpcd import READER_NAMES, VpcdDesk
 from tests.waiting import wait_until
 
 KEYS = [

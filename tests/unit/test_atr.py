@@ -39,7 +39,7 @@ def test_a_resident_card_offers_t0_and_thirteen_historical_bytes() -> None:
 
     assert atr.historical_bytes.hex().upper() == "00814E43238697159900BF7C7A"
     assert atr.protocols == (0,)
-    assert atr.ta1 is None
+    assert atr.interface.get("TA1") is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_protocols_and_speed_are_found(
     atr = Atr.parse(raw)
 
     assert atr.protocols == protocols
-    assert atr.ta1 == ta1
+    assert atr.interface.get("TA1") == ta1
 
 
 @given(answers_to_reset())

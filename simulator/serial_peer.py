@@ -1,0 +1,111 @@
+"""Simulated readers on serial lines: two for chip cards, one for magnetic stripes. Programs
+open their pseudo-terminals as they would open ports.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from drivers.serial_line.settings import PortKind, SerialPort
+from simulator import people
+from simulator.card.stripe import StripeCard
+from simulator.ccid_peer import CcidPeer
+from simulator.keypad import Keypad
+from simulator.pty_line import PtyLine
+from simulator.scenario import Card
+
+READER_NAMES = ("Simulated serial reader 1", "Simulated serial reader 2")
+TRACK_NAME = "Simulated track reader"
+
+
+class TrackPeer:
+    """The far end of a track reader's line: sends what passes, and hears nothing."""
+
+    def __init__(self, line: PtyLine) -> None:
+        self.line = line
+        self._pause = threading.Event()
+
+    def swipe(self, *pieces: bytes, seconds_between: float = 0.0) -> None:
+        """Send this, piece by piece."""
+        for piece in pieces:
+            self.line.write(piece)
+            self._pause.wait(seconds_between)
+
+    def close(self) -> None:
+        """End the reader."""
+        self.line.close()
+
+
+class SerialDesk:
+    """A hand over the three readers; `ports` is what a program is told of them. A card with
+    a stripe passes the track reader, any other is put into a chip reader."""
+
+    def __init__(self, *, keypads: Iterable[Keypad] = (), paced: bool = False) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="kaqi-lines-"))
+        waiting = iter(keypads)
+        names = (*READER_NAMES, TRACK_NAME)
+        lines = [PtyLine(self._folder / f"tty{each}") for each in range(len(names))]
+        self.peers = {
+            name: CcidPeer(
+                line,
+                echoes=name == READER_NAMES[0],
+                keypad=next(waiting, None),
+                paced=paced,
+            )
+            for name, line in zip(READER_NAMES, lines, strict=False)
+        }
+        self.tracks = TrackPeer(lines[-1])
+        self.ports = tuple(
+            SerialPort(
+                kind=PortKind.TRACKS if name == TRACK_NAME else PortKind.CCID,
+                port=str(line.link),
+                name=name,
+                keypad=name in self.peers and self.peers[name].keypad is not None,
+            )
+            for name, line in zip(names, lines, strict=True)
+        )
+
+    def cards(self) -> tuple[str, ...]:
+        """The cast's cards."""
+        return tuple(people.ORDERS)
+
+    def readers(self) -> tuple[str, ...]:
+        """Both chip readers and the track reader."""
+        return (*self.peers, TRACK_NAME)
+
+    def insert(self, card: str, reader: str) -> None:
+        """Put a card of the cast in, or pass it."""
+        self.insert_card(people.card(card), reader)
+
+    def insert_card(self, card: Card, reader: str) -> None:
+        """Put any card in, or pass it."""
+        if reader != TRACK_NAME:
+            self.peers[reader].insert(card)
+            return
+        if not isinstance(card, StripeCard):
+            raise ValueError("this card has no magnetic stripe")
+        self.tracks.swipe(card.sent)
+
+    def remove(self, reader: str) -> None:
+        """Take the card out."""
+        if reader != TRACK_NAME:
+            self.peers[reader].remove()
+
+    def unplug(self, reader: str) -> None:
+        """Pull the plug of a chip reader."""
+        self.peers[reader].unplug()
+
+    def plug(self, reader: str) -> None:
+        """Plug it in again."""
+        self.peers[reader].plug()
+
+    def close(self) -> None:
+        """Put everything away."""
+        for peer in self.peers.values():
+            peer.close()
+        self.tracks.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
