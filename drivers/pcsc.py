@@ -442,7 +442,10 @@ class PcscConnection:
             except ApduError as wrong:
                 raise CardProtocolError(str(wrong)) from wrong
         if _unsigned(code) in _NAMED:
-            _check(code)
+            try:
+                _check(code)
+            except NoCardError as left:  # it was there when the exchange began
+                raise CardRemovedError(str(left)) from None
         raise self._reader.cause_of_silence(f"{_unsigned(code):08X}")
 
     @contextmanager

@@ -47,7 +47,7 @@ class Misbehaviour:
     noise: bool = False
     silent: bool = False
     time_extensions: int = 0
-    moves_in_frame: bool = False  # says "inserted" again in the middle of every answer
+    moves_in_frame: bool = False  # tells of a movement in the middle of the next answer
 
 
 class CcidPeer:
@@ -68,6 +68,8 @@ class CcidPeer:
         self.keypad = keypad
         self.wrong = Misbehaviour()
         self.frames = 0
+        self.parameters = b""  # what the reader was told of the card
+        self.needs_voltage = 0  # bPowerSelect that the card needs; any will do for 0
         self._echoes = echoes
         self._slots = slots
         self._paced = paced
@@ -81,7 +83,7 @@ class CcidPeer:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._answers: dict[int, Callable[[bytes], Answered]] = {
-            0x61: lambda data: (0x82, self._status(), 0, data),
+            0x61: self._set_parameters,
             0x62: self._power_on,
             0x63: self._power_off,
             0x65: lambda _: (0x81, self._status(), 0, b""),
@@ -138,7 +140,7 @@ class CcidPeer:
         self._moved(REMOVED)
 
     def _moved(self, movement: bytes) -> None:
-        if self._notifies:
+        if self._notifies and not self.wrong.moves_in_frame:
             self.line.write(movement)
         else:
             self._owed = movement
@@ -185,8 +187,8 @@ class CcidPeer:
             self.line.write(echo + NAK_FRAME)
             return
         command = framed[2:-1]
-        owed, self._owed = self._owed, b""
         kind, status, error, data = self._carried_out(command)
+        owed, self._owed = self._owed, b""
         sequence = command[6]
         if wrong.wrong_sequence:
             wrong.wrong_sequence -= 1
@@ -204,7 +206,7 @@ class CcidPeer:
             lrc ^= 0x55
         answer = body + bytes((lrc,))
         if wrong.moves_in_frame:
-            answer = answer[:8] + INSERTED + answer[8:]
+            answer, owed = answer[:8] + owed + answer[8:], b""
         before = NOISE if wrong.noise else b""
         self.line.write(
             echo + owed + before + MORE_TIME * wrong.time_extensions + answer
@@ -219,7 +221,7 @@ class CcidPeer:
         if known is None:
             return 0x81, FAILED | self._status(), UNKNOWN, b""
         try:
-            return known(command[HEADER:])
+            return known(command)
         except CardPulledError:
             self._leave()
             return 0x80, FAILED | ABSENT, MUTE, b""
@@ -231,7 +233,12 @@ class CcidPeer:
 
     # What it does
 
-    def _escape(self, data: bytes) -> Answered:
+    def _set_parameters(self, command: bytes) -> Answered:
+        self.parameters = command[HEADER:]
+        return 0x82, self._status(), 0, self.parameters
+
+    def _escape(self, command: bytes) -> Answered:
+        data = command[HEADER:]
         match data[:1]:
             case b"\x02":
                 return 0x83, self._status(), 0, FIRMWARE
@@ -243,12 +250,12 @@ class CcidPeer:
             case _:  # a PIN pad is given its texts
                 return 0x83, self._status(), 0, b""
 
-    def _power_on(self, _: bytes) -> Answered:
+    def _power_on(self, command: bytes) -> Answered:
         if self._contacts is None:
             return 0x80, FAILED | ABSENT, MUTE, b""
         atr = self._contacts.reset()
         mute = atr[:1] not in (b"\x3b", b"\x3f") or self._is_synchronous()
-        if mute:
+        if mute or self.needs_voltage not in (0, command[7]):
             self._powered = False
             return 0x80, FAILED | INACTIVE, MUTE, b""
         self._powered = True
@@ -263,7 +270,8 @@ class CcidPeer:
         self._powered = False
         return 0x81, self._status(), 0, b""
 
-    def _transfer(self, tpdu: bytes) -> Answered:
+    def _transfer(self, command: bytes) -> Answered:
+        tpdu = command[HEADER:]
         if self._contacts is None or not self._powered:
             return 0x80, FAILED | self._status(), MUTE, b""
         if tpdu[:1] == b"\xff" and not _xor(tpdu):  # PPS: agreed (ISO 7816-3, 9)
@@ -272,11 +280,11 @@ class CcidPeer:
         self._take_time(characters(tpdu, answer))
         return 0x80, ACTIVE, 0, answer
 
-    def _secure(self, data: bytes) -> Answered:
+    def _secure(self, command: bytes) -> Answered:
         if self.keypad is None or self._contacts is None:
             return 0x80, FAILED | self._status(), UNKNOWN, b""
         try:
-            command = self.keypad.command(_asked(data))
+            filled = self.keypad.command(_asked(command[HEADER:]))
         except PinTimeoutError:
             return 0x80, FAILED | ACTIVE, PIN_TIMEOUT, b""
         except PinCancelledError:
@@ -284,7 +292,7 @@ class CcidPeer:
         except PinEntryError as refused:
             mismatch = refused.code == "pin.confirmation_mismatch"
             return 0x80, ACTIVE, 0, b"\x64\x02" if mismatch else b"\x64\x03"
-        return 0x80, ACTIVE, 0, self._contacts.process(command)
+        return 0x80, ACTIVE, 0, self._contacts.process(filled)
 
     def _take_time(self, count: int) -> None:
         """As long as so many characters take; what the last ones took too long is made

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import settings
 
 from tests.centre import centre, session_centre
-from tests.pcsc import session_pcscd, vpcd
+from tests.pcsc import session_pcscd, session_twin, twin, vpcd
 
-__all__ = ["centre", "session_centre", "session_pcscd", "vpcd"]
+__all__ = ["centre", "session_centre", "session_pcscd", "session_twin", "twin", "vpcd"]
 
 settings.register_profile("rings", deadline=None, max_examples=100)
 settings.register_profile("soak", deadline=None, max_examples=5_000)

@@ -63,6 +63,7 @@ HELLO_SECONDS = 0.5
 HELLOS = 3
 ANSWER_SECONDS = 4.5  # of one command, whatever the card asks for
 QUIET_SECONDS = 3.0  # without any sign of life
+NOISY_SECONDS = 1.0  # what was garbled is not said again
 INTER_BYTE_SECONDS = 0.2
 LAST_WORDS_SECONDS = 0.5  # what a reader still says of a card that has left
 KEYPAD_EXTRA_SECONDS = 5.0
@@ -267,6 +268,7 @@ class ChipReader:
                         noise += 1
                         if noise > NOISE_MAX:
                             raise NoisyLineError
+                        silent = min(silent, time.monotonic() + NOISY_SECONDS)
         if left:
             raise CardRemovedError
         raise NoisyLineError if noise else ReaderTimeoutError
@@ -357,9 +359,9 @@ class SerialConnection:
             finally:
                 if not device.status().atr:
                     device.port.tell(device.status(), None)
+            device.check(self._stay)
             if got.outcome == Outcome.FAILED:
                 raise _why(kind, got)
-            device.check(self._stay)
         try:
             return ResponseApdu.parse(got.data)
         except ApduError as wrong:

@@ -149,9 +149,10 @@ class _Ticks:
     def read(self, seconds: float) -> bytes:
         deadline = time.monotonic() + seconds
         while not self._woken.is_set():
-            came: bytes = self._port.read(self._port.in_waiting or 1)
-            if came or time.monotonic() >= deadline:
-                return came
+            first: bytes = self._port.read(1)
+            if first or time.monotonic() >= deadline:
+                rest: bytes = self._port.read(self._port.in_waiting)
+                return first + rest
         self._woken.clear()
         return b""
 

@@ -1,4 +1,4 @@
-"""Every kind of reader, in turn."""
+"""Every kind of reader for chip cards, in turn."""
 
 from __future__ import annotations
 
@@ -6,21 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from drivers.pcsc import PcscDirectory
-from simulator.reader import InProcessDesk
-from tests.contract.readers import Bench, watching
+from tests.contract.readers import KINDS, Bench, opened
 
 
-@pytest.fixture(params=["inprocess", "pcsc"])
+@pytest.fixture(params=KINDS)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     """A watched directory with at least two empty readers."""
-    if request.param == "inprocess":
-        desk = InProcessDesk()
-        with watching(desk, desk) as found:
-            yield found
-        return
-    hand = request.getfixturevalue("vpcd")
-    with watching(PcscDirectory(), hand) as found:
-        for reader in hand.readers():
-            found.wait_for_slot(reader, "empty")
+    with opened(request.param, request.getfixturevalue) as found:
         yield found

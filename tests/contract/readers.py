@@ -1,17 +1,54 @@
 """The kinds of readers every driver test runs against, each with a hand that inserts any
-card and pulls it."""
+card and pulls it.
+
+| kind      | readers                                          | can                          |
+|-----------|--------------------------------------------------|------------------------------|
+| inprocess | in this process                                  | keypad, memory cards, replug |
+| pcsc      | vpcd behind the real pcscd                       | memory cards                 |
+| twin      | serial, behind the real pcscd with libccidtwin   | keypad                       |
+| serial    | the same serial readers through our own driver   | keypad, replug               |
+
+What a kind cannot do is refused by name, and tested as well.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from typing import Any, Protocol
 
+from drivers.conversation import converse
+from drivers.pcsc import PcscDirectory
 from drivers.ports import DirectoryState, ReaderDirectory, ReaderStatus
-from simulator.scenario import Card
+from drivers.serial_line.directory import SerialDirectory
+from plugin.card.reading import Card, read_card
+from plugin.profile_file import load_profile
+from simulator.keypad import Keypad
+from simulator.reader import READER_NAMES, InProcessDesk
+from simulator.scenario import Card as SimulatedCard
+from simulator.serial_peer import SerialDesk
 
 WAIT_SECONDS = 10.0
+SIMULATED_READER = READER_NAMES[0]
+LAYOUTS = load_profile("reference").cards
+
+
+class Can(StrEnum):
+    """What not every kind of reader can do."""
+
+    KEYPAD = "keypad"  # one of them takes a PIN itself
+    MEMORY_CARDS = "memory_cards"
+    REPLUG = "replug"  # a line that pcscd had open it never finds again
+
+
+KINDS: dict[str, frozenset[Can]] = {
+    "inprocess": frozenset(Can),
+    "pcsc": frozenset({Can.MEMORY_CARDS}),
+    "twin": frozenset({Can.KEYPAD}),
+    "serial": frozenset({Can.KEYPAD, Can.REPLUG}),
+}
 
 
 class Hand(Protocol):
@@ -19,17 +56,34 @@ class Hand(Protocol):
 
     def readers(self) -> tuple[str, ...]: ...
 
-    def insert_card(self, card: Card, reader: str) -> None: ...
+    def insert_card(self, card: SimulatedCard, reader: str) -> None: ...
 
     def remove(self, reader: str) -> None: ...
 
 
-class Bench:
-    """A directory under test, its hand, and what was noticed so far."""
+class Plugs(Protocol):
+    """A hand that can also unplug readers."""
 
-    def __init__(self, directory: ReaderDirectory, hand: Hand) -> None:
+    def unplug(self, reader: str) -> None: ...
+
+    def plug(self, reader: str) -> None: ...
+
+
+class Bench:
+    """A directory under test, its hand, what it can, and what was noticed so far. `keypads`
+    are those of its readers."""
+
+    def __init__(
+        self,
+        directory: ReaderDirectory,
+        hand: Hand,
+        can: frozenset[Can] = frozenset(),
+        keypads: Mapping[str, Keypad] | None = None,
+    ) -> None:
         self.directory = directory
         self.hand = hand
+        self.can = can
+        self.keypads = dict(keypads or {})
         self.first, self.second = hand.readers()[:2]
         self.noticed: list[DirectoryState] = []
         self._changed = threading.Condition()
@@ -59,7 +113,7 @@ class Bench:
 
         return self.status(self.wait_for(wanted), reader)
 
-    def insert(self, card: Card, reader: str) -> ReaderStatus:
+    def insert(self, card: SimulatedCard, reader: str) -> ReaderStatus:
         """Put a card in and wait until the driver has noticed."""
         self.hand.insert_card(card, reader)
         return self.wait_for_slot(reader, "present")
@@ -69,11 +123,60 @@ class Bench:
         self.hand.remove(reader)
         self.wait_for_slot(reader, "empty")
 
+    def read(self, reader: str) -> Card:
+        """What the card in it says."""
+        opened = self.directory.reader(reader)
+        try:
+            connection = opened.connect()
+            try:
+                return converse(connection, read_card(LAYOUTS, connection.atr))
+            finally:
+                connection.close()
+        finally:
+            opened.close()
+
+
+@contextmanager
+def opened(kind: str, fixture: Callable[[str], Any]) -> Iterator[Bench]:
+    """A bench of this kind with empty readers; `fixture` gives what is shared."""
+    with ExitStack() as stack:
+        hand: Hand
+        directory: ReaderDirectory
+        keypads: dict[str, Keypad] = {}
+        match kind:
+            case "inprocess":
+                keypads = {SIMULATED_READER: Keypad()}
+                hand = directory = InProcessDesk(keypads=keypads)
+            case "pcsc":
+                hand, directory = fixture("vpcd"), PcscDirectory()
+            case "twin":
+                hand, directory = fixture("twin"), PcscDirectory()
+                peers = fixture("session_twin").peers
+                keypads = {n: p.keypad for n, p in peers.items() if p.keypad}
+            case _:
+                keypad = Keypad()
+                hand = desk = SerialDesk(keypads=[keypad])
+                directory = SerialDirectory(desk.ports)
+                keypads = {hand.readers()[0]: keypad}
+                stack.callback(desk.close)
+        bench = Bench(directory, hand, KINDS[kind], keypads)
+        stack.enter_context(watched(bench))
+        for reader in (bench.first, bench.second):
+            bench.wait_for_slot(reader, "empty")
+        yield bench
+
 
 @contextmanager
 def watching(directory: ReaderDirectory, hand: Hand) -> Iterator[Bench]:
     """A bench whose directory is being watched."""
-    bench = Bench(directory, hand)
+    with watched(Bench(directory, hand)) as bench:
+        yield bench
+
+
+@contextmanager
+def watched(bench: Bench) -> Iterator[Bench]:
+    """The same while somebody watches its directory."""
+    directory = bench.directory
     thread = threading.Thread(target=directory.watch, args=(bench.notice,))
     thread.start()
     try:
