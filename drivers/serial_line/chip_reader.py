@@ -230,48 +230,19 @@ class ChipReader:
             self._last_exchange = time.monotonic()
 
     def _answer(self, command: Message, seconds: float, quiet: float) -> Message:
+        waiting = _Waiting(command, self._echoes, seconds, quiet)
         framed = frame(command)
-        echo = self._echoes is not False
-        naks = noise = 0
-        left = False
-        now = time.monotonic()
-        deadline, silent = now + seconds, now + quiet
         self._line.write(framed)
-        while (now := time.monotonic()) < min(deadline, silent):
-            for heard in self._hear(min(deadline, silent) - now):
-                match heard:
-                    case Message() if echo and heard == command:
-                        self._echoes, echo = True, False
-                    case Message() if heard.answers(command):
-                        if echo and self._echoes:
-                            raise LostEchoError
-                        if heard.outcome != Outcome.TIME_EXTENSION:
-                            self._echoes = bool(self._echoes)
-                            return heard
-                        silent = time.monotonic() + quiet
-                    case MoreTime():
-                        silent = time.monotonic() + quiet
-                    case Moved():
-                        self._moved(heard)
-                        left = left or not heard.inserted
-                        if left:
-                            deadline = min(
-                                deadline, time.monotonic() + LAST_WORDS_SECONDS
-                            )
-                    case Nak():
-                        naks += 1
-                        if naks > NAKS_MAX:
-                            raise RefusedFramesError
-                        echo = self._echoes is not False
-                        self._line.write(framed)
-                    case Message() | Noise():
-                        noise += 1
-                        if noise > NOISE_MAX:
-                            raise NoisyLineError
-                        silent = min(silent, time.monotonic() + NOISY_SECONDS)
-        if left:
-            raise CardRemovedError
-        raise NoisyLineError if noise else ReaderTimeoutError
+        while (left := waiting.seconds_left()) > 0:
+            for heard in self._hear(left):
+                if isinstance(heard, Moved):
+                    self._moved(heard)
+                if waiting.wants_it_again(heard):
+                    self._line.write(framed)
+            if waiting.answer is not None:
+                self._echoes = waiting.echoed
+                return waiting.answer
+        raise waiting.why_nothing_came()
 
     def _hear(self, seconds: float) -> list[Heard]:
         """What comes within so many seconds, as soon as it is something."""
@@ -279,6 +250,73 @@ class ChipReader:
             return self._ear.hear(self._line.read(seconds))
         came = self._line.read(min(seconds, INTER_BYTE_SECONDS))
         return self._ear.hear(came) if came else self._ear.give_up()
+
+
+class _Waiting:
+    """For the answer to one command: what was heard so far, and how long it may take.
+    `echoes` says whether the reader repeats commands; None when that is to be found out."""
+
+    def __init__(
+        self, command: Message, echoes: bool | None, seconds: float, quiet: float
+    ) -> None:
+        now = time.monotonic()
+        self.answer: Message | None = None
+        self.echoed = False
+        self._command = command
+        self._must_echo = echoes is True
+        self._quiet = quiet
+        self._deadline, self._silent = now + seconds, now + quiet
+        self._naks = self._noise = 0
+        self._left = False
+
+    def seconds_left(self) -> float:
+        """Until nobody waits any more."""
+        return min(self._deadline, self._silent) - time.monotonic()
+
+    def wants_it_again(self, heard: Heard) -> bool:
+        """Take in what was heard; whether the command must be sent again. Raises
+        DriverError when there is no use in waiting."""
+        match heard:
+            case Message() if heard == self._command and not self.echoed:
+                self.echoed = True
+            case Message() if heard.answers(self._command):
+                self._answered(heard)
+            case MoreTime() if not self._noise:
+                self._silent = time.monotonic() + self._quiet
+            case Moved(inserted=False):
+                self._left = True
+                self._not_longer_than(LAST_WORDS_SECONDS)
+            case Nak():
+                self._naks += 1
+                if self._naks > NAKS_MAX:
+                    raise RefusedFramesError
+                self.echoed = False
+                return True
+            case Message() | Noise():
+                self._noise += 1
+                if self._noise > NOISE_MAX:
+                    raise NoisyLineError
+                self._not_longer_than(NOISY_SECONDS)
+            case _:
+                pass
+        return False
+
+    def _answered(self, heard: Message) -> None:
+        if self._must_echo and not self.echoed:
+            raise LostEchoError
+        if heard.outcome == Outcome.TIME_EXTENSION:
+            self._silent = time.monotonic() + self._quiet
+        else:
+            self.answer = heard
+
+    def _not_longer_than(self, seconds: float) -> None:
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    def why_nothing_came(self) -> DriverError:
+        """The cause, when the time is over."""
+        if self._left:
+            return CardRemovedError()
+        return NoisyLineError() if self._noise else ReaderTimeoutError()
 
 
 class SerialReader:
