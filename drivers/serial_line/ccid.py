@@ -248,9 +248,7 @@ def _interrupted(held: bytes) -> tuple[int, tuple[Heard, ...]] | None:
     """A frame that is none: a card may have moved in the middle of it. Where it is one
     without two such bytes, it is one; where it could still become one, more is waited for."""
     unfinished = False
-    last = FRAME_EXTRA + HEADER_LENGTH + DATA_MAX
-    pairs = (at for at in range(1, last) if held[at : at + 2] in _PAIRS)
-    for at in islice(pairs, LOOKALIKES_MAX):
+    for at in islice(_lookalikes(held), LOOKALIKES_MAX):
         without = held[:at] + held[at + 2 :]
         length = _length(without)
         if length is None or length > len(without):
@@ -259,6 +257,16 @@ def _interrupted(held: bytes) -> tuple[int, tuple[Heard, ...]] | None:
             moved = Moved(inserted=held[at + 1] == INSERTED)
             return length + 2, (moved, _message(without[2 : length - 1]))
     return None if unfinished else (1, (Noise(),))
+
+
+def _lookalikes(held: bytes) -> Iterator[int]:
+    """Where a frame has what looks like the movement of a card."""
+    last = FRAME_EXTRA + HEADER_LENGTH + DATA_MAX
+    at = held.find(MOVEMENT, 1, last)
+    while at > 0:
+        if held[at : at + 2] in _PAIRS:
+            yield at
+        at = held.find(MOVEMENT, at + 1, last)
 
 
 def _message(raw: bytes) -> Message:
