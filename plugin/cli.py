@@ -6,14 +6,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
+from drivers.serial_line.settings import PortKind, SerialPort
 from plugin.activation.problem import Problem
 from plugin.agent.failure import described
 
+SIMULATED_KINDS = ("pcsc", "serial", "twin", "inprocess")
 USAGE = 2
 INTERRUPTED = 128 + 2
 NOBODY_READS = 128 + 13
@@ -61,7 +64,7 @@ def app() -> None:
     "--readers",
     default="inprocess",
     show_default=True,
-    help="模拟读卡器种类 / kinds of simulated readers: inprocess,pcsc",
+    help="模拟读卡器种类 / kinds of simulated readers: inprocess,pcsc,serial,twin",
 )
 @option("--centre", help="中心地址 / the centre's address")
 @option("--debug", is_flag=True, help="详细日志 / a detailed log")
@@ -97,7 +100,7 @@ def serve(
 @option(
     "--readers",
     envvar="READERS",
-    type=click.Choice(["pcsc", "inprocess"]),
+    type=click.Choice(SIMULATED_KINDS),
     help="药店一幕用哪种读卡器 / which readers the pharmacy has; pcsc where it can be",
 )
 def demo(*, port: int | None, once: bool, readers: str | None) -> int:
@@ -106,11 +109,11 @@ def demo(*, port: int | None, once: bool, readers: str | None) -> int:
     from plugin.commands import demo as command
     from plugin.commands.failing import CannotError
 
-    missing = main.missing_for("pcsc")
-    if missing and readers == "pcsc":
+    missing = main.missing_for(readers or "pcsc")
+    if missing and readers:
         raise CannotError(Problem("agent.part_missing", {"part": missing}))
-    in_process = missing or readers == "inprocess"
-    kinds = ("inprocess",) if in_process else ("pcsc", "inprocess")
+    chosen = "inprocess" if missing else readers or "pcsc"
+    kinds = tuple(dict.fromkeys((chosen, "inprocess")))
     return command.run(port=port, once=once, kinds=kinds, missing=missing)
 
 
@@ -125,6 +128,18 @@ def demo(*, port: int | None, once: bool, readers: str | None) -> int:
 @option("--reader", help="读卡器名称的一部分 / part of a reader's name")
 @option("--psam", help="PSAM 卡槽名称的一部分 / part of the PSAM slot's name")
 @option(
+    "--serial",
+    metavar="KIND:PORT",
+    help="串口读卡器 / a reader on a serial port: ccid:COM3, tracks:/dev/ttyUSB0",
+)
+@option(
+    "--wait",
+    type=click.FloatRange(0, 600),
+    default=0.0,
+    metavar="SECONDS",
+    help="等卡几秒 / wait so many seconds for a card",
+)
+@option(
     "--region",
     default="reference",
     show_default=True,
@@ -137,6 +152,8 @@ def read(
     reveal: bool,
     reader: str | None,
     psam: str | None,
+    serial: str | None,
+    wait: float,
     region: str,
 ) -> int:
     """读一张卡 / Read one card.
@@ -156,16 +173,20 @@ def read(
     except DataFileError as wrong:
         screen.complain(Problem("profile.invalid", wrong.facts), as_json=as_json)
         return USAGE
-    return command.run(
-        main.pcsc_readers(),
-        profile,
-        main.SystemClock(),
-        wanted=reader,
-        psam=psam,
-        as_basic_info=basic_info,
-        reveal=reveal,
-        as_json=as_json,
-    )
+    port = _serial_port(serial) if serial else None
+    readers = main.serial_readers([port]) if port else main.pcsc_readers()
+    with closing(readers):
+        return command.run(
+            readers,
+            profile,
+            main.SystemClock(),
+            wanted=reader,
+            psam=psam,
+            wait=wait,
+            as_basic_info=basic_info,
+            reveal=reveal,
+            as_json=as_json,
+        )
 
 
 @app.command()
@@ -205,19 +226,33 @@ def activate(
 
 
 @app.command()
-def simulate() -> int:
-    """把模拟卡接到 pcscd / Plug the cast into a private pcscd and move cards by hand."""
+@option(
+    "--readers",
+    type=click.Choice(SIMULATED_KINDS),
+    default="pcsc",
+    show_default=True,
+    help="哪种读卡器 / which kind of readers",
+)
+def simulate(*, readers: str) -> int:
+    """用手移动模拟卡 / Move the cast's cards by hand, in readers of any kind.
+
+    pcsc and twin stand behind a private pcscd and serial on pseudo-terminals, where other
+    programs see them too; inprocess readers are seen by nobody else, so their agent runs
+    here as well.
+    """
     from plugin import main
     from plugin.commands import screen
     from plugin.commands import simulate as command
 
-    missing = main.missing_for("pcsc")
+    missing = main.missing_for(readers)
     if missing:
         screen.complain(Problem("agent.part_missing", {"part": missing}), as_json=False)
         return 1
-    hand = main.SimulatedReaders.started(("pcsc",))
+    if readers == "inprocess":
+        return command.beside_an_agent(sys.stdin)
+    hand = main.SimulatedReaders.started((readers,))
     try:
-        return command.run(hand, main.environment_of(hand), sys.stdin)
+        return command.run(hand, main.seen_through(hand), sys.stdin)
     finally:
         hand.close()
 
@@ -287,6 +322,13 @@ def _ended(problem: Problem, **more: str) -> int:
 
     screen.complain(problem, as_json="--json" in sys.argv, **more)
     return exit_code(problem)
+
+
+def _serial_port(said: str) -> SerialPort:
+    kind, _, port = said.partition(":")
+    if kind not in list(PortKind) or not port:
+        raise click.BadParameter(f"{said}: ccid:PORT, tracks:PORT")
+    return SerialPort(kind=PortKind(kind), port=port)
 
 
 def _kinds(listed: str) -> tuple[str, ...]:

@@ -88,6 +88,13 @@ def pcsc_readers() -> ReaderDirectory:
     return PcscDirectory()
 
 
+def real_readers(settings: Settings) -> dict[str, ReaderDirectory]:
+    """The readers of a till, by transport."""
+    if not settings.serial:
+        return {"pcsc": pcsc_readers()}
+    return {"pcsc": pcsc_readers(), "serial": serial_readers(settings.serial)}
+
+
 def serial_readers(ports: Iterable[SerialPort]) -> ReaderDirectory:
     """The readers on these ports."""
     from drivers.serial_line.directory import SerialDirectory
@@ -173,13 +180,22 @@ def _directory_of(hand: SimulatedDesk) -> ReaderDirectory:
             return cast(ReaderDirectory, hand)
 
 
-def environment_of(readers: SimulatedReaders) -> dict[str, str]:
-    """What another process needs to see these readers."""
-    found: dict[str, str] = {}
+def seen_through(readers: SimulatedReaders) -> tuple[str, ...]:
+    """What somebody types to have another program see these readers."""
+    said: list[str] = []
     for hand in readers.hands:
-        if isinstance(hand, SeenThroughEnvironment):
-            found |= hand.environment
-    return found
+        match hand:
+            case SeenThroughEnvironment():
+                said += [
+                    f"export {key}={hand.environment[key]}" for key in hand.environment
+                ]
+            case SeenThroughPorts():
+                said += [
+                    f"kaqi read --serial {each.kind}:{each.port}" for each in hand.ports
+                ]
+            case _:
+                pass
+    return tuple(said)
 
 
 def missing_for(kind: str) -> str:
@@ -301,4 +317,4 @@ def findings(
     centre: Centre, directories: Mapping[str, ReaderDirectory], psam: str | None
 ) -> tuple[Finding, ...]:
     """What must be in order for transactions to be carried out."""
-    return (*doctor.readers(directories.values(), psam), doctor.centre(centre))
+    return (*doctor.readers(directories, psam), doctor.centre(centre))

@@ -39,6 +39,7 @@ from plugin.card.files import Access, Root
 from plugin.card.medical import CpuLayout
 from plugin.card.memory import CHIPS, Chip, Encoding, MemoryLayout, Place
 from plugin.card.reading import Layouts
+from plugin.card.stripe import Columns, StripeLayout
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.settings import InstitutionKind
 from plugin.shapes import Strict, WrongValueError, whole
@@ -127,11 +128,28 @@ class MemoryCardFile(Strict):
                 raise WrongValueError(key, f"a {self.chip} has {size} bytes")
 
 
+class ColumnsFile(Strict):
+    """Where a field lies on a stripe."""
+
+    track: Annotated[int, Meta(ge=1, le=3)]
+    offset: Annotated[int, Meta(ge=0, le=105)]
+    length: Annotated[int, Meta(ge=1, le=105)] | None = None
+
+
+class StripeFile(Strict):
+    """One kind of magnetic stripe."""
+
+    number: ColumnsFile
+    social_security_number: ColumnsFile | None = None
+    name: ColumnsFile | None = None
+
+
 class MedicalCardsFile(Strict):
     """The old cards of the city."""
 
     cpu: list[CpuCardFile]
     memory: list[MemoryCardFile]
+    stripe: list[StripeFile]
 
     def __post_init__(self) -> None:
         chips = [each.chip for each in self.memory]
@@ -235,7 +253,8 @@ class ProfileFile(Strict):
             for kind in (self.scenarios.pharmacy, self.scenarios.hospital)
             for _, scenario in _given(kind)
         )
-        if wanted and not (self.medical_cards.cpu or self.medical_cards.memory):
+        cards = self.medical_cards
+        if wanted and not (cards.cpu or cards.memory or cards.stripe):
             raise WrongValueError(
                 "medical_cards.cpu", "a scenario asks for an old card: no kind is known"
             )
@@ -306,6 +325,16 @@ def frozen(found: ProfileFile) -> RegionProfile:
                 )
                 for card in found.medical_cards.memory
             ),
+            stripe=tuple(
+                StripeLayout(
+                    number=_columns(card.number),
+                    social_security_number=_columns_or_none(
+                        card.social_security_number
+                    ),
+                    name=_columns_or_none(card.name),
+                )
+                for card in found.medical_cards.stripe
+            ),
             authentication=_authentication(found.social_security_card),
             access=Access(
                 root=Root(found.files.root),
@@ -341,6 +370,14 @@ def _place(found: PlaceFile) -> Place:
 
 def _place_or_none(found: PlaceFile | None) -> Place | None:
     return _place(found) if found is not None else None
+
+
+def _columns(found: ColumnsFile) -> Columns:
+    return Columns(track=found.track, offset=found.offset, length=found.length)
+
+
+def _columns_or_none(found: ColumnsFile | None) -> Columns | None:
+    return _columns(found) if found is not None else None
 
 
 def _authentication(found: SocialSecurityCardFile) -> Authentication:

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from drivers.serial_line.settings import SerialPort
+
 DEFAULT_PORT = 15274
 DEFAULT_REGION = "reference"
 
@@ -40,7 +42,7 @@ class Terminal(Struct, frozen=True, kw_only=True):
 
 class Settings(Struct, frozen=True, kw_only=True):
     """One till. `centre_address` replaces the profile's, `centre_credential` is sent to it;
-    `psam_reader` is part of the name of the slot that holds the PSAM; `origins` are the web pages that may call us, spelled exactly as browsers send them."""
+    `serial` are the readers on serial ports; `psam_reader` is part of the name of the slot that holds the PSAM; `origins` are the web pages that may call us, spelled exactly as browsers send them."""
 
     institution: Institution
     region: str = DEFAULT_REGION
@@ -50,3 +52,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     centre_credential_file: str | None = None
     psam_reader: str | None = None
     terminal: Terminal = Terminal()
+    serial: tuple[SerialPort, ...] = ()

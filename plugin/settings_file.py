@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, field
 
+from drivers.serial_line.magstripe import Lrc
+from drivers.serial_line.settings import PortKind, SerialPort
 from plugin import data_file
 from plugin.profile_file import check_address
 from plugin.settings import (
@@ -46,6 +48,36 @@ class ReadersFile(Strict):
     psam: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
+class SerialFile(Strict):
+    """One reader on a serial port."""
+
+    kind: Literal["ccid", "tracks"]
+    port: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Annotated[str, whole(r"[!-~一-鿿][ -~一-鿿]{0,59}")] | None = None
+    baud: Literal[2400, 4800, 9600, 19200, 38400, 57600, 115200] | None = None
+    stop_bits: Literal[1, 2] | None = None
+    keypad: bool = False
+    lrc: Literal["optional", "always", "never"] = Lrc.OPTIONAL.value
+
+    def __post_init__(self) -> None:
+        if self.kind == "tracks" and self.keypad:
+            raise WrongValueError("keypad", "a track reader has no keypad")
+        if self.kind == "ccid" and self.lrc != Lrc.OPTIONAL.value:
+            raise WrongValueError("lrc", "only track readers send one")
+
+    def frozen(self) -> SerialPort:
+        """The same as a driver wants it."""
+        return SerialPort(
+            kind=PortKind(self.kind),
+            port=self.port,
+            name=self.name or "",
+            baud=self.baud or 0,
+            stop_bits=self.stop_bits or 0,
+            keypad=self.keypad,
+            lrc=Lrc(self.lrc),
+        )
+
+
 class TerminalFile(Strict):
     """What the terminal says of itself in the basic information of a card."""
 
@@ -63,8 +95,13 @@ class SettingsFile(Strict):
     centre: CentreFile = field(default_factory=CentreFile)
     readers: ReadersFile = field(default_factory=ReadersFile)
     terminal: TerminalFile = field(default_factory=TerminalFile)
+    serial: list[SerialFile] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        for key in ("port", "name"):
+            given = [getattr(each, key) for each in self.serial if getattr(each, key)]
+            if len(set(given)) != len(given):
+                raise WrongValueError("serial", f"the same {key} twice")
         for origin in self.origins:
             parts = urlsplit(origin)
             if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -93,4 +130,5 @@ def load_settings(path: Path) -> Settings:
         centre_credential_file=found.centre.credential_file,
         psam_reader=found.readers.psam,
         terminal=Terminal(number=found.terminal.number, device=found.terminal.device),
+        serial=tuple(each.frozen() for each in found.serial),
     )

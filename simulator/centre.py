@@ -571,6 +571,7 @@ def main() -> None:
     parser.add_argument("--today", type=date.fromisoformat, default=date.today())  # noqa: DTZ011 - the centre's own date
     arguments = parser.parse_args()
     listener = socket.create_server(("127.0.0.1", arguments.port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     port = listener.getsockname()[1]
     server = uvicorn.Server(
         uvicorn.Config(build(arguments.today), log_level="critical", access_log=False)

@@ -17,11 +17,14 @@ from simulator.card.image import Behaviour
 from simulator.card.memory_card import Chip, MemoryCard, MemoryEngine
 from simulator.card.personalise import identity_number
 from simulator.card.resident_card import Holder, ResidentCard
+from simulator.card.stripe import StripeCard, StripeOrder
 
 REGION = "999901"
 MEMORY_NUMBER = "9999010000000016"  # sixteen digits, packed
+STRIPE_NUMBER = "9999010000000017"
 MEDICAL_CARD_CLASS = "2"
 SOCIAL_SECURITY, MEDICAL = "social_security", "medical"
+Order = ResidentCard | MemoryCard | StripeOrder
 
 
 class Standing(StrEnum):
@@ -69,22 +72,23 @@ class Person:
     social_security: ResidentCard
     medical: ResidentCard
     record: Record
-    memory: MemoryCard | None = None  # in place of the CPU-type old card
+    without_processor: MemoryCard | StripeOrder | None = None  # the old card instead
 
     @property
     def old_card_number(self) -> str:
         """What the old card says."""
-        return self.memory.number if self.memory else self.medical.card_number
+        other = self.without_processor
+        return other.number if other else self.medical.card_number
 
     @property
     def holder(self) -> Holder:
         """The person on the cards."""
         return self.social_security.holder
 
-    def cards(self) -> dict[str, ResidentCard | MemoryCard]:
+    def cards(self) -> dict[str, Order]:
         """The cards by their names on the table: `lin.medical`, `lin.social_security`."""
         return {
-            f"{self.key}.{MEDICAL}": self.memory or self.medical,
+            f"{self.key}.{MEDICAL}": self.without_processor or self.medical,
             f"{self.key}.{SOCIAL_SECURITY}": self.social_security,
         }
 
@@ -209,7 +213,16 @@ def _with_memory_card(person: Person, chip: Chip) -> Person:
             96: holder.name.encode("gb18030").ljust(30, b"\x00"),
         },
     }[chip]
-    return replace(person, memory=MemoryCard(chip=chip, number=number, written=written))
+    old = MemoryCard(chip=chip, number=number, written=written)
+    return replace(person, without_processor=old)
+
+
+def _with_stripe(person: Person) -> Person:
+    """The same person with an old card that is a magnetic stripe, as the reference region
+    has them."""
+    tracks = {1: f"B{STRIPE_NUMBER}^SHI/YI", 2: f"{STRIPE_NUMBER}=29051010000"}
+    old = StripeOrder(number=STRIPE_NUMBER, tracks=tracks)
+    return replace(person, without_processor=old)
 
 
 CAST += (
@@ -219,9 +232,10 @@ CAST += (
     _with_memory_card(
         _person(16, "shen", "沈试一六", "old card is an SLE4428"), Chip.SLE4428
     ),
+    _with_stripe(_person(17, "song", "宋试一七", "old card is a magnetic stripe")),
 )
 PEOPLE: dict[str, Person] = {person.key: person for person in CAST}
-ORDERS: dict[str, ResidentCard | MemoryCard] = {
+ORDERS: dict[str, Order] = {
     name: card for person in CAST for name, card in person.cards().items()
 }
 CARDS: dict[str, ResidentCard] = {
@@ -229,12 +243,12 @@ CARDS: dict[str, ResidentCard] = {
 }
 
 
-def card(name: str) -> CardEngine | MemoryEngine:
+def card(name: str) -> CardEngine | MemoryEngine | StripeCard:
     """A fresh card of the cast. Raises LookupError for an unknown name."""
     order = ORDERS.get(name)
     if order is None:
         raise LookupError(f"nobody in the cast has a card named {name}")
-    return order.engine() if isinstance(order, MemoryCard) else engine(name)
+    return engine(name) if isinstance(order, ResidentCard) else order.engine()
 
 
 def engine(name: str, behaviour: Behaviour | None = None) -> CardEngine:

@@ -115,6 +115,11 @@ class TwinHand:
         """Take the card out."""
         self.driver.peers[reader].remove()
 
+    def close(self) -> None:
+        """Take every card out."""
+        for reader in self.readers():
+            self.remove(reader)
+
 
 class TwinDesk(TwinHand):
     """The same with a resource manager of its own."""

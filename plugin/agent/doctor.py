@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -29,21 +29,32 @@ class Finding(Struct, frozen=True, kw_only=True):
         return self.problem is None
 
 
+# What readers of a transport stand on.
+_GROUNDS = {
+    "pcsc": "smart_card_service",
+    "twin": "smart_card_service",
+    "serial": "serial_ports",
+    "inprocess": "simulated_readers",
+}
+
+
 def readers(
-    directories: Iterable[ReaderDirectory], psam: str | None
+    directories: Mapping[str, ReaderDirectory], psam: str | None
 ) -> tuple[Finding, ...]:
-    """Is the service running, is there a reader for customers' cards, and, where its slot
-    has a name, is the PSAM there?"""
-    states = [directory.look() for directory in directories]
-    found = [reader for state in states for reader in state.readers]
+    """For each transport, does it work; is there a reader for customers' cards, and, where
+    its slot has a name, is the PSAM there?"""
+    states = {name: directory.look() for name, directory in directories.items()}
+    found = [reader for state in states.values() for reader in state.readers]
     slots = [each for each in found if psam is not None and psam in each.name]
     names = [each.name for each in found if each not in slots]
-    troubles = [state.trouble for state in states if state.trouble is not None]
-    service = Finding(
-        name="smart_card_service",
-        required=not names,
-        problem=Problem(troubles[0].code) if troubles else None,
-    )
+    grounds = [
+        Finding(
+            name=_GROUNDS[transport],
+            required=not names,
+            problem=Problem(state.trouble.code) if state.trouble else None,
+        )
+        for transport, state in states.items()
+    ]
     reader = Finding(
         name="reader",
         required=True,
@@ -51,7 +62,7 @@ def readers(
         detail=", ".join(names),
     )
     if psam is None:
-        return service, reader
+        return (*grounds, reader)
     there = [each.name for each in slots if each.slot is SlotState.PRESENT]
     module = Finding(
         name="psam",
@@ -59,7 +70,7 @@ def readers(
         problem=None if there else Problem(PsamMissingError.code),
         detail=", ".join(there),
     )
-    return service, reader, module
+    return (*grounds, reader, module)
 
 
 def centre(asked: Centre) -> Finding:

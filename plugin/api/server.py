@@ -62,7 +62,8 @@ def listen(port: int) -> list[socket.socket]:
 
 def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     try:
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # Named as TCP, or asyncio leaves its delays on: 40 ms a request that is kept alive.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as failed:
         raise PortError(port, failed.strerror or "no socket") from failed
     try:

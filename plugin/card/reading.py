@@ -12,6 +12,7 @@ from plugin.card.files import Access
 from plugin.card.medical import CpuLayout, MedicalCard, read_cpu_card
 from plugin.card.memory import MemoryLayout, chip_of, read_memory_card
 from plugin.card.social_security import SocialSecurityCard, read_holder, read_issue
+from plugin.card.stripe import StripeLayout, is_stripe, read_stripe
 
 Card = SocialSecurityCard | MedicalCard
 
@@ -22,6 +23,7 @@ class Layouts(Struct, frozen=True, kw_only=True):
 
     cpu: tuple[CpuLayout, ...] = ()
     memory: tuple[MemoryLayout, ...] = ()
+    stripe: tuple[StripeLayout, ...] = ()
     authentication: Authentication = Authentication()
     access: Access = Access()
 
@@ -34,10 +36,13 @@ def read_card(layouts: Layouts = ANYWHERE, atr: bytes = b"") -> Procedure[Card]:
 
     A social security card 1.0 or 2.0 takes 16 commands, 17 where the name goes on in
     tag 4E; one of 3.0, authenticated as the region says, 24 or 25; an old CPU card 12.
-    Whether it is a memory card (2 to 4 commands) is known by its answer to reset. Raises
-    CardError, one class a cause.
+    Whether it is a memory card (2 to 4 commands) or a stripe (1 to 3) is known by its
+    answer to reset. Raises CardError, one class a cause.
     """
-    chip = chip_of(Atr.parse(atr).historical_bytes) if atr else None
+    historical_bytes = Atr.parse(atr).historical_bytes if atr else b""
+    if is_stripe(historical_bytes):
+        return (yield from read_stripe(layouts.stripe))
+    chip = chip_of(historical_bytes)
     if chip is not None:
         return (yield from read_memory_card(chip, layouts.memory))
     access = layouts.access

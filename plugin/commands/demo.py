@@ -18,8 +18,26 @@ from plugin.commands.failing import CannotError
 from plugin.commands.serve import Options, Serving
 
 HOSPITAL_READER = "Simulated reader 1"
-PHARMACY_READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
-SECOND_READER = "Simulated reader 2"
+READERS_ARE = {
+    "pcsc": {
+        "zh-CN": "两个读卡器接在真实的 pcscd 之后（vpcd 监听所有网络接口，仅在演示期间开启）",
+        "en": "Two readers are behind the real pcscd (vpcd listens on all "
+        "interfaces, and only while this demo runs)",
+    },
+    "twin": {
+        "zh-CN": "串口读卡器（伪终端）接在真实的 pcscd 和 libccidtwin 之后",
+        "en": "Serial readers on pseudo-terminals are behind the real pcscd with libccidtwin",
+    },
+    "serial": {
+        "zh-CN": "两个芯片读卡器和一个磁条读卡器接在串口上（伪终端）",
+        "en": "Two chip readers and one for magnetic stripes are on serial lines "
+        "(pseudo-terminals)",
+    },
+    "inprocess": {
+        "zh-CN": "按要求只用进程内的读卡器",
+        "en": "As asked, only in-process readers are used",
+    },
+}
 STORY_SECONDS = 60.0
 PAUSE_SECONDS = 0.02
 SCOPES = ("read", "activate", "identity", "simulate")
@@ -91,9 +109,7 @@ class Story:
         )
 
     def _pharmacy_readers(self) -> tuple[str, str]:
-        names = self._hand.readers()
-        behind_pcscd = [name for name in PHARMACY_READERS if name in names]
-        first, second = behind_pcscd or [HOSPITAL_READER, SECOND_READER]
+        first, second = self._hand.readers()[:2]
         return first, second
 
     def _play(
@@ -168,21 +184,11 @@ def _title(chinese: str, english: str) -> None:
 
 
 def _describe(kinds: tuple[str, ...], missing: str, seconds: float) -> None:
-    if "pcsc" in kinds:
-        readers = {
-            "zh-CN": "两个读卡器接在真实的 pcscd 之后（vpcd 监听所有网络接口，仅在演示期间开启）",
-            "en": "Two readers are behind the real pcscd (vpcd listens on all "
-            "interfaces, and only while this demo runs)",
-        }
-    elif missing:
+    readers = READERS_ARE[kinds[0]]
+    if missing:
         readers = {
             "zh-CN": f"没有 {missing}，只用进程内的读卡器",
             "en": f"Without {missing} only in-process readers are used",
-        }
-    else:
-        readers = {
-            "zh-CN": "按要求只用进程内的读卡器",
-            "en": "As asked, only in-process readers are used",
         }
     ready = {"zh-CN": f"{seconds:.1f} 秒后就绪", "en": f"ready after {seconds:.1f} s"}
     screen.line(screen.said(readers))

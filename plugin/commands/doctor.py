@@ -62,10 +62,13 @@ def _findings(options: Options) -> Iterator[Finding]:
     try:
         settings, profile = serve.read_settings(options)
     except CannotError as failed:
-        yield from doctor.readers([main.pcsc_readers()], None)
+        yield from doctor.readers({"pcsc": main.pcsc_readers()}, None)
         yield Finding(name="settings", required=True, problem=failed.problem)
         return
-    yield from doctor.readers([main.pcsc_readers()], settings.psam_reader)
+    directories = main.real_readers(settings)
+    yield from doctor.readers(directories, settings.psam_reader)
+    for directory in directories.values():
+        directory.close()
     detail = f"{settings.institution.code} {profile.label}"
     yield Finding(name="settings", required=True, detail=detail)
     yield _port(settings.port if options.port is None else options.port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable
 
 from msgspec.structs import replace
@@ -28,6 +29,10 @@ _EXIT_CODES = {
     "pcsc.silent": NO_SERVICE,
     "reader.none": NO_READER,
     "reader.gone": NO_READER,
+    "reader.port_gone": NO_READER,
+    "reader.port_busy": NO_READER,
+    "reader.port_forbidden": NO_READER,
+    "reader.not_answering": NO_READER,
     "card.absent": NO_CARD,
     "card.removed": NO_CARD,
     "card.mute": MUTE,
@@ -50,14 +55,21 @@ def run(
     *,
     wanted: str | None,
     psam: str | None,
+    wait: float,
     reveal: bool,
     as_json: bool,
     as_basic_info: bool,
 ) -> int:
-    """Read the card in the first reader that has one; `wanted` is part of a reader's
-    name, `psam` part of that of the slot that holds the PSAM."""
+    """Read the card in the first reader that has one, within `wait` seconds; `wanted` is
+    part of a reader's name, `psam` part of that of the slot that holds the PSAM."""
+    deadline = clock.monotonic() + wait
     try:
         status = _reader_with_card(directory, wanted, psam)
+        while isinstance(status, Problem) and clock.monotonic() < deadline:
+            threading.Event().wait(_LOOK_SECONDS)
+            status = _reader_with_card(directory, wanted, psam)
+        if isinstance(status, Problem):
+            raise _StoppedError(status)
         card = _read(directory, status, profile, clock, psam)
     except _StoppedError as stopped:
         screen.complain(stopped.problem, as_json=as_json)
@@ -75,22 +87,21 @@ def run(
 
 def _reader_with_card(
     directory: ReaderDirectory, wanted: str | None, psam: str | None
-) -> ReaderStatus:
+) -> ReaderStatus | Problem:
+    """The one to read, or why there is none yet."""
     state = directory.look()
-    if state.trouble is not None:
-        raise _StoppedError(Problem(state.trouble.code))
     readers = [
         each
         for each in state.readers
         if (wanted or "") in each.name and not (psam and psam in each.name)
     ]
     if not readers:
-        raise _StoppedError(Problem("reader.none"))
+        return Problem(state.trouble.code if state.trouble else "reader.none")
     for each in readers:
         if each.slot is SlotState.PRESENT:
             return each
     mute = any(each.slot is SlotState.MUTE for each in readers)
-    raise _StoppedError(Problem("card.mute" if mute else "card.absent"))
+    return Problem("card.mute" if mute else "card.absent")
 
 
 def _read(

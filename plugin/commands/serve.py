@@ -86,7 +86,7 @@ def prepared(options: Options) -> Iterator[Serving]:
             )
             hand = _simulated_readers(options.reader_kinds)
             stack.callback(hand.close)
-        readers = hand.directories if hand else {"pcsc": main.pcsc_readers()}
+        readers = hand.directories if hand else main.real_readers(settings)
         agent = main.agent(
             settings=settings,
             profile=profile,

@@ -1,12 +1,15 @@
-"""`kaqi simulate`: the cast's cards behind the real resource manager, moved from a prompt.
+"""`kaqi simulate`: the cast's cards in simulated readers of any kind, moved from a prompt.
 Other programs on this machine see them as real readers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
 
 from drivers.ports import SimulatedDesk
-from plugin.commands import screen
+from plugin.commands import screen, serve
+from plugin.commands.serve import Options
 
 HELP = """\
   cards             the cards on the table      桌上的卡
@@ -15,12 +18,11 @@ HELP = """\
   help, quit"""
 
 
-def run(
-    hand: SimulatedDesk, environment: Mapping[str, str], typed: Iterable[str]
-) -> int:
-    """Obey every line of `typed` until it ends or says quit."""
-    for name, value in environment.items():
-        screen.line(f"export {name}={value}")
+def run(hand: SimulatedDesk, seen_through: Iterable[str], typed: Iterable[str]) -> int:
+    """Obey every line of `typed` until it ends or says quit; `seen_through` is what other
+    programs need to see the readers."""
+    for said in seen_through:
+        screen.line(said)
     for number, reader in enumerate(hand.readers(), start=1):
         screen.line(f"  {number}  {reader}")
     screen.line(HELP)
@@ -31,6 +33,23 @@ def run(
         if words:
             screen.line(obey(hand, words))
     return 0
+
+
+def beside_an_agent(typed: Iterable[str]) -> int:
+    """The same with readers that only an agent in this process sees: it runs meanwhile."""
+    with tempfile.TemporaryDirectory(prefix="kaqi-simulate-") as folder:
+        options = Options(data=Path(folder), port=0, simulate=True)
+        with serve.prepared(options) as serving:
+            assert serving.hand is not None  # noqa: S101 - it simulates
+            thread = serving.server.run_beside()
+            token = serving.folder.operator_token()
+            bearer = f"-H 'Authorization: Bearer {token}'"
+            said = f"curl {bearer} {serving.address}/v1/readers"
+            try:
+                return run(serving.hand, [said], typed)
+            finally:
+                serving.server.stop()
+                thread.join()
 
 
 def obey(hand: SimulatedDesk, words: list[str]) -> str:

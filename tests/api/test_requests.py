@@ -42,7 +42,7 @@ def test_a_transaction_starts_with_its_snapshot_and_its_place(pos: Pos) -> None:
     assert answer.headers["location"] == f"{TRANSACTIONS}/{answer.body['id']}"
     assert answer.body["state"] == "waiting_card"
     assert answer.body["role"] == "medical"
-    assert answer.body["step"]["text"]["zh-CN"] == "请插入旧医保卡"
+    assert answer.body["step"]["text"]["zh-CN"] == "请插入旧医保卡（磁条卡请刷卡）"
     assert answer.body["expects"] == {"what": "card", "role": "medical"}
     assert answer.body["allowed_actions"] == ["cancel", "continue"]
     assert answer.body["cancellable"]
@@ -449,7 +449,7 @@ def test_ready_says_what_is_missing(
         hand.unplug(reader)
     not_ready = pos.request("GET", "/readyz")
 
-    names = {"smart_card_service", "reader", "psam", "centre"}
+    names = {"simulated_readers", "reader", "psam", "centre"}
     assert (ready.status, ready.body["ready"]) == (200, True)
     assert {each["name"] for each in ready.body["checks"]} == names
     assert all(each["ok"] for each in ready.body["checks"])

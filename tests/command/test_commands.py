@@ -597,7 +597,7 @@ def test_the_demo_tells_its_story_and_leaves(readers: str) -> None:
 
     assert done.returncode == 0, done.stderr
     story = re.findall(r">> (.*)", done.stdout)
-    assert story[0] == "请插入旧医保卡"
+    assert story[0] == "请插入旧医保卡（磁条卡请刷卡）"
     assert "请插入社会保障卡" in story
     assert "请核对持卡人并确认：启用后旧医保卡作废" in story
     assert story.count("启用成功，请取出卡片") == 2

@@ -237,7 +237,7 @@ def test_the_service_may_stop_and_start_under_a_watch(
     assert isinstance(bench.directory.look().trouble, NoServiceError)
 
     vpcd.manager.start()
-    bench.wait_for(lambda state: len(state.readers) == 2)
+    bench.wait_for(lambda state: len(state.readers) > 1)
     bench.insert(engine("he.social_security"), READER)
     again = reader.connect()
     assert converse(again, read_card()).name == PEOPLE["he"].holder.name
@@ -251,7 +251,7 @@ def test_a_stopped_service_is_told_once_and_not_at_every_try(
     vpcd.manager.stop()
     bench.wait_for(lambda state: state.trouble is not None)
     vpcd.manager.start()
-    bench.wait_for(lambda state: len(state.readers) == 2)
+    bench.wait_for(lambda state: len(state.readers) > 1)
 
     troubles = [state for state in bench.noticed if state.trouble is not None]
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from drivers.pcsc import PcscDirectory
 from simulator.people import card, engine
 from simulator.reader import InProcessDesk
 from simulator.scenario import MuteCard, ScriptedCard
 from simulator.vpcd import VpcdDesk
-from tests.agents import Running, running
+from tests.agents import Running
 from tests.centre import CentreProcess
 from tests.scenario.counter import Counter, new_card, two_cards
 
 OLD_CARD, NEW_CARD = 12, 16  # commands of each reading
 SLE4442, SLE4428 = 2, 4
 Pull = Callable[[Counter, int], None]
-
-
-@pytest.fixture
-def pcsc_counter(
-    tmp_path: Path, centre: CentreProcess, vpcd: VpcdDesk
-) -> Iterator[Counter]:
-    with running(tmp_path, centre.address, {"pcsc": PcscDirectory()}, vpcd) as started:
-        yield Counter(started, vpcd)
 
 
 def finish(counter: Counter, centre: CentreProcess) -> tuple[str | None, int]:
@@ -108,12 +98,12 @@ def test_a_card_pulled_at_each_command(
 
 
 @pytest.mark.parametrize(("pull", "at"), FIRST_MIDDLE_LAST)
-def test_a_card_pulled_over_the_real_resource_manager(
-    pcsc_counter: Counter, centre: CentreProcess, pull: Pull, at: int
+def test_a_card_pulled_out_of_a_reader_elsewhere(
+    elsewhere: Counter, centre: CentreProcess, pull: Pull, at: int
 ) -> None:
-    pull(pcsc_counter, at)
+    pull(elsewhere, at)
 
-    assert finish(pcsc_counter, centre) == ONCE
+    assert finish(elsewhere, centre) == ONCE
 
 
 def test_the_new_card_first(counter: Counter, centre: CentreProcess) -> None:
@@ -343,10 +333,11 @@ def test_a_reader_that_never_answers_is_given_up_and_the_other_one_works(
     assert counter.reaches("succeeded").outcome == "activated"
 
 
+@pytest.mark.parametrize("elsewhere", ["pcsc"], indirect=True)
 def test_the_resource_manager_stopped_and_started_in_the_middle(
-    pcsc_counter: Counter, vpcd: VpcdDesk, centre: CentreProcess
+    elsewhere: Counter, vpcd: VpcdDesk, centre: CentreProcess
 ) -> None:
-    counter = pcsc_counter
+    counter = elsewhere
     counter.start("pharmacy")
     counter.put("lin.medical")
     counter.reaches("waiting_card.social_security")

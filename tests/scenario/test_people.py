@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from drivers.pcsc import PcscDirectory
 from simulator.people import CAST, PEOPLE, Standing
-from simulator.vpcd import VpcdDesk
-from tests.agents import running
+from simulator.serial_peer import READER_NAMES, TRACK_NAME
 from tests.centre import CentreProcess
 from tests.scenario.counter import Counter, new_card, two_cards
 
@@ -31,18 +26,13 @@ ENDS = {
     "xu": ("activated", None),
     "zhu": ("activated", None),
     "shen": ("activated", None),
+    "song": ("activated", None),
 }
-MAIN = ("lin", "tang", "luo", "abu", "qin", "xu", "zhu", "shen")
-
-
-@pytest.fixture
-def pcsc_counter(
-    tmp_path: Path, centre: CentreProcess, vpcd: VpcdDesk
-) -> Iterator[Counter]:
-    """A counter behind the real pcscd."""
-    readers = {"pcsc": PcscDirectory()}
-    with running(tmp_path, centre.address, readers, vpcd) as started:
-        yield Counter(started, vpcd)
+MAIN = ("lin", "tang", "luo", "abu", "qin", "xu")
+MEMORY_CARDS = ("zhu", "shen")
+STRIPE = ("song",)  # needs a reader for it
+READERS = (*READER_NAMES, TRACK_NAME)
+VERSIONS = {"1.00": "he", "2.00": "lin", "3.00 3DES": "qin", "3.00 SM4": "xu"}
 
 
 def test_the_table_knows_everybody() -> None:
@@ -56,7 +46,7 @@ def pharmacy(counter: Counter, person: str) -> None:
         counter.reaches("succeeded", "failed")
 
 
-@pytest.mark.parametrize("person", sorted(PEOPLE))
+@pytest.mark.parametrize("person", sorted({*PEOPLE} - {*STRIPE}))
 def test_at_a_pharmacy(counter: Counter, centre: CentreProcess, person: str) -> None:
     pharmacy(counter, person)
 
@@ -76,21 +66,54 @@ def test_at_a_registration(
 
 
 @pytest.mark.parametrize("person", MAIN)
-def test_at_a_pharmacy_over_the_real_resource_manager(
-    pcsc_counter: Counter, centre: CentreProcess, person: str
+def test_at_a_pharmacy_with_readers_elsewhere(
+    elsewhere: Counter, centre: CentreProcess, person: str
 ) -> None:
-    pharmacy(pcsc_counter, person)
+    pharmacy(elsewhere, person)
 
-    check(pcsc_counter, centre, person)
+    check(elsewhere, centre, person)
 
 
-@pytest.mark.parametrize("person", MAIN[:2])
-def test_at_a_registration_over_the_real_resource_manager(
-    pcsc_counter: Counter, centre: CentreProcess, person: str
+@pytest.mark.parametrize("elsewhere", ["pcsc"], indirect=True)
+@pytest.mark.parametrize("person", MEMORY_CARDS)
+def test_memory_cards_over_the_real_resource_manager(
+    elsewhere: Counter, centre: CentreProcess, person: str
 ) -> None:
-    new_card(pcsc_counter, person)
+    pharmacy(elsewhere, person)
 
-    check(pcsc_counter, centre, person)
+    check(elsewhere, centre, person)
+
+
+@pytest.mark.parametrize("person", VERSIONS.values(), ids=list(VERSIONS))
+def test_at_a_registration_with_readers_elsewhere(
+    elsewhere: Counter, centre: CentreProcess, person: str
+) -> None:
+    new_card(elsewhere, person)
+
+    check(elsewhere, centre, person)
+
+
+@pytest.mark.parametrize("elsewhere", ["serial"], indirect=True)
+def test_an_old_card_that_is_a_stripe(
+    elsewhere: Counter, centre: CentreProcess
+) -> None:
+    elsewhere.start("pharmacy")
+    elsewhere.put("song.medical", READERS.index(TRACK_NAME))
+    elsewhere.reaches("waiting_card.social_security")
+    elsewhere.put("song.social_security", 0)
+    elsewhere.reaches("waiting_confirm")
+    elsewhere.confirm()
+    elsewhere.reaches("succeeded")
+
+    check(elsewhere, centre, "song")
+    assert centre.received["match"] == 1  # a stripe carries no social security number
+
+
+def test_a_stripe_in_a_chip_reader_is_mute(counter: Counter) -> None:
+    counter.start("pharmacy")
+    counter.put("song.medical")
+
+    assert counter.says("card.mute").state == "waiting_card"
 
 
 def check(counter: Counter, centre: CentreProcess, person: str) -> None:

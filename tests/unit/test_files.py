@@ -100,7 +100,7 @@ def test_a_pharmacy_registers_nobody() -> None:
         ),
         (
             "medical_cards",
-            {"cpu": [], "memory": []},
+            {"cpu": [], "memory": [], "stripe": []},
             "medical_cards.cpu",
             "no kind is known",
         ),

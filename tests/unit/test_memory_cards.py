@@ -41,8 +41,8 @@ def read(
 
 
 def order_of(person: str) -> memory_card.MemoryCard:
-    order = PEOPLE[person].memory
-    assert order is not None
+    order = PEOPLE[person].without_processor
+    assert isinstance(order, memory_card.MemoryCard)
     return order
 
 
