@@ -5,12 +5,13 @@ from __future__ import annotations
 from msgspec import Struct
 
 from drivers.conversation import Procedure
-from drivers.iso7816.atr import Atr
+from drivers.iso7816.atr import Atr, AtrError
 from plugin.card import files
 from plugin.card.authentication import Authentication
+from plugin.card.errors import UnsupportedCardError
 from plugin.card.files import Access
 from plugin.card.medical import CpuLayout, MedicalCard, read_cpu_card
-from plugin.card.memory import MemoryLayout, chip_of, read_memory_card
+from plugin.card.memory import Chip, MemoryLayout, chip_of, read_memory_card
 from plugin.card.social_security import SocialSecurityCard, read_holder, read_issue
 
 Card = SocialSecurityCard | MedicalCard
@@ -37,7 +38,7 @@ def read_card(layouts: Layouts = ANYWHERE, atr: bytes = b"") -> Procedure[Card]:
     Whether it is a memory card (2 to 4 commands) is known by its answer to reset. Raises
     CardError, one class a cause.
     """
-    chip = chip_of(Atr.parse(atr).historical_bytes) if atr else None
+    chip = _chip(atr) if atr else None
     if chip is not None:
         return (yield from read_memory_card(chip, layouts.memory))
     access = layouts.access
@@ -46,3 +47,10 @@ def read_card(layouts: Layouts = ANYWHERE, atr: bytes = b"") -> Procedure[Card]:
     if any(layout.recognises(issue) for layout in layouts.cpu):
         return (yield from read_cpu_card(issue, access))
     return (yield from read_holder(issue, access))
+
+
+def _chip(atr: bytes) -> Chip | None:
+    try:
+        return chip_of(Atr.parse(atr).historical_bytes)
+    except AtrError as wrong:
+        raise UnsupportedCardError(f"the answer to reset: {wrong}") from wrong
