@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from drivers.ports import ReaderDirectory, SimulatedDesk
+from drivers.ports import ReaderDirectory, SimulatedDesk, SlotState
 from simulator.people import engine
 from simulator.scenario import MuteCard, ScriptedCard
 from tests.agents import running
 from tests.scenario.counter import Counter, Hand
+from tests.waiting import wait_until
 
 PEOPLE = ("tang", "lin", "he", "abu", "jie", "qin", "xu")  # of 1.0, 2.0 and 3.0
 MUTE_EVERY, PULLED_EVERY = 100, 10
@@ -110,11 +111,11 @@ def soak(
     with running(folder, centre_address, {transport: directory}, desk) as started:
         counter = Counter(started, desk)
         for number in range(warm_up):
-            cycle(counter, number)
+            cycle(counter, directory, number)
         before = Holdings.at_rest()
         began = said = time.monotonic()
         for number in range(cycles):
-            cycle(counter, number)
+            cycle(counter, directory, number)
             if time.monotonic() - said >= REPORT_SECONDS:
                 so_far = _soaked(number + 1, began, before)
                 say(str(so_far))
@@ -129,7 +130,7 @@ def _soaked(cycles: int, began: float, before: Holdings) -> Soaked:
     )
 
 
-def cycle(counter: Counter, number: int) -> None:
+def cycle(counter: Counter, directory: ReaderDirectory, number: int) -> None:
     """One registration: a card goes in, is read, found active, and taken out. Some cards
     are pulled in the middle or mute at first, and put in once more."""
     reader = number % len(counter.readers)
@@ -139,13 +140,23 @@ def cycle(counter: Counter, number: int) -> None:
     if number % MUTE_EVERY == 0:
         counter.put(MuteCard(), reader)
         counter.says("card.mute")
-        counter.take(reader)
+        take(counter, directory, reader)
     elif number % PULLED_EVERY == 0:
         at = 1 + number // PULLED_EVERY % COMMANDS
         counter.put(ScriptedCard(card, pull_at=at), reader)
         counter.says("card.removed")
-        counter.take(reader)
+        take(counter, directory, reader)
     counter.put(card, reader)
     ended = counter.reaches("succeeded", "failed")
     assert ended.outcome in ("activated", "already_active"), counter.code
+    take(counter, directory, reader)
+
+
+def take(counter: Counter, directory: ReaderDirectory, reader: int) -> None:
+    """Take the card out, as slowly as these readers need to notice."""
     counter.take(reader)
+    name = counter.readers[reader]
+    empty = (name, SlotState.EMPTY)
+    wait_until(
+        lambda: empty in ((each.name, each.slot) for each in directory.look().readers)
+    )
