@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -86,26 +86,33 @@ def fuzz(
                 timeout=seconds + GRACE_SECONDS,
             )
         except subprocess.TimeoutExpired as endless:
-            return _judged(endless.output or b"", 0, None, "it did not end")
+            return _judged(endless.output or b"", None, None)
         left = [path for path in Path(artifacts).iterdir() if _FOUND.match(path.name)]
         found = left[0].read_bytes() if left else None
-        return _judged(done.stdout, done.returncode, found, None)
+        return _judged(done.stdout, done.returncode, found)
 
 
-def _judged(
-    output: bytes, code: int, found: bytes | None, trouble: str | None
-) -> Fuzzed:
+def _judged(output: bytes, code: int | None, found: bytes | None) -> Fuzzed:
     said = output.decode(errors="replace")
     lines = [Status(*(int(n or 0) for n in each)) for each in _STATUS.findall(said)]
     first, last = (lines[0], lines[-1]) if lines else (Status(0, 0, 0, 0),) * 2
-    if trouble is None and (code or found is not None):
-        causes = (each.search(said) for each in _CAUSES)
-        trouble = next((cause[1] for cause in causes if cause), f"it ended with {code}")
-    if trouble is None and last.peak_mib - first.peak_mib > GROWTH_LIMIT_MIB:
-        trouble = "memory grew"
-    if trouble is None and not last.executions:
-        trouble = "nothing was run"
+    trouble = next(_troubles(code, said, first, last), None)
     return Fuzzed(first=first, last=last, trouble=trouble, found=found, said=said)
+
+
+def _troubles(
+    code: int | None, said: str, first: Status, last: Status
+) -> Iterator[str]:
+    """What went wrong, the cause first; without a code, it had to be ended."""
+    if code is None:
+        yield "it did not end"
+    if code:
+        yield from (cause[1] for each in _CAUSES if (cause := each.search(said)))
+        yield f"it ended with {code}"
+    if last.peak_mib - first.peak_mib > GROWTH_LIMIT_MIB:
+        yield "memory grew"
+    if not last.executions:
+        yield "nothing was run"
 
 
 def put(folder: Path, raw: bytes) -> None:
