@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SECONDS := 60
+TARGET :=
 
-.PHONY: demo test bench setup lock soak saboteurs
+.PHONY: demo test bench setup lock soak saboteurs fuzz
 
 demo: setup
 	@$(BIN)/kaqi demo
@@ -20,6 +22,10 @@ saboteurs: setup
 
 soak: setup
 	@KAQI_SEEDS=1000000 $(BIN)/python -m pytest -q tests/simulation -n 2
+	@$(BIN)/python -m tests.soak --cycles 10000
+
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(TARGET)
 
 setup: $(VENV)/.installed
 

@@ -54,11 +54,11 @@ def exchange(card: CardConnection, command: CommandApdu) -> ResponseApdu:
             return ResponseApdu(collected, SUCCESS)
         corrections += response.sw.sw1 == 0x6C
         collected += response.data
+        if corrections > MAX_LENGTH_CORRECTIONS or len(collected) > MAX_DATA:
+            break
         following = follow_up(command, response)
         if following is None:
             return ResponseApdu(collected, response.sw)
-        if corrections > MAX_LENGTH_CORRECTIONS or len(collected) > MAX_DATA:
-            break
         command = following
     raise EndlessResponseError(f"{command} was not answered within bounds")
 

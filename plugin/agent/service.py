@@ -26,6 +26,7 @@ from plugin.agent import views
 from plugin.agent.courier import Courier
 from plugin.agent.failure import described
 from plugin.agent.happenings import Happenings
+from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.readers import ReaderBoard, ReaderView
 from plugin.agent.recovery import Activations
@@ -38,6 +39,7 @@ from plugin.privacy import Keys
 from plugin.settings import Institution, Terminal
 
 KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
+KEPT_AT_MOST = 500  # and how many: about 3 MiB; no till finishes as many in an hour
 LOOK_AGAIN_MS = 60_000
 _log = logging.getLogger("kaqi.service")
 
@@ -145,6 +147,10 @@ class Service:
         self._changed = changed
         self._ids = IntentIds()
         self._runs: dict[str, Run] = {}
+        self._finished = Lapse(loop, KEPT_SECONDS, self._forget, KEPT_AT_MOST)
+        self._holders = Lapse(
+            loop, views.HOLDER_SECONDS, self._forget_holder, KEPT_AT_MOST
+        )
         self._activations = Activations(
             journal, courier, loop, random, self._activation_moved
         )
@@ -443,9 +449,7 @@ class Service:
         card = run.now.facts.social_security
         if not run.forgetting and (card or run.now.facts.medical):
             run.forgetting = True
-            self._loop.after(
-                views.HOLDER_SECONDS * 1000, lambda: self._forget_holder(run)
-            )
+            self._holders.add(run.origin.transaction_id)
         if card is None or run.card_ref is not None:
             return
         run.card_ref = self._card_ref(card)
@@ -453,11 +457,14 @@ class Service:
         run.card = views.card_view(card)
         run.clear = views.clear_holder(card, run.atr, self._terminal)
 
-    def _forget_holder(self, run: Run) -> None:
+    def _forget_holder(self, transaction_id: str) -> None:
         """Ten minutes are over; what the desk itself still needs goes when it is done."""
+        run = self._runs.get(transaction_id)
+        if run is None:
+            return
         run.clear = None
         if run.now.uses_readers:
-            self._loop.after(LOOK_AGAIN_MS, lambda: self._forget_holder(run))
+            self._loop.after(LOOK_AGAIN_MS, lambda: self._forget_holder(transaction_id))
             return
         facts = replace(run.now.facts, social_security=None, medical=None)
         run.now = replace(run.now, facts=facts)
@@ -465,7 +472,7 @@ class Service:
     def _close(self, run: Run) -> None:
         """The desk is done: end the durable record too, unless the saga goes on."""
         run.completed_at = self._loop.wall()
-        self._loop.after(KEPT_SECONDS * 1000, lambda: self._forget(run))
+        self._finished.add(run.origin.transaction_id)
         try:
             record = self.activation(run.origin.intent_id)
             if record.state.is_terminal or record.state.may_have_been_sent:
@@ -474,8 +481,8 @@ class Service:
         except (JournalError, ProblemError) as failed:  # the next start ends it
             _log.error("a record stays open", extra=described(failed))
 
-    def _forget(self, run: Run) -> None:
-        self._runs.pop(run.origin.transaction_id, None)
+    def _forget(self, transaction_id: str) -> None:
+        self._runs.pop(transaction_id, None)
 
     # Views
 

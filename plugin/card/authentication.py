@@ -335,7 +335,7 @@ def _ask_psam(command: CommandApdu) -> Procedure[bytes]:
 
 
 def _historical(atr: bytes) -> bytes:
-    found = Atr.parse(atr).historical_bytes
+    found = Atr.parse(atr).historical_bytes if atr else b""
     if len(found) < FACTOR_LENGTH:
         raise CardError("the answer to reset has no diversification factor")
     return found

@@ -44,4 +44,4 @@ def basic_info(
 
 
 def _day(value: date | None) -> str | None:
-    return value.strftime("%Y%m%d") if value is not None else None
+    return value.isoformat().replace("-", "") if value is not None else None

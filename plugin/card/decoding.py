@@ -6,6 +6,7 @@ characters, digits that are none are absent, and nothing here raises.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import date
 
@@ -14,6 +15,12 @@ from plugin.card.identity import parse_day
 _PADDING = b"\x00 "
 # Private use and what this Python's tables do not know yet stay: rare names.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# What Unicode draws as nothing beyond these (Default_Ignorable_Code_Point): joiners, fillers,
+# vowel and variation selectors, and what is reserved for more of them.
+_NOTHING = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0"
+    "\ufff0-\ufff8\U000e0000-\U000e0fff\ufdd0-\ufdef]"
+)
 MAX_NAME_CHARACTERS = 50
 
 
@@ -64,6 +71,8 @@ def _up_to_the_seam(first: bytes) -> bytes:
 
 
 def _can_be_seen(character: str) -> bool:
-    code = ord(character)
-    nothing = 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
-    return not nothing and unicodedata.category(character) not in _UNSEEN
+    return (
+        unicodedata.category(character) not in _UNSEEN
+        and ord(character) & 0xFFFE != 0xFFFE  # noncharacters, like FDD0 to FDEF
+        and not _NOTHING.match(character)
+    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from drivers.conversation import Procedure
-from drivers.iso7816.atr import Atr
+from drivers.iso7816.atr import Atr, AtrError
 from plugin.card import files
 from plugin.card.authentication import Authentication
+from plugin.card.errors import UnsupportedCardError
 from plugin.card.files import Access
 from plugin.card.medical import CpuLayout, MedicalCard, read_cpu_card
 from plugin.card.memory import MemoryLayout, chip_of, read_memory_card
@@ -39,7 +40,7 @@ def read_card(layouts: Layouts = ANYWHERE, atr: bytes = b"") -> Procedure[Card]:
     Whether it is a memory card (2 to 4 commands) or a stripe (1 to 3) is known by its
     answer to reset. Raises CardError, one class a cause.
     """
-    historical_bytes = Atr.parse(atr).historical_bytes if atr else b""
+    historical_bytes = _historical(atr) if atr else b""
     if is_stripe(historical_bytes):
         return (yield from read_stripe(layouts.stripe))
     chip = chip_of(historical_bytes)
@@ -51,3 +52,10 @@ def read_card(layouts: Layouts = ANYWHERE, atr: bytes = b"") -> Procedure[Card]:
     if any(layout.recognises(issue) for layout in layouts.cpu):
         return (yield from read_cpu_card(issue, access))
     return (yield from read_holder(issue, access))
+
+
+def _historical(atr: bytes) -> bytes:
+    try:
+        return Atr.parse(atr).historical_bytes
+    except AtrError as wrong:
+        raise UnsupportedCardError(f"the answer to reset: {wrong}") from wrong

@@ -28,6 +28,7 @@ from plugin.activation.saga import (
 )
 from plugin.agent.failure import described
 from plugin.agent.happenings import KEPT, Happening, Happenings
+from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.recovery import Activations
 from plugin.agent.service import IntentIds
@@ -258,6 +259,41 @@ def test_a_call_that_fails_does_not_end_the_thread() -> None:
 
     assert isinstance(failed.exception(), ZeroDivisionError)
     assert answered.result() == "still here"
+
+
+def test_what_is_remembered_lapses_in_its_order_when_its_time_is_up() -> None:
+    clock = StoppedClock()
+    loop = DecidingLoop(clock)
+    seen: list[str] = []
+    lapse = Lapse(loop, 60, seen.append, at_most=9)
+
+    def a_minute_later() -> None:
+        lapse.add("c")
+        clock.seconds += 30
+        loop.after(0, lambda: seen.append("half a minute later"))
+        loop.after(1, stop)
+
+    def stop() -> None:
+        clock.seconds += 30
+        loop.after(0, loop.stop)
+
+    lapse.add("a")
+    lapse.add("b")
+    clock.seconds += 60
+    loop.post(a_minute_later)
+    loop.run()
+
+    assert seen == ["a", "b", "half a minute later", "c"]
+
+
+def test_no_more_are_remembered_than_there_is_room_for() -> None:
+    seen: list[str] = []
+    lapse = Lapse(DecidingLoop(StoppedClock()), 60, seen.append, at_most=2)
+
+    for key in "abcd":
+        lapse.add(key)
+
+    assert seen == ["a", "b"]
 
 
 def test_times_are_shown_with_their_zone() -> None:

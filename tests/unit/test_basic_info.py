@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from msgspec.structs import replace
 
@@ -52,6 +54,13 @@ def test_a_separator_in_a_name_shifts_nothing() -> None:
     odd = replace(social_security(), name="林|试一")
 
     assert basic_info(odd, b"", Terminal()).split("|")[4] == "林试一"
+
+
+def test_a_year_before_1000_still_has_four_digits() -> None:
+    card = social_security()
+    old = replace(card, issue=replace(card.issue, issue_date=date(1, 1, 1)))
+
+    assert basic_info(old, b"", Terminal()).split("|")[7] == "00010101"
 
 
 @pytest.mark.parametrize(

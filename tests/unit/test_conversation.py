@@ -120,6 +120,13 @@ def test_a_card_that_sends_too_much_is_given_up() -> None:
     assert len(card.sent) == 2
 
 
+def test_a_last_piece_that_is_too_much_is_given_up_as_well() -> None:
+    card = ScriptedConnection("AA" * 60_000 + "61 00", "AA" * 60_000 + "90 00")
+
+    with pytest.raises(EndlessResponseError):
+        exchange(card, READ)
+
+
 def two_commands() -> Generator[CommandApdu, ResponseApdu, bytes]:
     first = yield READ
     second = yield READ

@@ -93,6 +93,23 @@ def test_direction_marks_and_controls_never_reach_a_screen() -> None:
     assert decoding.name(raw) == "张三"
 
 
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        pytest.param("\u3164", id="filler"),
+        pytest.param("\uffa0", id="half-width filler"),
+        pytest.param("\u034f", id="joiner"),
+        pytest.param("\ufe0f", id="variation selector"),
+        pytest.param("\U000e0100", id="ideographic variation selector"),
+        pytest.param("\U000e0080", id="reserved"),
+        pytest.param("\ufdd0", id="noncharacter"),
+    ],
+)
+def test_what_is_drawn_as_nothing_is_no_part_of_a_name(nothing: str) -> None:
+    assert decoding.name(f"张{nothing}三".encode("gb18030")) == "张三"
+    assert decoding.name(nothing.encode("gb18030")) is None
+
+
 @pytest.mark.parametrize("raw", [b"\xff\xff", b"\x81", b"\xd5\xc5\xc8"])
 def test_bytes_that_are_no_text_are_no_name(raw: bytes) -> None:
     assert decoding.name(raw) is None

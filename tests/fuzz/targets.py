@@ -1,0 +1,216 @@
+"""Every place where hostile bytes come in: a name, and what is done with them there.
+
+A target takes any bytes. It raises when a promise is broken: by an error that is not the
+documented one, or by an answer that does not hold. To add one, write the function, its line
+in TARGETS, and its first inputs in `seeds.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
+
+from msgspec.structs import replace
+
+from drivers.conversation import MAX_COMMANDS, MAX_DATA, converse, exchange
+from drivers.errors import DriverError
+from drivers.iso7816 import tlv
+from drivers.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
+from drivers.iso7816.atr import Atr, AtrError
+from drivers.iso7816.exchange import follow_up
+from drivers.iso7816.tlv import TlvError
+from plugin.agent import views
+from plugin.agent.errands import Errands, PsamSlot
+from plugin.card import decoding, identity
+from plugin.card.authentication import Authentication, Means
+from plugin.card.basic_info import ENCODING, FIELDS, SEPARATOR, basic_info
+from plugin.card.errors import CardError
+from plugin.card.identity import IdentityNumber
+from plugin.card.memory import CHIPS, Chip
+from plugin.card.reading import Card, Layouts, read_card
+from plugin.card.social_security import Issue, SocialSecurityCard
+from plugin.centre.port import CentreError
+from plugin.profile_file import load_profile
+from plugin.settings import Terminal
+from tests.fuzz.hostile import HostileCard, HostileHsm, HostileSlot, Parts
+from tests.shown import hidden, hidden_in
+
+REFERENCE = load_profile("reference").cards
+TERMINAL = Terminal()
+LAST_DAY = date.max.toordinal()
+MOST_COMMANDS = 25 * MAX_COMMANDS
+READ = CommandApdu(cla=0, ins=0xB2, p1=1, p2=0, ne=18)
+
+
+def _means(*means: Means) -> Layouts:
+    how = Authentication(means=means, psam=REFERENCE.authentication.psam)
+    return replace(REFERENCE, authentication=how)
+
+
+WAYS = (_means(), _means(Means.PSAM), _means(Means.HSM), REFERENCE)
+
+
+def atr(raw: bytes) -> None:
+    """An answer to reset is taken apart without losing anything, or refused."""
+    try:
+        found = Atr.parse(raw)
+    except AtrError:
+        return
+    assert found.raw == raw
+    assert found.historical_bytes in raw
+    assert found.protocols
+
+
+def record(raw: bytes) -> None:
+    """A record is written back as it was read, or refused."""
+    with suppress(TlvError):
+        assert tlv.build_record(tlv.parse_record(raw)) == raw
+
+
+def ber(raw: bytes) -> None:
+    """Data objects are written back as they were read, or refused; walking through them
+    ends, and fails only where parsing does."""
+    try:
+        found = tlv.parse_ber(raw)
+    except TlvError:
+        return
+    assert tlv.build_ber(*found) == raw
+    assert len(list(tlv.walk(raw))) <= tlv.MAX_NODES
+
+
+def apdu(raw: bytes) -> None:
+    """Commands and answers survive being read and written, and print nothing they carry."""
+    with suppress(ApduError):
+        command = CommandApdu.parse(raw)
+        assert CommandApdu.parse(bytes(command)) == command
+        assert len(repr(command)) < 60
+    with suppress(ApduError):
+        response = ResponseApdu.parse(raw)
+        assert bytes(response) == raw
+        assert response.sw.name
+        assert len(repr(response)) < 80
+
+
+def conversation(raw: bytes) -> None:
+    """One command is answered within bounds, or given up."""
+    said = Parts(raw)
+    command = READ
+    with suppress(ApduError):
+        command = CommandApdu.parse(said.next() or b"")
+    card = HostileCard(said)
+    try:
+        got = exchange(card, command)
+    except DriverError:
+        return
+    finally:
+        assert card.sent <= MAX_COMMANDS
+    assert follow_up(command, got) is None
+    assert len(got.data) <= MAX_DATA
+
+
+def session(raw: bytes) -> None:
+    """Whatever a card, a PSAM and an HSM say, a reading ends in a card or in an error that
+    has a name. The first byte chooses how cards are authenticated, the first part is the
+    answer to reset."""
+    said = Parts(raw[1:])
+    _shown(_read(WAYS[sum(raw[:1]) % len(WAYS)], said.next() or b"", said))
+
+
+def memory(raw: bytes) -> None:
+    """The same for memory cards; the first byte chooses the chip."""
+    facts = tuple(CHIPS.values())[sum(raw[:1]) % len(Chip)]
+    answered = bytes((0x3B, 0x04, facts.header, 0x13, 0x10, 0x91))
+    _shown(_read(REFERENCE, answered, Parts(raw[1:])))
+
+
+def _read(layouts: Layouts, answered: bytes, said: Parts) -> Card | None:
+    card = HostileCard(said, answered)
+    psam = PsamSlot(lambda: HostileSlot(card))
+    try:
+        with Errands(psam, HostileHsm(said).answer) as errands:
+            return converse(card, read_card(layouts, answered), errands.run)
+    except (CardError, CentreError, DriverError):
+        return None
+    finally:
+        assert card.sent <= MOST_COMMANDS
+
+
+def _shown(card: Card | None) -> None:
+    assert hidden_in(card) == []
+    if isinstance(card, SocialSecurityCard):
+        _told(card, b"")
+        for shown in (views.masked_holder(card), views.card_view(card)):
+            assert hidden_in(shown) == []
+
+
+def _told(card: SocialSecurityCard, historical_bytes: bytes) -> None:
+    said = basic_info(card, historical_bytes, TERMINAL)
+    fields = said.split(SEPARATOR)
+    assert len(fields) == FIELDS + 1
+    assert {len(fields[at]) for at in (7, 8)} <= {0, 8}
+    assert said.encode(ENCODING).decode(ENCODING) == said
+
+
+def text(raw: bytes) -> None:
+    """What a card says becomes text that can be shown, or nothing; no bytes at all raise."""
+    first, _, rest = raw.partition(b"\n")
+    found = decoding.name(first, rest)
+    assert found is None or 0 < len(found) <= decoding.MAX_NAME_CHARACTERS
+    assert hidden(found or "") == []
+    assert hidden(decoding.characters(raw) or "") == []
+    assert (decoding.digits(raw) or "0").isdigit()
+    decoding.day(raw)
+
+
+def number(raw: bytes) -> None:
+    """Any text is a number that checks or one that does not."""
+    said = raw.decode("utf-8", "replace")
+    longer = identity.as_eighteen(said)
+    assert identity.as_eighteen(longer) == longer
+    identity.card_number_checks(said)
+    identity.is_identification_code(raw)
+    if IdentityNumber(said).checks:
+        assert IdentityNumber(said).birth_date is not None
+        assert longer == said
+
+
+def info(raw: bytes) -> None:
+    """The string of `iReadCardBas` has its eleven fields whatever the card says."""
+    said = Parts(raw[6:])
+    texts = [(said.next() or b"").decode("gb18030", "ignore") for _ in range(6)]
+    days = [int.from_bytes(raw[at : at + 3], "big") % LAST_DAY + 1 for at in (0, 3)]
+    issue = Issue(
+        identification_code=texts[0],
+        card_class=None,
+        spec_version=texts[1],
+        issuer_code=None,
+        issue_date=date.fromordinal(days[0]),
+        expiry_date=date.fromordinal(days[1]),
+        card_number=texts[2],
+    )
+    card = SocialSecurityCard(
+        issue=issue,
+        social_security_number=texts[3],
+        name=texts[4],
+        sex=None,
+        nation_code=None,
+        birthplace_code=None,
+        birth_date=None,
+    )
+    _told(card, texts[5].encode("gb18030"))
+
+
+Target = Callable[[bytes], None]
+TARGETS: dict[str, Target] = {
+    "atr": atr,
+    "record": record,
+    "ber": ber,
+    "apdu": apdu,
+    "conversation": conversation,
+    "session": session,
+    "memory": memory,
+    "text": text,
+    "number": number,
+    "info": info,
+}
