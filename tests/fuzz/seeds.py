@@ -12,6 +12,7 @@ from plugin.agent.errands import Errands, PsamSlot, no_hsm
 from plugin.card.authentication import EXTERNAL_AUTHENTICATE, INTERNAL_AUTHENTICATE
 from plugin.card.basic_info import ENCODING
 from plugin.card.reading import read_card
+from simulator.card.memory_card import MemoryCard
 from simulator.people import CARDS, CAST, ORDERS, card
 from simulator.reader import PSAM_NAME, READER_NAMES, InProcessDesk
 from tests.fuzz.hostile import HostileSlot, parts
@@ -81,8 +82,9 @@ def _with_hsm(heard: Heard) -> Iterator[bytes]:
 def memories() -> Iterator[bytes]:
     """The old cards that are memory only."""
     for person in CAST:
-        if person.memory is not None:
-            chip = person.memory.chip.name.lower()
+        old = person.without_processor
+        if isinstance(old, MemoryCard):
+            chip = old.chip.name.lower()
             _, heard = _heard(f"{person.key}.medical")
             yield MEMORY[chip] + parts(*(answer for _, _, answer in heard))
 
