@@ -79,7 +79,7 @@ class CcidPeer:
         self._contacts: T0 | None = None
         self._powered = False
         self._held = b""
-        self._free_at = 0.0
+        self._overslept = 0.0
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._answers: dict[int, Callable[[bytes], Answered]] = {
@@ -295,14 +295,13 @@ class CcidPeer:
         return 0x80, ACTIVE, 0, self._contacts.process(filled)
 
     def _take_time(self, count: int) -> None:
-        """As long as so many characters take; what the last ones took too long is made
-        up for."""
+        """As long as so many characters take; where a wait ends too late, the next is
+        shorter by that much."""
         if not self._paced:
             return
-        now = time.monotonic()
-        begun = self._free_at if 0 <= now - self._free_at < 0.002 else now
-        self._free_at = begun + count * SECONDS_PER_CHARACTER
-        self._closed.wait(max(0.0, self._free_at - time.monotonic()))
+        until = time.monotonic() + count * SECONDS_PER_CHARACTER - self._overslept
+        self._closed.wait(max(0.0, until - time.monotonic()))
+        self._overslept = time.monotonic() - until
 
 
 def _asked(data: bytes) -> PinEntry:

@@ -51,7 +51,8 @@ class AttendedPort:
         self.known = threading.Event()
         self._changed = changed
         self._line: SerialLine | None = None
-        self._turn = threading.RLock()
+        self._turn = threading.Lock()
+        self._has_turn: int | None = None  # the thread that took it with `turn`
         self._waiting = 0
         self._nobody_waits = threading.Condition()
         self._closed = threading.Event()
@@ -94,7 +95,10 @@ class AttendedPort:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Have the line for oneself. Raises DriverError when there is none; nests."""
+        """Have the line for oneself; nests. Raises DriverError when there is none."""
+        if self._has_turn == threading.get_ident():
+            yield
+            return
         with self._nobody_waits:
             self._waiting += 1
         try:
@@ -102,7 +106,11 @@ class AttendedPort:
             with self._turn:
                 if self._line is None:
                     raise self.trouble or PortGoneError()
-                yield
+                self._has_turn = threading.get_ident()
+                try:
+                    yield
+                finally:
+                    self._has_turn = None
         finally:
             with self._nobody_waits:
                 self._waiting -= 1

@@ -148,11 +148,15 @@ class MoreTime(Struct, frozen=True):
     """The card is still busy."""
 
 
+class Echo(Struct, frozen=True):
+    """The frame that was sent last, repeated."""
+
+
 class Noise(Struct, frozen=True):
     """Bytes that mean nothing, or a frame with a wrong LRC."""
 
 
-Heard = Message | Moved | Nak | MoreTime | Noise
+Heard = Message | Echo | Moved | Nak | MoreTime | Noise
 
 
 def frame(message: Message) -> bytes:
@@ -166,6 +170,11 @@ class Ear:
 
     def __init__(self) -> None:
         self._held = b""
+        self._said = b""
+
+    def said(self, framed: bytes) -> None:
+        """This was sent, and may come back before anything is answered."""
+        self._said = framed
 
     @property
     def in_the_middle(self) -> bool:
@@ -187,6 +196,10 @@ class Ear:
 
     def _completed(self) -> Iterator[Heard]:
         while self._held:
+            if self._said and self._held.startswith(self._said):
+                self._held, self._said = self._held[len(self._said) :], b""
+                yield Echo()
+                continue
             found = _first(self._held)
             if found is None and len(self._held) < BUFFER_MAX:
                 return

@@ -45,6 +45,7 @@ from drivers.ports import (
 from drivers.serial_line.attended import AttendedPort
 from drivers.serial_line.ccid import (
     Ear,
+    Echo,
     Failure,
     Heard,
     Icc,
@@ -126,7 +127,7 @@ class ChipReader:
     def status(self) -> ReaderStatus:
         """The slot now."""
         name = self.port.settings.shown_name
-        if not self._present or self._unseen:
+        if not self.has_card:
             return ReaderStatus(name, SlotState.EMPTY, self.stay)
         slot = SlotState.PRESENT if self._atr else SlotState.MUTE
         return ReaderStatus(name, slot, self.stay, self._atr)
@@ -189,14 +190,19 @@ class ChipReader:
         if 0 in atr.protocols:
             self.exchange(Kind.SET_PARAMETERS, bytes(parameters))
 
+    @property
+    def has_card(self) -> bool:
+        """Whether a card is in that was powered."""
+        return self._present and not self._unseen
+
     def check(self, stay: int) -> None:
         """Raise CardRemovedError when the card of that stay is gone."""
-        if not self._present or self._unseen or stay != self.stay:
+        if not self.has_card or stay != self.stay:
             raise CardRemovedError
 
     def card(self) -> Atr:
         """The card that is in. Raises NoCardError, MuteCardError, ForeignProtocolError."""
-        if not self._present or self._unseen:
+        if not self.has_card:
             raise NoCardError
         if not self._atr:
             raise MuteCardError
@@ -232,17 +238,21 @@ class ChipReader:
     def _answer(self, command: Message, seconds: float, quiet: float) -> Message:
         waiting = _Waiting(command, self._echoes, seconds, quiet)
         framed = frame(command)
-        self._line.write(framed)
+        self._say(framed)
         while (left := waiting.seconds_left()) > 0:
             for heard in self._hear(left):
                 if isinstance(heard, Moved):
                     self._moved(heard)
                 if waiting.wants_it_again(heard):
-                    self._line.write(framed)
+                    self._say(framed)
             if waiting.answer is not None:
                 self._echoes = waiting.echoed
                 return waiting.answer
         raise waiting.why_nothing_came()
+
+    def _say(self, framed: bytes) -> None:
+        self._ear.said(framed)
+        self._line.write(framed)
 
     def _hear(self, seconds: float) -> list[Heard]:
         """What comes within so many seconds, as soon as it is something."""
@@ -277,10 +287,14 @@ class _Waiting:
         """Take in what was heard; whether the command must be sent again. Raises
         DriverError when there is no use in waiting."""
         match heard:
-            case Message() if heard == self._command and not self.echoed:
-                self.echoed = True
             case Message() if heard.answers(self._command):
                 self._answered(heard)
+            case Echo():
+                self.echoed = True
+            case Message() if (
+                heard == self._command
+            ):  # a card moved in the middle of it
+                self.echoed = True
             case MoreTime() if not self._noise:
                 self._silent = time.monotonic() + self._quiet
             case Moved(inserted=False):
@@ -395,7 +409,7 @@ class SerialConnection:
             try:
                 got = device.exchange(kind, data, seconds=seconds, quiet=quiet)
             finally:
-                if not device.status().atr:
+                if not device.has_card:
                     device.port.tell(device.status(), None)
             device.check(self._stay)
             if got.outcome == Outcome.FAILED:

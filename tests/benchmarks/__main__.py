@@ -13,7 +13,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import agents, cards, engines, journal, notices, table
+from tests.benchmarks import (
+    agents,
+    cards,
+    engines,
+    journal,
+    notices,
+    serial_lines,
+    table,
+)
 from tests.benchmarks.figures import Measured, NotRun, PartMissingError, Row
 from tests.benchmarks.processes import say
 
@@ -30,6 +38,7 @@ SUBJECTS: dict[str, Subject] = {
     "journal": journal.journal,
     "agent": agents.agent,
     "notice": notices.notice,
+    "serial": serial_lines.serial,
 }
 
 

@@ -1,7 +1,8 @@
-"""Our way to a card as the agent goes it: `process_driver READER LOGS`.
+"""Our way to a card as the agent goes it: `process_driver READER LOGS`; a READER like
+`ccid:PORT` is on a serial port.
 
 `reads N` reads a whole card N times, each from connect to disconnect; `apdus N` reads it
-once and then one record N times. The agent's own worker does it, with its driver, its send
+once and then one record N times; `arrived` and `left` wait for a card to come and go. The agent's own worker does it, with its driver, its send
 loop, its trace and the log as `kaqi serve` sets it up. Readings are queued all at once, so
 that no thread waits for another between them.
 """
@@ -16,7 +17,6 @@ from pathlib import Path
 
 from drivers.conversation import Procedure
 from drivers.iso7816.apdu import READ_RECORD, CommandApdu
-from drivers.pcsc import PcscDirectory
 from plugin import logs
 from plugin.activation.problem import Problem
 from plugin.agent.worker import Job, ReaderWorker
@@ -24,6 +24,7 @@ from plugin.card import files
 from plugin.card.reading import Card, read_card
 from plugin.main import SystemClock
 from tests.benchmarks.answering import answer
+from tests.benchmarks.watched import Presence, opened
 
 NUMBER = files.SOCIAL_SECURITY_NUMBER
 READ_NUMBER = CommandApdu(
@@ -31,15 +32,18 @@ READ_NUMBER = CommandApdu(
 )
 
 
-def main(reader: str, log_folder: Path) -> None:
+def main(said: str, log_folder: Path) -> None:
     """Answer until the input ends."""
     logs.configure(log_folder)
-    open_reader = partial(PcscDirectory().reader, reader)
-    worker = ReaderWorker(reader, open_reader, SystemClock())
+    directory, reader = opened(said)
+    presence = Presence(directory, reader)
+    worker = ReaderWorker(reader, partial(directory.reader, reader), SystemClock())
     answer(
         {
             "apdus": lambda count: _work(worker, [partial(_one_record, count)]),
             "reads": lambda count: _work(worker, [read_card] * count),
+            "arrived": lambda _: presence.wait(present=True),
+            "left": lambda _: presence.wait(present=False),
         }
     )
     worker.retire()

@@ -1,6 +1,6 @@
 """Our notice of cards: `process_watcher READER`, which says what `floor_notice` says.
 
-The time is taken in the callback of `PcscDirectory.watch`, on the clock that C reads too.
+The time is taken in the callback of `watch`, on the clock that C reads too.
 Ends by signal, or when its input does.
 """
 
@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 
-from drivers.pcsc import PcscDirectory
-from drivers.ports import DirectoryState, SlotState
+from drivers.ports import DirectoryState
+from tests.benchmarks.watched import is_present, opened
 
 
 class Watcher:
@@ -24,17 +24,16 @@ class Watcher:
     def notice(self, state: DirectoryState) -> None:
         """One change of the directory."""
         at = time.monotonic_ns()
-        slots = {each.name: each.slot for each in state.readers}
-        present = slots.get(self._reader) is SlotState.PRESENT
+        present = is_present(state, self._reader)
         if present is not self._told:
             self._told = present
             sys.stdout.write(f"{'in' if present else 'out'} {at}\n")
             sys.stdout.flush()
 
 
-def main(reader: str) -> None:
+def main(said: str) -> None:
     """Watch until the input ends."""
-    directory = PcscDirectory()
+    directory, reader = opened(said)
     watch = threading.Thread(target=directory.watch, args=(Watcher(reader).notice,))
     watch.start()
     sys.stdin.read()
