@@ -20,6 +20,7 @@ class SlotState(StrEnum):
     EMPTY = "empty"
     PRESENT = "present"
     MUTE = "mute"  # a card is in, and does not answer to reset
+    SWIPED = "swiped"  # a stripe has passed, and can be read once
 
 
 class Disposition(StrEnum):
@@ -65,7 +66,7 @@ class ReaderStatus(Struct, frozen=True):
     """One reader at one moment.
 
     `stay` changes with every insertion, so that two stays of the same card in the same
-    reader can be told apart. `atr` is empty unless the slot is PRESENT.
+    reader can be told apart. `atr` is empty unless the slot is PRESENT or SWIPED.
     """
 
     name: str

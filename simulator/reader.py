@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from drivers.errors import (
     CardProtocolError,
     CardRemovedError,
+    CardResetError,
     DriverError,
     MuteCardError,
     NoCardError,
@@ -30,7 +31,7 @@ from drivers.ports import (
 from simulator import people
 from simulator.card.psam import PsamEngine
 from simulator.keypad import Keypad
-from simulator.scenario import Card, CardPulledError
+from simulator.scenario import Card, CardPulledError, CardResetElsewhereError
 
 READER_NAMES = ("Simulated reader 1", "Simulated reader 2")
 PSAM_NAME = "Simulated PSAM slot"
@@ -245,6 +246,8 @@ class InProcessConnection:
         except CardPulledError:
             self._desk.remove(self._reader)
             raise CardRemovedError from None
+        except CardResetElsewhereError:
+            raise CardResetError from None
         self._desk.check_stay(self._reader, self._stay)
         try:
             return ResponseApdu.parse(answer)

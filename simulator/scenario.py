@@ -28,8 +28,13 @@ class CardPulledError(Exception):
     """Raised by `process`: the card left the reader at this command."""
 
 
+class CardResetElsewhereError(Exception):
+    """Raised by `process`: another program has reset the card before this command."""
+
+
 class ScriptedCard:
     """A card with a fate: `pull_at` leaves the reader at that command (1 is the first),
+    `reset_at` was reset by another program before it,
     `replies` answers other bytes at some commands, `slow_at` waits `seconds` first."""
 
     def __init__(
@@ -37,12 +42,14 @@ class ScriptedCard:
         card: Card,
         *,
         pull_at: int | None = None,
+        reset_at: int | None = None,
         replies: dict[int, bytes] | None = None,
         slow_at: int | None = None,
         seconds: float = 0.0,
     ) -> None:
         self._card = card
         self._pull_at = pull_at
+        self._reset_at = reset_at
         self._replies = replies or {}
         self._slow_at = slow_at
         self._seconds = seconds
@@ -63,6 +70,8 @@ class ScriptedCard:
         self.commands += 1
         if self.commands == self._pull_at:
             raise CardPulledError
+        if self.commands == self._reset_at:
+            raise CardResetElsewhereError
         if self.commands == self._slow_at:
             self._waited.wait(self._seconds)
         scripted = self._replies.get(self.commands)

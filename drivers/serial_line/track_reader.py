@@ -1,5 +1,5 @@
-"""A reader of magnetic stripes on a serial line. A pass of a card is held as if the card lay
-in a slot, for one reading or a few seconds; then it is forgotten.
+"""A reader of magnetic stripes on a serial line. A pass of a card can be read once, and
+is forgotten after a few seconds.
 
 The driver makes up an answer to reset, as readers do for memory cards, and answers one
 pseudo-APDU: `FF B2 track 00 00` with the characters of that track.
@@ -74,11 +74,11 @@ class TrackReader:
         return came
 
     def status(self) -> ReaderStatus:
-        """A pass lies in the slot until it is read."""
+        """A pass is there until it is read, or forgotten."""
         name = self.port.settings.shown_name
         if self._swipe is None:
             return ReaderStatus(name, SlotState.EMPTY, self._stay)
-        return ReaderStatus(name, SlotState.PRESENT, self._stay, ATR)
+        return ReaderStatus(name, SlotState.SWIPED, self._stay, ATR)
 
     def reader(self) -> SwipeReader:
         """For one thread to own."""

@@ -77,12 +77,14 @@ class Terms(Struct, frozen=True, kw_only=True):
 class Slot(Struct, frozen=True):
     """A usable reader as the counter shows it: `insertion_id` names one stay of one card.
 
-    `left_behind` marks a card that an earlier transaction has already read.
+    `left_behind` marks a card that an earlier transaction has already read, `swiped` one
+    that has passed and is not there any more.
     """
 
     reader: str
     insertion_id: str | None = None
     mute: bool = False
+    swiped: bool = False
     left_behind: bool = False
 
 
@@ -136,6 +138,10 @@ class Reading(Struct, frozen=True):
     role: Role
     slot: Slot
     name = "reading"
+
+    def of(self, stay: str) -> bool:
+        """Whether it is the card of this stay."""
+        return self.slot.insertion_id == stay
 
 
 class WaitingRemoval(Struct, frozen=True):
@@ -407,10 +413,10 @@ def step(desk: Desk, event: Event) -> Step:
     match event:
         case SlotsChanged(slots, trouble):
             return _slots_changed(desk, slots, trouble)
-        case CardRead(stay, card) if _is_reading(state, stay):
-            return _card_read(facts, stay, card)
-        case ReadFailed(stay, problem) if _is_reading(state, stay):
-            return _advance(_turned_away(facts, stay, problem))
+        case CardRead(stay, card) if isinstance(state, Reading) and state.of(stay):
+            return _card_read(facts, state.slot, card)
+        case ReadFailed(stay, problem) if isinstance(state, Reading) and state.of(stay):
+            return _advance(_turned_away(facts, state.slot, problem))
         case Matched(same_person) if isinstance(state, Matching):
             return _advance(replace(facts, same_person=same_person))
         case StatusTold(status) if isinstance(state, Checking):
@@ -476,7 +482,7 @@ def _await_card(facts: Facts, role: Role) -> Step:
             )
             return _at(left, WaitingRemoval(None))
         if slot.mute:
-            return _await_card(_turned_away(facts, stay, Problem("card.mute")), role)
+            return _await_card(_turned_away(facts, slot, Problem("card.mute")), role)
         looking = replace(
             facts, seen=facts.seen | {stay}, problem=None, problem_stay=None
         )
@@ -508,13 +514,13 @@ def _slots_changed(
     return _at(facts, desk.state)
 
 
-def _card_read(facts: Facts, stay: str, card: Card) -> Step:
+def _card_read(facts: Facts, slot: Slot, card: Card) -> Step:
     """Take the card, or say why it is not the one."""
     terms = facts.terms
     problem = rules.objection(card, terms.profile, simulated=terms.simulated)
     problem = problem or _out_of_place(facts, card)
     if problem is not None:
-        return _advance(_turned_away(facts, stay, problem))
+        return _advance(_turned_away(facts, slot, problem))
     match card:
         case MedicalCard():
             role, taken = Role.MEDICAL, replace(facts, medical=card)
@@ -522,7 +528,8 @@ def _card_read(facts: Facts, stay: str, card: Card) -> Step:
             role, taken = Role.SOCIAL_SECURITY, replace(facts, social_security=card)
         case _:
             assert_never(card)
-    return _advance(replace(taken, accepted={**facts.accepted, stay: role}))
+    accepted = {**facts.accepted, slot.insertion_id or "": role}
+    return _advance(replace(taken, accepted=accepted))
 
 
 def _out_of_place(facts: Facts, card: Card) -> Problem | None:
@@ -543,8 +550,16 @@ def _out_of_place(facts: Facts, card: Card) -> Problem | None:
     return Problem("card.same_twice" if held == card else two)
 
 
-def _turned_away(facts: Facts, stay: str, problem: Problem) -> Facts:
-    return replace(facts, seen=facts.seen | {stay}, problem=problem, problem_stay=stay)
+def _turned_away(facts: Facts, slot: Slot, problem: Problem) -> Facts:
+    """Say why this card is not taken: until it is taken out, or, where it has only passed,
+    until the next one."""
+    stay = slot.insertion_id or ""
+    return replace(
+        facts,
+        seen=facts.seen | {stay},
+        problem=problem,
+        problem_stay=None if slot.swiped else stay,
+    )
 
 
 def _second_look(facts: Facts) -> Facts:
@@ -607,10 +622,6 @@ def _activation_moved(facts: Facts, record: Activation) -> Step:
             return _at(facts, Committing())
         case _:
             assert_never(record.state)
-
-
-def _is_reading(state: State, stay: str) -> bool:
-    return isinstance(state, Reading) and state.slot.insertion_id == stay
 
 
 def _at(facts: Facts, state: State, *effects: Effect) -> Step:

@@ -129,6 +129,7 @@ class ReaderBoard:
                 reader=reader.id,
                 insertion_id=reader.insertion_id,
                 mute=reader.status.slot is SlotState.MUTE,
+                swiped=reader.status.slot is SlotState.SWIPED,
                 left_behind=reader.used,
             )
             for reader in self._readers.values()

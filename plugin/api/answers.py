@@ -177,7 +177,7 @@ class Reader(Struct, frozen=True, kw_only=True):
     transport: str
     role: Literal["patient", "psam"]
     state: Literal["ready", "busy"]
-    slot: Literal["empty", "present", "mute"]
+    slot: Literal["empty", "present", "mute", "swiped"]
     card: CardInReader | None
     last_problem: str | None
 

@@ -98,7 +98,7 @@ def _reader_with_card(
     if not readers:
         return Problem(state.trouble.code if state.trouble else "reader.none")
     for each in readers:
-        if each.slot is SlotState.PRESENT:
+        if each.slot in (SlotState.PRESENT, SlotState.SWIPED):
             return each
     mute = any(each.slot is SlotState.MUTE for each in readers)
     return Problem("card.mute" if mute else "card.absent")

@@ -26,25 +26,11 @@ from drivers.ports import Disposition
 from plugin.card.reading import read_card
 from simulator.people import PEOPLE, engine
 from simulator.vpcd import READER_NAMES, VpcdDesk
+from tests.another_program import AnotherProgram
 from tests.contract.readers import Bench, watching
 
 READER = READER_NAMES[0]
 DEAF_ROUNDS = 30  # one to three in ten freeze a program in which the calls overlap
-ANOTHER_PROGRAM = """
-import sys
-from smartcard import scard
-_, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-mode = {"exclusive": scard.SCARD_SHARE_EXCLUSIVE, "transaction": scard.SCARD_SHARE_SHARED}
-code, card, _ = scard.SCardConnect(
-    context, sys.argv[2], mode[sys.argv[1]], scard.SCARD_PROTOCOL_T0
-)
-if sys.argv[1] == "transaction":
-    scard.SCardBeginTransaction(card)
-print(code, flush=True)
-sys.stdin.read()
-"""
-
-
 LOOKS_AND_LISTS = """
 import sys, threading
 from drivers import pcsc
@@ -72,34 +58,30 @@ def bench(vpcd: VpcdDesk) -> Iterator[Bench]:
         yield found
 
 
-class AnotherProgram:
-    """Holds the card, `exclusive` or in a `transaction`, until told to let go."""
-
-    def __init__(self, how: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", ANOTHER_PROGRAM, how, READER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline().strip() == "0"
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
-
-
 def test_a_card_held_exclusively_is_in_use_by_another(bench: Bench) -> None:
     bench.insert(engine("lin.social_security"), READER)
     reader = PcscReader(READER)
 
-    with AnotherProgram("exclusive"), pytest.raises(ReaderInUseError):
+    with AnotherProgram("exclusive", READER), pytest.raises(ReaderInUseError):
         reader.connect()
 
     connect_when_free(reader).close()
+    reader.close()
+
+
+def test_a_card_that_another_program_has_reset_is_not_gone_on_with(
+    bench: Bench,
+) -> None:
+    bench.insert(engine("lin.social_security"), READER)
+    reader = PcscReader(READER)
+    connection = reader.connect()
+
+    with AnotherProgram("reset", READER):
+        pass
+    with pytest.raises(CardResetError), connection.exclusively():
+        pass
+
+    connection.close()
     reader.close()
 
 
@@ -114,7 +96,7 @@ def test_a_transaction_of_another_program_is_named_while_everybody_waits(
         reader.connect().close()
         connected.set()
 
-    with AnotherProgram("transaction"):
+    with AnotherProgram("transaction", READER):
         threading.Thread(target=connect, daemon=True).start()
         assert not connected.wait(0.5)
         cause = reader.stalled()

@@ -21,13 +21,19 @@ class Hand(Protocol):
 
 
 class Counter:
-    """One transaction after the other on the first `readers` readers."""
+    """One transaction after the other on the first `readers` readers, or on these."""
 
-    def __init__(self, running: Running, hand: Hand, readers: int = 2) -> None:
+    def __init__(
+        self,
+        running: Running,
+        hand: Hand,
+        readers: int = 2,
+        names: tuple[str, ...] = (),
+    ) -> None:
         self.running = running
         self.pos = running.pos
         self.hand = hand
-        self.readers = hand.readers()[:readers]
+        self.readers = names or hand.readers()[:readers]
         self.ids = running.reader_ids(self.readers)
         self.seen: list[str] = []
         self.now: Transaction

@@ -1,26 +1,41 @@
 """A wrong cause is a failure: every fault has its own code, its own words and its own advice,
-the same for the POS and in the log."""
+the same for the POS, in `kaqi activate` and in the log."""
 
 from __future__ import annotations
 
+import io
 import json
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, redirect_stdout, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
 
+from drivers.errors import DriverError
+from drivers.pcsc import PcscDirectory, PcscReader
+from drivers.serial_line.directory import SerialDirectory
 from plugin import main
 from plugin.activation.problem import Problem
 from plugin.card.authentication import Means
+from plugin.client import KaqiError, Transaction
+from plugin.commands import activate, screen
+from plugin.commands.failing import CannotError
 from plugin.profile_file import load_profile
 from simulator.card.engine import CardEngine
 from simulator.card.psam import PsamEngine, PsamImage
+from simulator.ccid_peer import Misbehaviour
 from simulator.people import PEOPLE, card
 from simulator.reader import InProcessDesk
-from simulator.scenario import MuteCard, ScriptedCard
+from simulator.scenario import Card, MuteCard, ScriptedCard
+from simulator.serial_peer import READER_NAMES, SerialDesk
+from simulator.vpcd import VpcdDesk
 from tests.agents import Running, running
+from tests.another_program import AnotherProgram
 from tests.centre import CentreProcess
 from tests.scenario.counter import Counter
 from tests.waiting import wait_until
@@ -34,8 +49,9 @@ class Scene:
     """Where a fault is injected."""
 
     counter: Counter
-    hand: InProcessDesk
+    hand: Any
     centre: CentreProcess
+    until_the_end: ExitStack = field(default_factory=ExitStack)
 
     def card(self, put: object) -> None:
         """A registration, and this card."""
@@ -52,6 +68,64 @@ class Scene:
         self.hand.give_psam(None)
         self.centre.misbehave(fault, "authenticate", **more)
         self.card(NEW)
+
+    def line(self, **wrong: bool | int) -> None:
+        """The line of the first reader goes wrong while a card is read."""
+        peer = self.hand.peers[ECHOING]
+
+        def go_wrong() -> None:
+            peer.wrong = Misbehaviour(**wrong)  # type: ignore[arg-type]
+
+        self.card(Tripwire(card("lin.social_security"), 5, go_wrong))
+
+    def port_goes(self) -> None:
+        """The only cable is pulled."""
+        self.counter.start("outpatient_registration")
+        self.hand.unplug(ECHOING)
+
+    def swipe(self, sent: bytes) -> None:
+        """A card passes the track reader."""
+        self.counter.start("pharmacy")
+        self.hand.tracks.swipe(sent)
+
+    def no_service(self) -> None:
+        """The resource manager stops while a card is waited for."""
+        self.counter.start("outpatient_registration")
+        self.hand.manager.stop()
+
+    def held(self) -> None:
+        """Another program has the card for itself."""
+        self.counter.put("lin.social_security")
+        self.counter.put("he.social_security", 1)
+        for reader in self.hand.readers():
+            in_it = PcscReader(reader)
+            wait_until(partial(connects, in_it))
+            in_it.close()
+            self.until_the_end.enter_context(AnotherProgram("exclusive", reader))
+        self.counter.start("outpatient_registration")
+
+
+class Tripwire:
+    """A card that sets something off at its n-th command."""
+
+    def __init__(self, real: Card, at: int, off: Callable[[], None]) -> None:
+        self.atr, self.reset = real.atr, real.reset
+        self._real, self._left, self._off = real, at, off
+
+    def process(self, command: bytes) -> bytes:
+        self._left -= 1
+        if not self._left:
+            self._off()
+        return self._real.process(command)
+
+
+def connects(reader: PcscReader) -> bool:
+    """Whether a card is in that answers."""
+    try:
+        reader.connect().close()
+    except DriverError:
+        return False
+    return True
 
 
 def forged() -> CardEngine:
@@ -81,6 +155,10 @@ FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "torn off": (
         lambda scene: scene.card(scripted("lin.social_security", pull_at=5)),
         "card.removed",
+    ),
+    "reset by another program": (
+        lambda scene: scene.card(scripted("lin.social_security", reset_at=5)),
+        "card.reset_by_other",
     ),
     "an application that is locked": (
         lambda scene: scene.card(
@@ -129,13 +207,93 @@ WITHOUT_HSM: dict[str, tuple[PsamImage | None, str]] = {
 }
 
 
+ECHOING = READER_NAMES[0]
+ON_A_LINE: dict[str, tuple[Callable[[Scene], None], str]] = {
+    "the port goes": (lambda scene: scene.port_goes(), "reader.port_gone"),
+    "noise": (lambda scene: scene.line(wrong_lrc=99), "reader.line_noise"),
+    "a NAK storm": (lambda scene: scene.line(naks=99), "reader.line_refused"),
+    "the echo is lost": (
+        lambda scene: scene.line(without_echo=True),
+        "reader.line_echo_lost",
+    ),
+    "a reader that says nothing": (
+        lambda scene: scene.line(silent=True),
+        "reader.timeout",
+    ),
+    "a swipe that fails": (
+        lambda scene: scene.swipe(b";99x9?\r"),
+        "card.swipe_failed",
+    ),
+}
+BEHIND_THE_SERVICE: dict[str, tuple[Callable[[Scene], None], str]] = {
+    "no service": (lambda scene: scene.no_service(), "pcsc.unavailable"),
+    "held by another program": (lambda scene: scene.held(), "reader.in_use_by_other"),
+}
+
+
+class Command(Counter):
+    """The same counter, where the transaction is `kaqi activate` in a terminal."""
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__(counter.running, counter.hand, names=counter.readers)
+        self.printed = io.StringIO()
+        self._thread: threading.Thread | None = None
+
+    def start(self, scenario: str, **more: object) -> Transaction:
+        """Begin, in a thread of its own."""
+        self._thread = threading.Thread(target=self._activate, args=(scenario,))
+        self._thread.start()
+        wait_until(lambda: bool(self._live()))
+        self.now = self._live()[0]
+        return self.now
+
+    def _activate(self, scenario: str) -> None:
+        with redirect_stdout(self.printed), suppress(CannotError):
+            activate.run(self.pos.kaqi, scenario, pos_ref=None, ask=lambda _: True)
+
+    def _live(self) -> list[Transaction]:
+        listed = self.pos.request("GET", "/v1/transactions").body["transactions"]
+        return [each for each in map(Transaction, listed) if not each.ended]
+
+    def says(self, code: str) -> Transaction:
+        """Wait until the words for this problem are printed, and its advice."""
+        body = main.catalogue().body(Problem(code))
+        words = screen.sentences(body)
+        wait_until(lambda: all(each in self.printed.getvalue() for each in words))
+        return self.now
+
+    def end(self) -> None:
+        """Cancel what waits."""
+        for each in self._live():
+            with suppress(KaqiError):
+                self.pos.kaqi.cancel(each)
+        if self._thread is not None:
+            self._thread.join()
+
+
+TELLERS = ("api", "command")
+
+
+@pytest.fixture(params=TELLERS)
+def told(request: pytest.FixtureRequest) -> Callable[[Counter], Counter]:
+    """Through the API, and through the command."""
+    return Command if request.param == "command" else lambda counter: counter
+
+
+def end(counter: Counter) -> None:
+    """Leave nothing running in the terminal."""
+    if isinstance(counter, Command):
+        counter.end()
+
+
 def check(scene: Scene, code: str) -> None:
     """The code, the catalogue's words for it, and a line of the log."""
     shown = scene.counter.says(code).problem
-    assert shown is not None
-    words = main.catalogue().body(Problem(code))
-    assert shown["remedy"] == words["remedy"]
-    assert shown["action"] == words["action"]
+    if not isinstance(scene.counter, Command):
+        assert shown is not None
+        words = main.catalogue().body(Problem(code))
+        for key in ("messages", "remedy", "action"):
+            assert shown[key] == words[key]
     log = scene.counter.running.folder.logs / "kaqi.log"
     wait_until(lambda: code in codes_in(log.read_text(encoding="utf-8")))
 
@@ -146,13 +304,20 @@ def codes_in(log: str) -> set[str]:
 
 @pytest.fixture
 def scene(
-    agent: tuple[Running, InProcessDesk], counter: Counter, centre: CentreProcess
-) -> Scene:
-    return Scene(counter, agent[1], centre)
+    agent: tuple[Running, InProcessDesk],
+    counter: Counter,
+    centre: CentreProcess,
+    told: Callable[[Counter], Counter],
+) -> Iterator[Scene]:
+    found = Scene(told(counter), agent[1], centre)
+    yield found
+    end(found.counter)
 
 
 @pytest.fixture
-def psam_only(tmp_path: Path, centre: CentreProcess) -> Iterator[Scene]:
+def psam_only(
+    tmp_path: Path, centre: CentreProcess, told: Callable[[Counter], Counter]
+) -> Iterator[Scene]:
     """The same where the region has no HSM."""
     hand, region = InProcessDesk(), load_profile("reference")
     how = structs.replace(region.cards.authentication, means=(Means.PSAM,))
@@ -161,7 +326,9 @@ def psam_only(tmp_path: Path, centre: CentreProcess) -> Iterator[Scene]:
     )
     readers = {"inprocess": hand}
     with running(tmp_path, centre.address, readers, hand, profile=profile) as started:
-        yield Scene(Counter(started, hand), hand, centre)
+        found = Scene(told(Counter(started, hand)), hand, centre)
+        yield found
+        end(found.counter)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -184,8 +351,50 @@ def test_what_a_psam_lacks_has_its_own_cause_where_no_hsm_helps(
     check(psam_only, code)
 
 
+@pytest.mark.parametrize("fault", ON_A_LINE)
+def test_what_goes_wrong_on_a_line_has_its_own_cause(
+    fault: str,
+    tmp_path: Path,
+    centre: CentreProcess,
+    told: Callable[[Counter], Counter],
+) -> None:
+    inject, code = ON_A_LINE[fault]
+    desk = SerialDesk()
+    port = desk.ports[-1] if "swipe" in fault else desk.ports[0]
+    readers = {"serial": SerialDirectory([port])}
+    with running(tmp_path, centre.address, readers, desk) as started:
+        counter = told(Counter(started, desk, names=(port.name,)))
+        scene = Scene(counter, desk, centre)
+
+        inject(scene)
+
+        check(scene, code)
+        end(counter)
+    desk.close()
+
+
+@pytest.mark.parametrize("fault", BEHIND_THE_SERVICE)
+def test_what_goes_wrong_behind_the_service_has_its_own_cause(
+    fault: str,
+    tmp_path: Path,
+    centre: CentreProcess,
+    vpcd: VpcdDesk,
+    told: Callable[[Counter], Counter],
+) -> None:
+    inject, code = BEHIND_THE_SERVICE[fault]
+    readers = {"pcsc": PcscDirectory()}
+    with running(tmp_path, centre.address, readers, vpcd) as started:
+        counter = told(Counter(started, vpcd))
+        scene = Scene(counter, vpcd, centre)
+        with scene.until_the_end:
+            inject(scene)
+            check(scene, code)
+        end(counter)
+
+
 def test_no_two_faults_say_the_same() -> None:
-    codes = [code for _, code in (*FAULTS.values(), *WITHOUT_HSM.values())]
+    tables = (FAULTS, WITHOUT_HSM, ON_A_LINE, BEHIND_THE_SERVICE)
+    codes = [code for table in tables for _, code in table.values()]
     words = [
         main.catalogue().body(Problem(code))["messages"]["zh-CN"] for code in codes
     ]
