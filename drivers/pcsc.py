@@ -18,10 +18,11 @@ connection ends, and every return code becomes the one error that names its caus
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -58,6 +59,8 @@ PNP_NOTIFICATION = "\\\\?PnP?\\Notification"
 WATCHDOG_MS = 60_000  # a lost notification costs this much and no more
 SERVICE_RETRY_SECONDS = 0.5  # nothing can be blocked on while there is no service
 CANCEL_RETRY_SECONDS = 0.05
+PULSE_SECONDS = 1.5
+DEAF_SECONDS = 2.0
 LOOK_SECONDS = 5.0  # a look is a matter of milliseconds, or of for ever
 CLOSE_SECONDS = 2.0
 STALL_LOOK_SECONDS = 0.5
@@ -97,6 +100,7 @@ _ERRORS: dict[int, type[DriverError]] = {
         ),  # its answer to reset made no sense
     )
 }
+DEAF = DirectoryState(trouble=ServiceSilentError())
 # Codes of an exchange that say what happened. Any other, and what a driver below passes up
 # as it is, only says that there was no answer.
 _NAMED = _ERRORS.keys() - {_unsigned(scard.SCARD_E_INVALID_HANDLE)}
@@ -134,7 +138,7 @@ def _establish() -> int:
     return int(context)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _context() -> Iterator[int]:
     context = _establish()
     try:
@@ -182,6 +186,7 @@ class PcscDirectory:
         self._idle = threading.Event()
         self._idle.set()
         self._watching: int | None = None
+        self._news: queue.SimpleQueue[DirectoryState | None] = queue.SimpleQueue()
 
     def look(self) -> DirectoryState:
         """The readers and their slots now; comes back also when the service is deaf."""
@@ -192,14 +197,27 @@ class PcscDirectory:
         return _seen(states)
 
     def watch(self, notice: Callable[[DirectoryState], None]) -> None:
-        """Block and tell of every change, through stops and starts of the service."""
-        told: DirectoryState | None = None
+        """Block and tell of every change, through stops and starts of the service, and
+        while it is there and deaf."""
+        pulse = _Pulse(self._closed)
         self._idle.clear()
+        for work in (self._follow, pulse.beat):
+            threading.Thread(target=work, name="following pcsc", daemon=True).start()
+        seen: DirectoryState | None = None
+        told: DirectoryState | None = None
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Empty):
+                seen = self._news.get(timeout=PULSE_SECONDS / 2)
+            now = DEAF if pulse.is_missing else seen
+            if now is not None and now != told:
+                told = now
+                notice(now)
+
+    def _follow(self) -> None:
+        """Everything that can be seen, for `watch`."""
         try:
-            for now in self._states():
-                if now != told:
-                    told = now
-                    notice(now)
+            for state in self._states():
+                self._news.put(state)
         finally:
             self._idle.set()
 
@@ -233,6 +251,7 @@ class PcscDirectory:
     def close(self) -> None:
         """End every watch. A deaf service is not waited for."""
         self._closed.set()
+        self._news.put(None)
         threading.Thread(target=self._cancel, daemon=True).start()
         self._idle.wait(CLOSE_SECONDS)
 
@@ -245,6 +264,29 @@ class PcscDirectory:
     def reader(self, name: str) -> PcscReader:
         """The reader of that name; its first `connect` finds out whether it is there."""
         return PcscReader(name)
+
+
+class _Pulse:
+    """A question now and then that a service answers at once, or not at all: who waits for
+    news does not notice that it has gone deaf."""
+
+    def __init__(self, closed: threading.Event) -> None:
+        self._closed = closed
+        self._asked: float | None = None
+
+    def beat(self) -> None:
+        """Ask, until closed. While there is no answer nothing more is asked."""
+        while not self._closed.wait(PULSE_SECONDS):
+            self._asked = time.monotonic()
+            with contextlib.suppress(DriverError):
+                _look()
+            self._asked = None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether an answer is overdue."""
+        asked = self._asked
+        return asked is not None and time.monotonic() - asked > DEAF_SECONDS
 
 
 def _look() -> list[State]:
@@ -448,7 +490,7 @@ class PcscConnection:
                 raise CardRemovedError(str(left)) from None
         raise self._reader.cause_of_silence(f"{_unsigned(code):08X}")
 
-    @contextmanager
+    @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:
         """A transaction, ended leaving the card as it is."""
         self._reader.begin(self._handle)

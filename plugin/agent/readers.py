@@ -27,7 +27,6 @@ from plugin.card.reading import Card
 from plugin.privacy import sm3
 
 STALL_SECONDS = 5.0
-LOOK_AFTER_MS = 500
 
 
 class ReaderView(Struct, frozen=True, kw_only=True):
@@ -157,9 +156,9 @@ class ReaderBoard:
         ask_hsm: AskHsm,
         trace_id: str,
     ) -> None:
-        """Read the card of this stay with the procedure for its answer to reset; what it needs of the centre's HSM goes through
-        `ask_hsm`, on the reader's thread. `done` is called exactly once, on the deciding
-        thread, also when the reader never answers."""
+        """Read the card of this stay with the procedure for its answer to reset; what it
+        needs of the centre's HSM goes through `ask_hsm`, on the reader's thread. `done` is
+        called exactly once, on the deciding thread, also when the reader never answers."""
         reader = self._readers.get(slot.reader)
         if reader is None or reader.insertion_id != slot.insertion_id:
             self._loop.post(lambda: done(Problem("card.removed")))
@@ -176,14 +175,14 @@ class ReaderBoard:
         def give_up_when_stalled() -> None:
             if reader.reading is not token:
                 return
-            if worker.idle_seconds() < STALL_SECONDS:
-                self._loop.after(LOOK_AFTER_MS, give_up_when_stalled)
+            left = STALL_SECONDS - worker.idle_seconds()
+            if left > 0:
+                self._loop.after(1 + int(left * 1000), give_up_when_stalled)
                 return
             reader.worker = None  # its thread is abandoned with all that it holds
             worker.abandon()
             finish(worker.stalled())
 
-        self._loop.after(LOOK_AFTER_MS, give_up_when_stalled)
         worker.read(
             Job(
                 partial(procedure, reader.status.atr),
@@ -192,6 +191,7 @@ class ReaderBoard:
                 lambda: Errands(self._psam, ask_hsm),
             )
         )
+        give_up_when_stalled()
 
     def close(self) -> None:
         """Let every worker go."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from plugin.client import Transaction
@@ -119,3 +120,17 @@ def new_card(counter: Counter, person: str = "lin") -> Transaction:
     counter.start("outpatient_registration")
     counter.put(f"{person}.social_security", 0)
     return counter.reaches("succeeded", "failed", "in_doubt")
+
+
+class Tripwire:
+    """A card that sets something off at its n-th command."""
+
+    def __init__(self, real: Card, at: int, off: Callable[[], None]) -> None:
+        self.atr, self.reset = real.atr, real.reset
+        self._real, self._left, self._off = real, at, off
+
+    def process(self, command: bytes) -> bytes:
+        self._left -= 1
+        if not self._left:
+            self._off()
+        return self._real.process(command)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,7 +17,8 @@ from simulator.scenario import MuteCard, ScriptedCard
 from simulator.vpcd import VpcdDesk
 from tests.agents import Running
 from tests.centre import CentreProcess
-from tests.scenario.counter import Counter, new_card, two_cards
+from tests.scenario.counter import Counter, Tripwire, new_card, two_cards
+from tests.waiting import wait_until
 
 OLD_CARD, NEW_CARD = 12, 16  # commands of each reading
 SLE4442, SLE4428 = 2, 4
@@ -353,3 +359,75 @@ def test_the_resource_manager_stopped_and_started_in_the_middle(
     counter.reaches("waiting_confirm")
 
     assert finish(counter, centre) == ONCE
+
+
+SILENT_SECONDS = 6.0  # five until a reader is given up, and a moment to find out why
+
+
+@pytest.mark.parametrize("elsewhere", ["pcsc"], indirect=True)
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+@pytest.mark.parametrize("at", ["waiting", "reading"])
+def test_a_resource_manager_that_hangs_or_dies_costs_little(
+    elsewhere: Counter,
+    vpcd: VpcdDesk,
+    centre: CentreProcess,
+    how: signal.Signals,
+    at: str,
+) -> None:
+    counter = elsewhere
+    pid = vpcd.manager.pid
+    assert pid is not None
+    counter.start("pharmacy")
+
+    def strike() -> None:
+        os.kill(pid, how)
+
+    if at == "reading":
+        counter.put(Tripwire(card("lin.medical"), 5, strike))
+        counter.reaches("reading")
+    else:
+        strike()
+        counter.put("lin.medical") if how is signal.SIGSTOP else None
+    with answering(counter) as slowest:
+        wait_until(lambda: named(counter), SILENT_SECONDS)
+    assert slowest() < 1.0
+
+    if how is signal.SIGSTOP:
+        os.kill(pid, signal.SIGCONT)
+    counter.clear()
+    if how is signal.SIGKILL:
+        vpcd.manager.stop()
+        vpcd.manager.start()
+    wait_until(lambda: not counter.pos.request("GET", "/v1/readers").body["problems"])
+    counter.put("lin.medical")
+    counter.reaches("waiting_card.social_security")
+    counter.put("lin.social_security", 1)
+    counter.reaches("waiting_confirm")
+    assert finish(counter, centre) == ONCE
+
+
+def named(counter: Counter) -> bool:
+    """Whether the screen or the list of readers says what is wrong."""
+    problem = counter.pos.kaqi.get(counter.now.id).problem
+    told = counter.pos.request("GET", "/v1/readers").body["problems"]
+    codes = {each["code"] for each in [*told, *([problem] if problem else [])]}
+    return bool(codes & {"pcsc.silent", "pcsc.unavailable", "reader.timeout"})
+
+
+@contextmanager
+def answering(counter: Counter) -> Iterator[Callable[[], float]]:
+    """Asks the agent again and again; tells how long the slowest answer took."""
+    took = [0.0]
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.wait(0.02):
+            began = time.monotonic()
+            counter.pos.request("GET", f"/v1/transactions/{counter.now.id}")
+            took.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    yield lambda: max(took)
+    over.set()
+    thread.join()

@@ -31,13 +31,13 @@ from simulator.card.psam import PsamEngine, PsamImage
 from simulator.ccid_peer import Misbehaviour
 from simulator.people import PEOPLE, card
 from simulator.reader import InProcessDesk
-from simulator.scenario import Card, MuteCard, ScriptedCard
+from simulator.scenario import MuteCard, ScriptedCard
 from simulator.serial_peer import READER_NAMES, SerialDesk
 from simulator.vpcd import VpcdDesk
 from tests.agents import Running, running
 from tests.another_program import AnotherProgram
 from tests.centre import CentreProcess
-from tests.scenario.counter import Counter
+from tests.scenario.counter import Counter, Tripwire
 from tests.waiting import wait_until
 
 NEW = "qin.social_security"
@@ -103,20 +103,6 @@ class Scene:
             in_it.close()
             self.until_the_end.enter_context(AnotherProgram("exclusive", reader))
         self.counter.start("outpatient_registration")
-
-
-class Tripwire:
-    """A card that sets something off at its n-th command."""
-
-    def __init__(self, real: Card, at: int, off: Callable[[], None]) -> None:
-        self.atr, self.reset = real.atr, real.reset
-        self._real, self._left, self._off = real, at, off
-
-    def process(self, command: bytes) -> bytes:
-        self._left -= 1
-        if not self._left:
-            self._off()
-        return self._real.process(command)
 
 
 def connects(reader: PcscReader) -> bool:
