@@ -30,19 +30,22 @@ class CardPulledError(Exception):
 
 class ScriptedCard:
     """A card with a fate: `pull_at` leaves the reader at that command (1 is the first),
-    `replies` answers other bytes at some commands, `slow_at` waits `seconds` first."""
+    `lose_at` leaves it once that command is done and before its answer is out, `replies`
+    answers other bytes at some commands, `slow_at` waits `seconds` first."""
 
     def __init__(
         self,
         card: Card,
         *,
         pull_at: int | None = None,
+        lose_at: int | None = None,
         replies: dict[int, bytes] | None = None,
         slow_at: int | None = None,
         seconds: float = 0.0,
     ) -> None:
         self._card = card
         self._pull_at = pull_at
+        self._lose_at = lose_at
         self._replies = replies or {}
         self._slow_at = slow_at
         self._seconds = seconds
@@ -66,7 +69,10 @@ class ScriptedCard:
         if self.commands == self._slow_at:
             self._waited.wait(self._seconds)
         scripted = self._replies.get(self.commands)
-        return scripted if scripted is not None else self._card.process(command)
+        answer = scripted if scripted is not None else self._card.process(command)
+        if self.commands == self._lose_at:
+            raise CardPulledError
+        return answer
 
 
 class MuteCard:

@@ -31,6 +31,9 @@ ENDS = {
     "xu": ("activated", None),
     "zhu": ("activated", None),
     "shen": ("activated", None),
+    "fang": ("activated", None),
+    "kong": ("activated", None),
+    "shi": ("activated", None),
 }
 MAIN = ("lin", "tang", "luo", "abu", "qin", "xu", "zhu", "shen")
 
