@@ -93,6 +93,7 @@ def saga_diagram() -> str:
 
 
 def _saga_events(record: Activation) -> Iterable[saga.Event]:
+    yield saga.CardAsked(saga.CardStep.CHANGING)
     yield saga.CardsAccepted(card_ref="r", attempt=1, activation_id=NAME, message=b"{}")
     yield saga.FoundActive(YES)
     yield saga.Dropped("cancelled")
