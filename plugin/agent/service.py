@@ -16,12 +16,15 @@ from typing import TypeVar, assert_never
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from plugin.activation import desk, rules, saga
+from drivers.conversation import Procedure
+from drivers.ports import PinOperation
+from plugin.activation import desk, pins, rules, saga
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Desk, Outcome, Terms
+from plugin.activation.pins import Entry, Typed, Wanted
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile, Scenario
 from plugin.activation.rules import CardStatus
-from plugin.activation.saga import Activation, ActivationState, Origin
+from plugin.activation.saga import Activation, ActivationState, CardStep, Origin
 from plugin.agent import views
 from plugin.agent.courier import Courier
 from plugin.agent.failure import described
@@ -30,10 +33,12 @@ from plugin.agent.loop import DecidingLoop
 from plugin.agent.readers import ReaderBoard, ReaderView
 from plugin.agent.recovery import Activations
 from plugin.agent.views import TransactionView
-from plugin.card.reading import Card, read_card
-from plugin.card.social_security import SocialSecurityCard
+from plugin.card import pin
+from plugin.card.pin import Answer, Pin
+from plugin.card.reading import AtReader, Card, read_at_reader
+from plugin.card.social_security import Issue, SocialSecurityCard
 from plugin.centre.port import Centre, CentreError
-from plugin.journal.port import Journal, JournalError, Request
+from plugin.journal.port import Journal, JournalError, Request, Torn
 from plugin.privacy import Keys
 from plugin.settings import Institution, Terminal
 
@@ -54,6 +59,7 @@ _INPUT_WANTED = (
     desk.WaitingCard,
     desk.WaitingRemoval,
     desk.WaitingConfirm,
+    desk.WaitingPin,
 )
 Result = TypeVar("Result")
 
@@ -144,6 +150,7 @@ class Service:
         self._simulated = simulated
         self._changed = changed
         self._ids = IntentIds()
+        self._life = uuid.uuid4().hex  # this run of the agent
         self._runs: dict[str, Run] = {}
         self._activations = Activations(
             journal, courier, loop, random, self._activation_moved
@@ -194,6 +201,27 @@ class Service:
         replayed = self._replayed(client, keyed)
         if replayed is not None:
             return replayed
+        run = self._steerable(client, transaction_id, action)
+        return self._steer(client, run, _EVENTS[action], keyed)
+
+    def give_pin(
+        self, client: Client, transaction_id: str, typed: Typed, keyed: Keyed
+    ) -> TransactionView:
+        """Present what was typed, once, or have it typed on the reader. Raises
+        ProblemError: those of `act`, and why it must not be presented."""
+        replayed = self._replayed(client, keyed)
+        if replayed is not None:
+            return replayed
+        run = self._steerable(client, transaction_id, Action.PIN)
+        state = run.now.state
+        assert isinstance(state, desk.WaitingPin)  # noqa: S101 - the table says so
+        refused = pins.objection(state.wanted, typed, self._profile.pin)
+        if refused is not None:
+            raise ProblemError(refused)
+        return self._steer(client, run, desk.PinGiven(typed), keyed)
+
+    def _steerable(self, client: Client, transaction_id: str, action: Action) -> Run:
+        """The transaction, where this may be asked of it now."""
         run = self._runs.get(transaction_id)
         if run is None:
             self.transaction(client, transaction_id)  # unknown, or long over
@@ -201,10 +229,14 @@ class Service:
         allowed = ALLOWED[type(run.now.state)]
         if action not in allowed:
             raise self._not_now(allowed, action, run.now.state.name)
-        self._durably(
-            lambda: self._journal.remember(_request(client, keyed, transaction_id))
-        )
-        self._apply(run, _EVENTS[action])
+        return run
+
+    def _steer(
+        self, client: Client, run: Run, event: desk.Event, keyed: Keyed
+    ) -> TransactionView:
+        request = _request(client, keyed, run.origin.transaction_id)
+        self._durably(lambda: self._journal.remember(request))
+        self._apply(run, event)
         return self._view(run, client)
 
     def transaction(self, client: Client, transaction_id: str) -> TransactionView:
@@ -301,6 +333,10 @@ class Service:
                 self._match(run)
             case desk.AskStatus():
                 self._ask_status(run)
+            case desk.PresentPin(slot, wanted, typed):
+                self._present(run, slot, wanted, typed)
+            case desk.CountTries(slot, wanted):
+                self._count_tries(run, slot, wanted)
             case desk.Activate():
                 self._activate(run)
             case _:
@@ -310,22 +346,123 @@ class Service:
         stay = slot.insertion_id or ""
         run.stays.add(stay)
 
-        def done(outcome: Card | Problem) -> None:
+        def done(outcome: AtReader | Problem) -> None:
             if isinstance(outcome, Problem):
                 self._apply(run, desk.ReadFailed(stay, outcome))
                 return
-            if isinstance(outcome, SocialSecurityCard):
+            card = outcome.card
+            try:
+                torn = self._is_torn(card)
+            except JournalError as failed:
+                self._apply(run, desk.ReadFailed(stay, Problem(failed.code)))
+                return
+            if isinstance(card, SocialSecurityCard):
                 run.atr = self._board.atr(stay)
-            self._apply(run, desk.CardRead(stay, outcome))
+            self._apply(run, desk.CardRead(stay, card, outcome.keypad, torn))
 
-        layouts = self._profile.cards
+        layouts, asks = self._profile.cards, self._profile.pin.wanted
         self._board.read(
             slot,
-            lambda atr: read_card(layouts, atr),
+            lambda atr: read_at_reader(layouts, atr, asks_keypad=asks),
             done,
             lambda question: self._centre.authenticate(question, run.origin),
             run.origin.trace_id,
         )
+
+    def _is_torn(self, card: Card) -> bool:
+        """Whether this card was left with one of two PINs. Raises JournalError."""
+        if card.issue is None or not self._profile.pin.wanted:
+            return False
+        return self._journal.torn(self._card_ref(card.issue)) is not None
+
+    def _present(self, run: Run, slot: desk.Slot, wanted: Wanted, typed: Typed) -> None:
+        """One PIN, one time: noted before the card is asked, forgotten with this call."""
+        stay, issue = slot.insertion_id or "", _issue(run, wanted)
+        card_ref = self._card_ref(issue)
+        try:
+            self._note_before(run, wanted, card_ref)
+        except JournalError as failed:
+            self._apply(run, desk.PinNotPresented(stay, Problem(failed.code)))
+            return
+
+        def done(answer: Answer | Problem) -> None:
+            if answer == STUMBLED.problem:
+                answer = pin.Unanswered()  # nobody knows how far it came
+            self._note_after(wanted, card_ref, answer)
+            self._tell_answer(run, stay, answer)
+
+        seconds = self._profile.clocks.pin
+        self._board.present(
+            slot,
+            self._presenting(issue, wanted, typed, seconds),
+            done,
+            run.origin.trace_id,
+            seconds if wanted.on_reader else 0.0,
+        )
+
+    def _presenting(
+        self, issue: Issue, wanted: Wanted, typed: Typed, seconds: int
+    ) -> Callable[[], Procedure[Answer]]:
+        """What presents this PIN to the card of this issue and no other."""
+        code, access = issue.identification_code, self._profile.cards.access
+        changes = wanted.entry is Entry.NEW
+        if wanted.on_reader:
+            operation = PinOperation.MODIFY if changes else PinOperation.VERIFY
+            digits = self._profile.pin.digits
+            return lambda: pin.on_keypad(code, access, operation, digits, seconds)
+        now = Pin(typed.pin or "")
+        if not changes:
+            return lambda: pin.verify(code, access, now)
+        new = Pin(typed.new_pin or "")
+        return lambda: pin.change(code, access, now, new)
+
+    def _count_tries(self, run: Run, slot: desk.Slot, wanted: Wanted) -> None:
+        stay, issue = slot.insertion_id or "", _issue(run, wanted)
+        access = self._profile.cards.access
+        self._board.present(
+            slot,
+            lambda: pin.count_tries(issue.identification_code, access),
+            lambda answer: self._tell_answer(run, stay, answer),
+            run.origin.trace_id,
+        )
+
+    def _tell_answer(self, run: Run, stay: str, answer: Answer | Problem) -> None:
+        if isinstance(answer, Problem):
+            self._apply(run, desk.PinNotPresented(stay, answer))
+        else:
+            self._apply(run, desk.PinAnswered(stay, answer))
+
+    def _note_before(self, run: Run, wanted: Wanted, card_ref: str) -> None:
+        """What must be durable before the card is asked. Raises JournalError."""
+        changes = wanted.entry is Entry.NEW
+        step = CardStep.CHANGING if changes else CardStep.VERIFYING
+        if changes:
+            self._journal.tear(
+                Torn(
+                    card_ref=card_ref,
+                    step=step.value,
+                    time=self._loop.wall(),
+                    life=self._life,
+                )
+            )
+        self._activations.happened(
+            run.origin.intent_id, saga.CardAsked(step, wanted.tries_left)
+        )
+
+    def _note_after(
+        self, wanted: Wanted, card_ref: str, answer: Answer | Problem
+    ) -> None:
+        """A card that has answered a change, or taken a PIN, is torn no more. Where that
+        cannot be written, its holder is asked once more than needed."""
+        answered = not isinstance(answer, pin.Unanswered)
+        changed = wanted.entry is Entry.NEW and answered
+        found = wanted.torn is not None and isinstance(answer, pin.Accepted)
+        if not (changed or found):
+            return
+        try:
+            self._journal.mend(card_ref)
+        except JournalError as failed:
+            _log.error("the journal failed", extra={"code": failed.code})
 
     def _match(self, run: Run) -> None:
         medical, card = run.now.facts.medical, run.now.facts.social_security
@@ -372,7 +509,7 @@ class Service:
         try:
             begun = self._activations.begin(
                 run.origin.intent_id,
-                self._card_ref(card),
+                self._card_ref(card.issue),
                 card.issue.identification_code,
                 card.issue.issue_date,
                 lambda name: self._centre.compose(name, card, medical, run.origin),
@@ -448,7 +585,7 @@ class Service:
             )
         if card is None or run.card_ref is not None:
             return
-        run.card_ref = self._card_ref(card)
+        run.card_ref = self._card_ref(card.issue)
         run.masked = views.masked_holder(card)
         run.card = views.card_view(card)
         run.clear = views.clear_holder(card, run.atr, self._terminal)
@@ -493,6 +630,7 @@ class Service:
             reader=shown.reader,
             clock=CLOCKS.get(type(run.now.state)),
             deadline=run.deadline,
+            pin=shown.pin,
             allowed=ALLOWED[type(run.now.state)],
             commit=views.COMMIT_OF_ACTIVATION.get(record.state, "none"),
             problem=shown.problem,
@@ -555,8 +693,8 @@ class Service:
             received_at=self._loop.wall(),
         )
 
-    def _card_ref(self, card: SocialSecurityCard) -> str:
-        return self._keys.digest("card", card.issue.identification_code)
+    def _card_ref(self, issue: Issue) -> str:
+        return self._keys.digest("card", issue.identification_code)
 
     def _not_now(
         self, allowed: frozenset[Action], action: Action, state: str
@@ -606,6 +744,14 @@ class Service:
         self._happenings.tell(kind, subject, data, run.origin.trace_id)
         told = {**data, "transaction": run.origin.transaction_id}
         _log.info(kind, extra={**told, "trace_id": run.origin.trace_id})
+
+
+def _issue(run: Run, wanted: Wanted) -> Issue:
+    """Whose card is asked: the desk asks for no PIN of a card without one."""
+    card = run.now.facts.card(wanted.role)
+    assert card is not None  # noqa: S101
+    assert card.issue is not None  # noqa: S101
+    return card.issue
 
 
 def _visible(now: Desk) -> tuple[desk.State, Problem | None]:
