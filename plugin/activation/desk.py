@@ -44,7 +44,7 @@ from plugin.activation.region import RegionProfile, Role, Scenario, ScenarioRule
 from plugin.activation.rules import CardStatus
 from plugin.activation.saga import Activation, ActivationState, Confirmation
 from plugin.card.medical import MedicalCard
-from plugin.card.pin import Answer
+from plugin.card.pin import Answer, Unanswered
 from plugin.card.reading import Card
 from plugin.card.social_security import SocialSecurityCard
 
@@ -574,18 +574,23 @@ def _advance(facts: Facts) -> Step:
 
 def _await_pin(facts: Facts, role: Role) -> Step:
     """Ask for the PIN of a card that is in, or for that card again."""
-    slot = facts.slot_of(role)
+    slot, talk = facts.slot_of(role), facts.talks.get(role, Talk())
+    said = facts.problem or talk.torn_warning
     if slot is None:
-        wanted_again = facts.problem or Problem("card.wanted_again")
-        return _await_card(replace(facts, problem=wanted_again), role)
-    policy, talk = facts.terms.profile.pin, facts.talks.get(role, Talk())
+        asked_back = said or Problem("card.wanted_again")
+        return _await_card(replace(facts, problem=asked_back), role)
+    policy = facts.terms.profile.pin
     keypad = facts.keypads.get(slot.insertion_id or "", frozenset())
     wanted = pins.wanted(role, talk, policy, keypad)
     if policy.probe and not talk.asked:
         counting = PinAtWork(wanted, slot, counting=True)
         return _at(facts, counting, CountTries(slot, wanted))
-    warned = replace(facts, problem=facts.problem or talk.warning)
-    return _at(warned, WaitingPin(wanted, slot))
+    waiting = WaitingPin(wanted, slot)
+    if said is None and wanted.is_last_try:
+        about = slot.insertion_id
+        last = replace(facts, problem=Problem("pin.last_try"), problem_stay=about)
+        return _at(last, waiting)
+    return _at(replace(facts, problem=said), waiting)
 
 
 def _await_card(facts: Facts, role: Role) -> Step:
@@ -694,8 +699,15 @@ def _pin_answered(desk: Desk, state: PinAtWork, stay: str, answer: Answer) -> St
         case pins.Settled():
             return _advance(replace(facts, settled=facts.settled | {role}))
         case pins.Again(after, problem):
-            talks = {**facts.talks, role: after}
-            return _advance(replace(facts, talks=talks, problem=problem))
+            lost = isinstance(answer, Unanswered)  # said until the card is back
+            return _advance(
+                replace(
+                    facts,
+                    talks={**facts.talks, role: after},
+                    problem=problem,
+                    problem_stay=None if lost else stay,
+                )
+            )
         case pins.Hopeless(problem):
             return _at(facts, Failed(problem))
 

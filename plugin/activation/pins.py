@@ -71,11 +71,9 @@ class Talk(Struct, frozen=True, kw_only=True):
     asked: bool = False
 
     @property
-    def warning(self) -> Problem | None:
-        """What must be said before anything is typed."""
-        if self.torn is not None:
-            return Problem(_TORN_SAYS[self.torn])
-        return Problem("pin.last_try") if self.tries_left == LAST_TRY else None
+    def torn_warning(self) -> Problem | None:
+        """What happened to this card, which must be said before anything is typed."""
+        return Problem(_TORN_SAYS[self.torn]) if self.torn is not None else None
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -242,7 +240,8 @@ def judge(
 def _wrong(talk: Talk) -> Verdict:
     """A wrong PIN is typed again; nobody guesses for long at one that may be torn."""
     if talk.torn is None:
-        return Again(talk, talk.warning or Problem("pin.wrong"))
+        last = talk.tries_left == LAST_TRY
+        return Again(talk, Problem("pin.last_try" if last else "pin.wrong"))
     return _counted(replace(talk, torn=Torn.THEN_OLD))
 
 
