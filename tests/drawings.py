@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from plugin.activation import desk, saga
 from plugin.activation.desk import Clock, Desk, Slot
+from plugin.activation.pins import Typed
 from plugin.activation.problem import Problem, Refusal
-from plugin.activation.region import Scenario
+from plugin.activation.region import NewPin, OldPin, PinPolicy, Scenario
 from plugin.activation.rules import Standing
 from plugin.activation.saga import (
     Abilities,
@@ -24,6 +25,7 @@ from plugin.activation.saga import (
     Dedupe,
     Origin,
 )
+from plugin.card.pin import Accepted, Blocked, NotSet, Unanswered, Wrong
 from tests.unit.worlds import INACTIVE, medical, social_security, terms
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +45,7 @@ CLASSES = (
     Abilities(dedupe=Dedupe.DUPLICATE_CODE),
     Abilities(),
 )
+PINS = PinPolicy(old=OldPin.IF_SET, new=NewPin.SET)
 Edges = dict[tuple[str, str], set[str]]
 
 
@@ -112,9 +115,10 @@ def desk_diagram() -> str:
     edges: Edges = defaultdict(set)
     seen: set[str] = set()
     todo = [
-        desk.begin(terms(scenario), slots).desk
+        desk.begin(terms(scenario, pin=policy), slots).desk
         for scenario in (Scenario.PHARMACY, Scenario.OUTPATIENT_REGISTRATION)
         for slots in ((), (Slot("r1"),))
+        for policy in (PinPolicy(), PINS)
     ]
     while todo:
         now = todo.pop()
@@ -164,6 +168,9 @@ def _desk_key(now: Desk) -> str:
             facts.status,
             facts.confirmed,
             facts.problem,
+            facts.terms.profile.pin,
+            sorted(facts.settled),
+            sorted(facts.talks.items()),
         )
     )
 
@@ -181,6 +188,7 @@ def _desk_events(now: Desk) -> Iterable[desk.Event]:
         yield desk.StatusTold(replace(INACTIVE, standing=standing))
     yield desk.CentreSilent(Problem("centre.timeout"))
     yield desk.ConfirmAsked()
+    yield from _pin_events(now)
     yield desk.ContinueAsked()
     yield desk.CancelAsked()
     yield from (desk.ClockRanOut(clock) for clock in Clock)
@@ -194,6 +202,18 @@ def _desk_events(now: Desk) -> Iterable[desk.Event]:
         ActivationState.REJECTED,
     ):
         yield desk.ActivationMoved(Activation(origin=ORIGIN, state=state))
+
+
+def _pin_events(now: Desk) -> Iterable[desk.Event]:
+    yield desk.PinGiven(Typed(pin="135792", new_pin="246813"))
+    yield desk.PinGiven(Typed(pin="135792"))
+    if isinstance(now.state, desk.PinAtWork):
+        stay = now.state.slot.insertion_id or ""
+        yield from (
+            desk.PinAnswered(stay, each)
+            for each in (Accepted(), Wrong(5), Blocked(), NotSet(), Unanswered())
+        )
+        yield desk.PinNotPresented(stay, Problem("card.removed"))
 
 
 def _slot_events() -> Iterable[desk.Event]:
