@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,17 +13,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from plugin.activation.pins import Typed
 from plugin.activation.region import Clocks, NewPin, OldPin, PinPolicy
+from plugin.agent.worker import Job
 from plugin.card.pin import Digits
 from plugin.client import KaqiError
 from plugin.profile_file import load_profile
 from simulator.card.engine import CardEngine
 from simulator.keypad import Keypad
-from simulator.people import engine
+from simulator.people import PEOPLE, engine
 from simulator.reader import READER_NAMES, InProcessDesk
 from simulator.scenario import Card, ScriptedCard
 from tests.agents import QUICK, running
 from tests.centre import CentreProcess
+from tests.leaks import find_pins
 from tests.scenario.counter import Counter
 
 INITIAL, WRONG, NEW, OTHER = "123456", "654321", "246813", "135792"
@@ -854,6 +859,36 @@ def test_a_change_that_was_torn_on_the_keypad_is_told_from_the_new_pin(
     assert till.counter.code == "pin.change_unknown"
     assert (till.wanted["entry"], till.wanted["on_reader"]) == ("verify", True)
     till.types_on_reader(NEW, reaches="succeeded")
+
+
+def test_what_is_typed_on_the_reader_is_in_no_file(
+    tills: Tills, tmp_path: Path
+) -> None:
+    digits = Digits(minimum=11, maximum=12)
+    first, second = "97531086421", "864209753124"
+    till = tills.open(new=NewPin.SET, keypad=True, digits=digits)
+    order = dataclasses.replace(PEOPLE["lin"].social_security, pin=first)
+    lin = CardEngine(order.image())
+    till.cards.append(lin)
+    registers(till, lin)
+
+    till.types_on_reader(first, second, second, reaches="succeeded")
+
+    files = [(str(f), f.read_bytes()) for f in tmp_path.rglob("*") if f.is_file()]
+    assert lin.counters.changes == 1
+    assert find_pins(files, [first, second]) == []
+    assert any(b"805E0100" in content for _, content in files)  # the log has its header
+
+
+def test_a_pin_is_forgotten_with_the_try_it_was_typed_for(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    registers(till)
+
+    till.types("975310", says="pin.wrong")
+
+    gc.collect()
+    kept = [each for each in gc.get_objects() if isinstance(each, Typed | Job)]
+    assert kept == []
 
 
 # Endings
