@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from drivers.conversation import Errand, Procedure
 from drivers.errors import (
     CardRemovedError,
+    CardResetError,
     NoKeypadError,
     PinCancelledError,
     PinMismatchError,
+    ReaderTimeoutError,
 )
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.iso7816.status_word import StatusWord
@@ -286,6 +288,26 @@ def test_a_lost_answer_is_unknown_and_nothing_typed_is_nothing_asked(
 
     assert heard == answer
     assert sent == len(IDENTIFIED)
+
+
+@pytest.mark.parametrize("failure", [CardResetError(), ReaderTimeoutError()])
+def test_what_was_presented_is_not_presented_again_to_a_card_that_would_answer(
+    failure: Exception,
+) -> None:
+    card = engine("lin.social_security")
+    answer, run, _ = card_and_reader(card)
+    presented: list[Errand] = []
+
+    def once(errand: Errand) -> ResponseApdu:
+        presented.append(errand)
+        if len(presented) == 1:
+            raise failure
+        return run(errand)
+
+    heard, _ = play(pin.verify(CODE, Access(), RIGHT), answer, once)
+
+    assert heard == pin.Unanswered()
+    assert len(presented) == 1
 
 
 def bad_changes() -> Iterator[bytes]:
