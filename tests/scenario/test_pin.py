@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from drivers.pcsc import PcscDirectory
 from plugin.activation.pins import Typed
 from plugin.activation.region import Clocks, NewPin, OldPin, PinPolicy
 from plugin.agent.worker import Job
@@ -24,10 +25,12 @@ from simulator.keypad import Keypad
 from simulator.people import PEOPLE, engine
 from simulator.reader import READER_NAMES, InProcessDesk
 from simulator.scenario import Card, ScriptedCard
+from simulator.vpcd import VpcdDesk
 from tests.agents import QUICK, running
 from tests.centre import CentreProcess
 from tests.leaks import find_pins
 from tests.scenario.counter import Counter
+from tests.waiting import wait_until
 
 INITIAL, WRONG, NEW, OTHER = "123456", "654321", "246813", "135792"
 SIX = Digits(minimum=6, maximum=6)
@@ -770,6 +773,74 @@ def test_a_card_pulled_before_it_is_asked_to_change_is_not_torn(
     till.counter.reaches("waiting_pin.social_security.new")
     assert till.counter.code is None
     till.types(INITIAL, NEW, reaches="succeeded")
+
+
+def test_a_change_that_the_reader_hangs_on_is_torn_and_found_later(
+    tills: Tills,
+) -> None:
+    till = tills.open(new=NewPin.SET)
+    lin = till.of("lin.social_security")
+    card = ScriptedCard(lin, slow_at=READ + IDENTIFY + 1, seconds=7)
+    registers(till, card)
+
+    till.types(INITIAL, NEW, says="pin.change_unknown")
+    assert till.wanted["entry"] == "verify"
+    wait_until(lambda: lin.counters.changes == 1)
+    till.types(NEW, reaches="succeeded")
+
+
+def test_an_odd_status_is_shown_and_nothing_is_done_about_it(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = till.of("lin.social_security")
+    registers(till, ScriptedCard(lin, replies={READ + IDENTIFY + 1: b"\x6f\x00"}))
+
+    till.types(INITIAL, says="pin.refused")
+    till.lost = 1
+    assert till.counter.now.problem is not None
+    assert "6F00" in till.counter.now.problem["messages"]["en"]
+    till.types(INITIAL, reaches="succeeded")
+
+
+@pytest.mark.parametrize("person", ["he", "abu", "qin", "xu"])
+def test_cards_of_every_version_change_their_pins(tills: Tills, person: str) -> None:
+    till = tills.open(new=NewPin.CHANGE_INITIAL, probe=True)
+    card = till.of(f"{person}.social_security")
+    till.counter.start("outpatient_registration")
+    till.counter.put(card)
+    till.counter.reaches("waiting_pin.social_security")
+
+    till.types(INITIAL, reaches="waiting_pin.social_security.new")
+    till.types(INITIAL, NEW, reaches="succeeded")
+
+    assert card.counters.changes == 1
+
+
+def test_over_the_real_resource_manager(
+    tmp_path: Path, centre: CentreProcess, vpcd: VpcdDesk
+) -> None:
+    policy = PinPolicy(
+        old=OldPin.IF_SET, new=NewPin.SET, initial=frozenset({INITIAL}), probe=True
+    )
+    with running(
+        tmp_path,
+        centre.address,
+        {"pcsc": PcscDirectory()},
+        vpcd,
+        profile=replace(load_profile("reference"), pin=policy),
+    ) as started:
+        till = Till(Counter(started, vpcd), Keypad())
+        presents_old(till)
+        till.counter.reaches("waiting_pin.medical")
+        assert till.wanted["tries_left"] == 6
+        till.types(WRONG, says="pin.wrong")
+        till.types(INITIAL, reaches="waiting_card.social_security")
+        buys(till)
+        till.counter.reaches("waiting_pin.social_security.new")
+        till.types(WRONG, NEW, says="pin.wrong")
+        till.types(INITIAL, NEW, reaches="succeeded")
+
+    assert till.verifications == till.typed == 4
+    assert till.cards[1].counters.changes == 1
 
 
 # The reader's own keypad
