@@ -7,6 +7,7 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -70,6 +71,7 @@ def _sign(file: Path) -> str:
     return first.split(". ")[0].rstrip(".")
 
 
+@cache
 def saga_diagram() -> str:
     """Every transition of an activation, found by trying every event in every state."""
     edges: Edges = defaultdict(set)
@@ -110,6 +112,7 @@ def _saga_events(record: Activation) -> Iterable[saga.Event]:
     yield saga.Restarted()
 
 
+@cache
 def desk_diagram() -> str:
     """Every transition of a transaction but three that are everywhere: said below it."""
     edges: Edges = defaultdict(set)
@@ -162,6 +165,7 @@ def _desk_key(now: Desk) -> str:
             facts.terms.scenario,
             facts.slots,
             sorted(facts.seen),
+            sorted(facts.accepted.items()),
             facts.medical is None,
             facts.social_security is None,
             facts.same_person,

@@ -628,8 +628,9 @@ def _waiting(facts: Facts, role: Role) -> WaitingCard | WaitingRemoval:
 def _slots_changed(
     desk: Desk, slots: tuple[Slot, ...], trouble: Problem | None
 ) -> Step:
-    facts = replace(desk.facts, slots=slots, trouble=trouble)
     stays = {slot.insertion_id for slot in slots}
+    left = {stay: role for stay, role in desk.facts.accepted.items() if stay in stays}
+    facts = replace(desk.facts, slots=slots, trouble=trouble, accepted=left)
     gone = facts.problem_stay is not None and facts.problem_stay not in stays
     about_removal = facts.problem is not None and facts.problem.code == "card.removed"
     if gone and not about_removal:

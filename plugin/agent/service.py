@@ -16,29 +16,26 @@ from typing import TypeVar, assert_never
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from drivers.conversation import Procedure
-from drivers.ports import PinOperation
 from plugin.activation import desk, pins, rules, saga
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Desk, Outcome, Terms
-from plugin.activation.pins import Entry, Typed, Wanted
+from plugin.activation.pins import Typed, Wanted
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile, Scenario
 from plugin.activation.rules import CardStatus
-from plugin.activation.saga import Activation, ActivationState, CardStep, Origin
+from plugin.activation.saga import Activation, ActivationState, Origin
 from plugin.agent import views
 from plugin.agent.courier import Courier
 from plugin.agent.failure import described
 from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
+from plugin.agent.presenter import Asked, Presenter
 from plugin.agent.readers import ReaderBoard, ReaderView
 from plugin.agent.recovery import Activations
 from plugin.agent.views import TransactionView
-from plugin.card import pin
-from plugin.card.pin import Answer, Pin
-from plugin.card.reading import AtReader, Card, read_at_reader
-from plugin.card.social_security import Issue, SocialSecurityCard
+from plugin.card.reading import AtReader, read_at_reader
+from plugin.card.social_security import SocialSecurityCard
 from plugin.centre.port import Centre, CentreError
-from plugin.journal.port import Journal, JournalError, Request, Torn
+from plugin.journal.port import Journal, JournalError, Request
 from plugin.privacy import Keys
 from plugin.settings import Institution, Terminal
 
@@ -150,10 +147,12 @@ class Service:
         self._simulated = simulated
         self._changed = changed
         self._ids = IntentIds()
-        self._life = uuid.uuid4().hex  # this run of the agent
         self._runs: dict[str, Run] = {}
         self._activations = Activations(
             journal, courier, loop, random, self._activation_moved
+        )
+        self._presenter = Presenter(
+            board, journal, self._activations, keys, profile, loop.wall
         )
 
     # Verbs
@@ -334,9 +333,9 @@ class Service:
             case desk.AskStatus():
                 self._ask_status(run)
             case desk.PresentPin(slot, wanted, typed):
-                self._present(run, slot, wanted, typed)
+                self._presenter.present(self._asked(run, slot, wanted), typed)
             case desk.CountTries(slot, wanted):
-                self._count_tries(run, slot, wanted)
+                self._presenter.count_tries(self._asked(run, slot, wanted))
             case desk.Activate():
                 self._activate(run)
             case _:
@@ -352,7 +351,7 @@ class Service:
                 return
             card = outcome.card
             try:
-                torn = self._is_torn(card)
+                torn = self._presenter.is_torn(card)
             except JournalError as failed:
                 self._apply(run, desk.ReadFailed(stay, Problem(failed.code)))
                 return
@@ -369,100 +368,18 @@ class Service:
             run.origin.trace_id,
         )
 
-    def _is_torn(self, card: Card) -> bool:
-        """Whether this card was left with one of two PINs. Raises JournalError."""
-        if card.issue is None or not self._profile.pin.wanted:
-            return False
-        return self._journal.torn(self._card_ref(card.issue)) is not None
-
-    def _present(self, run: Run, slot: desk.Slot, wanted: Wanted, typed: Typed) -> None:
-        """One PIN, one time: noted before the card is asked, forgotten with this call."""
-        stay, issue = slot.insertion_id or "", _issue(run, wanted)
-        card_ref = self._card_ref(issue)
-        try:
-            self._note_before(run, wanted, card_ref)
-        except JournalError as failed:
-            self._apply(run, desk.PinNotPresented(stay, Problem(failed.code)))
-            return
-
-        def done(answer: Answer | Problem) -> None:
-            if answer == STUMBLED.problem:
-                answer = pin.Unanswered()  # nobody knows how far it came
-            self._note_after(wanted, card_ref, answer)
-            self._tell_answer(run, stay, answer)
-
-        seconds = self._profile.clocks.pin
-        self._board.present(
-            slot,
-            self._presenting(issue, wanted, typed, seconds),
-            done,
-            run.origin.trace_id,
-            seconds if wanted.on_reader else 0.0,
+    def _asked(self, run: Run, slot: desk.Slot, wanted: Wanted) -> Asked:
+        """Whose card is asked: the desk wants no PIN of a card without an issue."""
+        card = run.now.facts.card(wanted.role)
+        assert card is not None  # noqa: S101
+        assert card.issue is not None  # noqa: S101
+        return Asked(
+            origin=run.origin,
+            issue=card.issue,
+            slot=slot,
+            wanted=wanted,
+            tell=lambda event: self._apply(run, event),
         )
-
-    def _presenting(
-        self, issue: Issue, wanted: Wanted, typed: Typed, seconds: int
-    ) -> Callable[[], Procedure[Answer]]:
-        """What presents this PIN to the card of this issue and no other."""
-        code, access = issue.identification_code, self._profile.cards.access
-        changes = wanted.entry is Entry.NEW
-        if wanted.on_reader:
-            operation = PinOperation.MODIFY if changes else PinOperation.VERIFY
-            digits = self._profile.pin.digits
-            return lambda: pin.on_keypad(code, access, operation, digits, seconds)
-        now = Pin(typed.pin or "")
-        if not changes:
-            return lambda: pin.verify(code, access, now)
-        new = Pin(typed.new_pin or "")
-        return lambda: pin.change(code, access, now, new)
-
-    def _count_tries(self, run: Run, slot: desk.Slot, wanted: Wanted) -> None:
-        stay, issue = slot.insertion_id or "", _issue(run, wanted)
-        access = self._profile.cards.access
-        self._board.present(
-            slot,
-            lambda: pin.count_tries(issue.identification_code, access),
-            lambda answer: self._tell_answer(run, stay, answer),
-            run.origin.trace_id,
-        )
-
-    def _tell_answer(self, run: Run, stay: str, answer: Answer | Problem) -> None:
-        if isinstance(answer, Problem):
-            self._apply(run, desk.PinNotPresented(stay, answer))
-        else:
-            self._apply(run, desk.PinAnswered(stay, answer))
-
-    def _note_before(self, run: Run, wanted: Wanted, card_ref: str) -> None:
-        """What must be durable before the card is asked. Raises JournalError."""
-        changes = wanted.entry is Entry.NEW
-        step = CardStep.CHANGING if changes else CardStep.VERIFYING
-        if changes:
-            self._journal.tear(
-                Torn(
-                    card_ref=card_ref,
-                    step=step.value,
-                    time=self._loop.wall(),
-                    life=self._life,
-                )
-            )
-        self._activations.happened(
-            run.origin.intent_id, saga.CardAsked(step, wanted.tries_left)
-        )
-
-    def _note_after(
-        self, wanted: Wanted, card_ref: str, answer: Answer | Problem
-    ) -> None:
-        """A card that has answered a change, or taken a PIN, is torn no more. Where that
-        cannot be written, its holder is asked once more than needed."""
-        answered = not isinstance(answer, pin.Unanswered)
-        changed = wanted.entry is Entry.NEW and answered
-        found = wanted.torn is not None and isinstance(answer, pin.Accepted)
-        if not (changed or found):
-            return
-        try:
-            self._journal.mend(card_ref)
-        except JournalError as failed:
-            _log.error("the journal failed", extra={"code": failed.code})
 
     def _match(self, run: Run) -> None:
         medical, card = run.now.facts.medical, run.now.facts.social_security
@@ -509,7 +426,7 @@ class Service:
         try:
             begun = self._activations.begin(
                 run.origin.intent_id,
-                self._card_ref(card.issue),
+                self._card_ref(card),
                 card.issue.identification_code,
                 card.issue.issue_date,
                 lambda name: self._centre.compose(name, card, medical, run.origin),
@@ -585,7 +502,7 @@ class Service:
             )
         if card is None or run.card_ref is not None:
             return
-        run.card_ref = self._card_ref(card.issue)
+        run.card_ref = self._card_ref(card)
         run.masked = views.masked_holder(card)
         run.card = views.card_view(card)
         run.clear = views.clear_holder(card, run.atr, self._terminal)
@@ -693,8 +610,8 @@ class Service:
             received_at=self._loop.wall(),
         )
 
-    def _card_ref(self, issue: Issue) -> str:
-        return self._keys.digest("card", issue.identification_code)
+    def _card_ref(self, card: SocialSecurityCard) -> str:
+        return self._keys.digest("card", card.issue.identification_code)
 
     def _not_now(
         self, allowed: frozenset[Action], action: Action, state: str
@@ -744,14 +661,6 @@ class Service:
         self._happenings.tell(kind, subject, data, run.origin.trace_id)
         told = {**data, "transaction": run.origin.transaction_id}
         _log.info(kind, extra={**told, "trace_id": run.origin.trace_id})
-
-
-def _issue(run: Run, wanted: Wanted) -> Issue:
-    """Whose card is asked: the desk asks for no PIN of a card without one."""
-    card = run.now.facts.card(wanted.role)
-    assert card is not None  # noqa: S101
-    assert card.issue is not None  # noqa: S101
-    return card.issue
 
 
 def _visible(now: Desk) -> tuple[desk.State, Problem | None]:
