@@ -16,7 +16,7 @@ from plugin.activation import desk, saga
 from plugin.activation.desk import Clock, Desk, Slot
 from plugin.activation.pins import Typed
 from plugin.activation.problem import Problem, Refusal
-from plugin.activation.region import NewPin, OldPin, PinPolicy, Scenario
+from plugin.activation.region import NewPin, OldPin, PinPolicy, Role, Scenario
 from plugin.activation.rules import Standing
 from plugin.activation.saga import (
     Abilities,
@@ -161,11 +161,11 @@ def _desk_key(now: Desk) -> str:
     facts = now.facts
     return repr(
         (
-            now.state,
+            _place(now.state),
             facts.terms.scenario,
             facts.slots,
             sorted(facts.seen),
-            sorted(facts.accepted.items()),
+            [facts.slot_of(role) is None for role in Role],
             facts.medical is None,
             facts.social_security is None,
             facts.same_person,
@@ -173,10 +173,20 @@ def _desk_key(now: Desk) -> str:
             facts.confirmed,
             facts.problem,
             facts.terms.profile.pin,
-            sorted(facts.settled),
-            sorted(facts.talks.items()),
+            len(facts.settled),
         )
     )
+
+
+def _place(state: desk.State) -> object:
+    """A state without what makes no difference to the picture."""
+    match state:
+        case desk.WaitingPin(wanted):
+            return wanted.role
+        case desk.PinAtWork(wanted, leaving=leaving):
+            return wanted.role, leaving
+        case _:
+            return state
 
 
 def _desk_events(now: Desk) -> Iterable[desk.Event]:
