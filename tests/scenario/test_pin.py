@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from plugin.activation.region import Clocks, NewPin, OldPin, PinPolicy
 from plugin.agent.worker import Job
 from plugin.card.pin import Digits
 from plugin.client import KaqiError
+from plugin.commands.activate import Person, follow
 from plugin.profile_file import load_profile
 from simulator.card.engine import CardEngine
 from simulator.keypad import Keypad
@@ -930,6 +931,25 @@ def test_a_change_that_was_torn_on_the_keypad_is_told_from_the_new_pin(
     assert till.counter.code == "pin.change_unknown"
     assert (till.wanted["entry"], till.wanted["on_reader"]) == ("verify", True)
     till.types_on_reader(NEW, reaches="succeeded")
+
+
+def test_the_terminal_sends_the_holder_to_the_reader(
+    tills: Tills, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAQI_LANG", "en")
+    till = tills.open(new=NewPin.SET, keypad=True)
+    registers(till)
+
+    def nobody(_: str) -> NoReturn:
+        raise AssertionError("nothing is asked here")
+
+    till.typed += 1
+    till.keypad.type(INITIAL, NEW, NEW)
+    kaqi, now = till.counter.pos.kaqi, till.counter.now
+    ended = follow(kaqi, now, Person(nobody, nobody, nobody))
+
+    assert ended.outcome == "activated"
+    assert "enters the present PIN on the reader" in capsys.readouterr().out
 
 
 def test_what_is_typed_on_the_reader_is_in_no_file(
