@@ -87,7 +87,9 @@ class Presenter:
         try:
             self._note_before(asked)
         except JournalError as failed:
-            _told(asked, Problem(failed.code))
+            unwritten = Problem(failed.code)
+            self._note_after(asked, unwritten)
+            _told(asked, unwritten)
             return
 
         def done(answer: Answer | Problem) -> None:

@@ -45,6 +45,7 @@ class Till:
 
     counter: Counter
     keypad: Keypad
+    hand: InProcessDesk = field(default_factory=InProcessDesk)
     typed: int = 0
     lost: int = 0  # of these, how many never reached their card
     cards: list[CardEngine] = field(default_factory=list)
@@ -157,7 +158,7 @@ class Tills:
                 profile=replace(load_profile("reference"), pin=policy),
             )
         )
-        till = Till(Counter(started, hand, readers), pad)
+        till = Till(Counter(started, hand, readers), pad, hand)
         self.opened.append(till)
         return till
 
@@ -628,6 +629,39 @@ def test_a_lost_answer_to_a_pin_is_never_asked_for_by_presenting_it_again(
 
     assert lin.counters.verifications == 1
     till.types(INITIAL, reaches="succeeded")
+
+
+def test_a_reader_unplugged_while_a_pin_is_awaited_loses_nothing(
+    tills: Tills,
+) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=(), readers=1)
+    lin = registers(till)
+
+    till.hand.unplug(READER_NAMES[0])
+    till.counter.reaches("waiting_reader")
+    till.hand.plug(READER_NAMES[0])
+    till.counter.reaches("waiting_card.social_security")
+    till.counter.put(lin)
+    till.counter.reaches("waiting_pin.social_security")
+    till.types(INITIAL, reaches="succeeded")
+
+
+def test_a_card_pulled_while_its_holder_types_on_the_reader_is_asked_for_again(
+    tills: Tills,
+) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=(), keypad=True)
+    lin = registers(till)
+
+    till.types_on_reader()
+    wait_until(lambda: till.keypad.prompts == 1)
+    till.counter.take()
+    till.keypad.type(INITIAL)
+    till.lost = 1
+    till.counter.says("pin.answer_lost")
+    till.counter.reaches("waiting_card.social_security")
+    till.counter.put(lin, 1)
+    till.counter.reaches("waiting_pin.social_security.reader")
+    till.types_on_reader(INITIAL, reaches="succeeded")
 
 
 # Torn changes

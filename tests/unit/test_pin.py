@@ -28,6 +28,7 @@ from plugin.card.pin import Digits, KeypadEntry, Pin, PinCommand
 from simulator.card.engine import CardEngine
 from simulator.keypad import Keypad
 from simulator.people import PEOPLE, engine
+from simulator.scenario import ScriptedCard
 from tests.transcript import play
 
 CODE = PEOPLE["lin"].social_security.identification_code
@@ -217,6 +218,18 @@ def test_counting_tries_spends_none() -> None:
 
     assert heard == [pin.Counter(5)] * 3
     assert card.counters.verifications == 1
+
+
+@pytest.mark.parametrize("sw", ["9000", "6700", "6D00"])
+def test_a_card_that_does_not_tell_its_tries_is_no_obstacle(sw: str) -> None:
+    card = ScriptedCard(engine("lin.social_security"), replies={4: bytes.fromhex(sw)})
+
+    heard, sent = play(
+        pin.count_tries(CODE, Access()),
+        lambda command: ResponseApdu.parse(card.process(bytes(command))),
+    )
+
+    assert (heard, sent) == (pin.Counter(None), 4)
 
 
 def test_a_card_without_a_pin_says_so() -> None:

@@ -193,6 +193,17 @@ def test_every_try_is_counted_down_and_the_last_one_warned_of() -> None:
     assert verdict(Wrong(1)) == Again(Talk(tries_left=1), Problem("pin.last_try"))
 
 
+def test_a_right_pin_is_all_unless_something_follows() -> None:
+    wanted = pins.wanted(SSC, FRESH, policy(NewPin.CHANGE_INITIAL), NONE)
+
+    def judged(then: Entry | None) -> pins.Verdict:
+        rules = policy(NewPin.CHANGE_INITIAL)
+        return pins.judge(wanted, Talk(tries_left=2), then, Accepted(), rules)
+
+    assert judged(None) == Settled()
+    assert judged(Entry.NEW) == Again(Talk(entry=Entry.NEW, asked=True))
+
+
 def test_nothing_typed_changes_nothing() -> None:
     known = Talk(tries_left=3)
 

@@ -138,6 +138,7 @@ def test_a_card_is_not_asked_when_that_cannot_be_written(refuses: str) -> None:
 
     assert counter.answers == []
     assert counter.told == [desk.PinNotPresented("a", Problem("agent.journal_failed"))]
+    assert not counter.torn
 
 
 @pytest.mark.parametrize(
