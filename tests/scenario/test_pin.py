@@ -931,7 +931,7 @@ def test_what_goes_wrong_on_the_keypad_reaches_no_card(
 def test_a_keypad_that_nobody_touches_gives_up_and_is_asked_again(
     tills: Tills,
 ) -> None:
-    clocks = Clocks(card=20, confirm=20, pin=3, centre=2)
+    clocks = Clocks(card=20, confirm=20, pin=5, centre=2)
     till = tills.open(new=NewPin.KEEP, keypad=True, clocks=clocks)
     registers(till)
 
