@@ -221,7 +221,11 @@ def activate(
         kaqi,
         scenario,
         pos_ref=pos_ref,
-        ask=lambda question: yes or click.confirm(question),
+        person=command.Person(
+            agrees=lambda question: yes or click.confirm(question),
+            insists=click.confirm,
+            types=lambda question: str(click.prompt(question, hide_input=True)),
+        ),
     )
 
 

@@ -73,7 +73,7 @@ class Transaction:
 
     @property
     def allowed_actions(self) -> list[str]:
-        """What may be asked of it now: cancel, confirm, continue."""
+        """What may be asked of it now: cancel, confirm, continue, pin."""
         return list(self.data["allowed_actions"])
 
     @property
@@ -81,6 +81,13 @@ class Transaction:
         """What is wrong just now, or why it ended."""
         found: Mapping[str, Any] | None = self.data["problem"]
         return found
+
+    @property
+    def pin_wanted(self) -> Mapping[str, Any] | None:
+        """The PIN that is asked for: role, entry (verify or new), on_reader, digits_min,
+        digits_max, tries_left, last_try; None when none is."""
+        expects: Mapping[str, Any] | None = self.data["expects"]
+        return expects if expects and expects["what"] == "pin" else None
 
     @property
     def notices(self) -> list[Mapping[str, Any]]:
@@ -169,6 +176,22 @@ class Kaqi:
     def go_on(self, transaction: Transaction) -> Transaction:
         """Look again at the cards that are in."""
         return self._act(transaction, "continue")
+
+    def pin(
+        self,
+        transaction: Transaction,
+        pin: str | None = None,
+        new_pin: str | None = None,
+        *,
+        confirm_last_try: bool = False,
+    ) -> Transaction:
+        """Present what the holder typed; without a PIN, begin on the reader's keypad. It is
+        presented once: what the card said is in the snapshots that follow."""
+        body = {"pin": pin, "new_pin": new_pin, "confirm_last_try": confirm_last_try}
+        said = {key: value for key, value in body.items() if value is not None}
+        return Transaction(
+            self._post(f"/v1/transactions/{transaction.id}/pin", said, None)
+        )
 
     def readers(self) -> list[Mapping[str, Any]]:
         """Every reader."""

@@ -20,6 +20,9 @@ from plugin.activation.region import (
     Clocks,
     CountsFrom,
     Effect,
+    NewPin,
+    OldPin,
+    PinPolicy,
     RegionProfile,
     Role,
     Scenario,
@@ -38,6 +41,7 @@ from plugin.card.authentication import (
 from plugin.card.files import Access, Root
 from plugin.card.medical import CpuLayout
 from plugin.card.memory import CHIPS, Chip, Encoding, MemoryLayout, Place
+from plugin.card.pin import DIGITS_MAX, DIGITS_MIN, Digits
 from plugin.card.reading import Layouts
 from plugin.card.stripe import Columns, StripeLayout
 from plugin.data_file import DataFileError, FileMissingError
@@ -196,6 +200,37 @@ class FilesFile(Strict):
     records: Literal["tag", "number"]
 
 
+class DigitsFile(Strict):
+    """How long a PIN is."""
+
+    min: Annotated[int, Meta(ge=DIGITS_MIN, le=DIGITS_MAX)]
+    max: Annotated[int, Meta(ge=DIGITS_MIN, le=DIGITS_MAX)]
+
+    def __post_init__(self) -> None:
+        if self.max < self.min:
+            raise WrongValueError("max", "smaller than min")
+
+
+class PinFile(Strict):
+    """What is asked of PINs."""
+
+    old: Literal["never", "if_set", "always"]
+    new: Literal["none", "keep", "set", "change_initial"]
+    initial: list[Annotated[str, whole(r"[0-9]+")]]
+    digits: DigitsFile
+    show_tries: bool
+    probe: bool
+
+    def __post_init__(self) -> None:
+        allowed = range(self.digits.min, self.digits.max + 1)
+        if any(len(each) not in allowed for each in self.initial):
+            raise WrongValueError(
+                "initial", "it has fewer or more digits than digits say"
+            )
+        if self.new == "change_initial" and not self.initial:
+            raise WrongValueError("initial", "new changes initial PINs: name one")
+
+
 class WindowFile(Strict):
     """A number of days."""
 
@@ -216,6 +251,7 @@ class ClocksFile(Strict):
 
     card: Seconds
     confirm: Seconds
+    pin: Annotated[int, Meta(ge=10, le=240)]
     centre: Annotated[int, Meta(ge=1, le=120)]
 
 
@@ -243,6 +279,7 @@ class ProfileFile(Strict):
     medical_cards: MedicalCardsFile
     social_security_card: SocialSecurityCardFile
     files: FilesFile
+    pin: PinFile
     windows: WindowsFile
     clocks: ClocksFile
     centre: CentreFile
@@ -343,11 +380,20 @@ def frozen(found: ProfileFile) -> RegionProfile:
             ),
         ),
         card_number=Check(found.social_security_card.card_number),
+        pin=PinPolicy(
+            old=OldPin(found.pin.old),
+            new=NewPin(found.pin.new),
+            initial=frozenset(found.pin.initial),
+            digits=Digits(minimum=found.pin.digits.min, maximum=found.pin.digits.max),
+            show_tries=found.pin.show_tries,
+            probe=found.pin.probe,
+        ),
         activation_window=_window(found.windows.activation),
         financial_window=_window(found.windows.financial),
         clocks=Clocks(
             card=found.clocks.card,
             confirm=found.clocks.confirm,
+            pin=found.clocks.pin,
             centre=found.clocks.centre,
         ),
         centre=CentreProfile(

@@ -33,6 +33,11 @@ def whole(pattern: str) -> Meta:
 class Strict(Struct, kw_only=True, forbid_unknown_fields=True):
     """Nothing unknown and nothing converted."""
 
+    @property
+    def lasting(self) -> Strict:
+        """What of it may be kept, if only as a fingerprint."""
+        return self
+
 
 class WrongValueError(ValueError):
     """What a shape's own check found wrong with one of its keys."""

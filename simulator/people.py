@@ -234,6 +234,24 @@ CAST += (
     ),
     _with_stripe(_person(17, "song", "宋试一七", "old card is a magnetic stripe")),
 )
+
+
+def _with_pin(person: Person, pin: str | None, tries_spent: int = 0) -> Person:
+    """The same person, with this PIN on both cards."""
+    return replace(
+        person,
+        social_security=replace(
+            person.social_security, pin=pin, tries_spent=tries_spent
+        ),
+        medical=replace(person.medical, pin=pin, tries_spent=tries_spent),
+    )
+
+
+CAST += (
+    _with_pin(_person(17, "fang", "方试一七", "cards without a PIN"), None),
+    _with_pin(_person(18, "kong", "孔试一八", "one try left"), "123456", 5),
+    _with_pin(_person(19, "shi", "史试一九", "PIN blocked on both cards"), "123456", 6),
+)
 PEOPLE: dict[str, Person] = {person.key: person for person in CAST}
 ORDERS: dict[str, Order] = {
     name: card for person in CAST for name, card in person.cards().items()

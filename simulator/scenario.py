@@ -34,8 +34,9 @@ class CardResetElsewhereError(Exception):
 
 class ScriptedCard:
     """A card with a fate: `pull_at` leaves the reader at that command (1 is the first),
-    `reset_at` was reset by another program before it,
-    `replies` answers other bytes at some commands, `slow_at` waits `seconds` first."""
+    `reset_at` was reset by another program before it, `lose_at` leaves the reader once that
+    command is done and before its answer is out, `replies` answers other bytes at some
+    commands, `slow_at` waits `seconds` first."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class ScriptedCard:
         *,
         pull_at: int | None = None,
         reset_at: int | None = None,
+        lose_at: int | None = None,
         replies: dict[int, bytes] | None = None,
         slow_at: int | None = None,
         seconds: float = 0.0,
@@ -50,6 +52,7 @@ class ScriptedCard:
         self._card = card
         self._pull_at = pull_at
         self._reset_at = reset_at
+        self._lose_at = lose_at
         self._replies = replies or {}
         self._slow_at = slow_at
         self._seconds = seconds
@@ -75,7 +78,10 @@ class ScriptedCard:
         if self.commands == self._slow_at:
             self._waited.wait(self._seconds)
         scripted = self._replies.get(self.commands)
-        return scripted if scripted is not None else self._card.process(command)
+        answer = scripted if scripted is not None else self._card.process(command)
+        if self.commands == self._lose_at:
+            raise CardPulledError
+        return answer
 
 
 class MuteCard:

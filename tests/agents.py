@@ -29,7 +29,7 @@ from plugin.profile_file import load_profile
 from plugin.settings import Institution, InstitutionKind, Settings
 from tests.waiting import WAIT_SECONDS, wait_until
 
-SCOPES = ("read", "activate", "identity", "simulate")
+SCOPES = ("read", "activate", "identity", "operate", "simulate")
 QUICK = Clocks(card=20, confirm=20, centre=2)
 HOSPITAL = Institution(code="H9999", name="试用医院", kind=InstitutionKind.HOSPITAL)
 PHARMACY = Institution(code="P9999", name="试用药店", kind=InstitutionKind.PHARMACY)

@@ -7,14 +7,16 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from plugin.activation import desk, saga
 from plugin.activation.desk import Clock, Desk, Slot
+from plugin.activation.pins import Typed
 from plugin.activation.problem import Problem, Refusal
-from plugin.activation.region import Scenario
+from plugin.activation.region import NewPin, OldPin, PinPolicy, Role, Scenario
 from plugin.activation.rules import Standing
 from plugin.activation.saga import (
     Abilities,
@@ -24,6 +26,7 @@ from plugin.activation.saga import (
     Dedupe,
     Origin,
 )
+from plugin.card.pin import Accepted, Blocked, NotSet, Unanswered, Wrong
 from tests.unit.worlds import INACTIVE, medical, social_security, terms
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +46,7 @@ CLASSES = (
     Abilities(dedupe=Dedupe.DUPLICATE_CODE),
     Abilities(),
 )
+PINS = PinPolicy(old=OldPin.IF_SET, new=NewPin.SET)
 Edges = dict[tuple[str, str], set[str]]
 
 
@@ -67,6 +71,7 @@ def _sign(file: Path) -> str:
     return first.split(". ")[0].rstrip(".")
 
 
+@cache
 def saga_diagram() -> str:
     """Every transition of an activation, found by trying every event in every state."""
     edges: Edges = defaultdict(set)
@@ -93,6 +98,7 @@ def saga_diagram() -> str:
 
 
 def _saga_events(record: Activation) -> Iterable[saga.Event]:
+    yield saga.CardAsked(saga.CardStep.CHANGING)
     yield saga.CardsAccepted(card_ref="r", attempt=1, activation_id=NAME, message=b"{}")
     yield saga.FoundActive(YES)
     yield saga.Dropped("cancelled")
@@ -106,14 +112,16 @@ def _saga_events(record: Activation) -> Iterable[saga.Event]:
     yield saga.Restarted()
 
 
+@cache
 def desk_diagram() -> str:
     """Every transition of a transaction but three that are everywhere: said below it."""
     edges: Edges = defaultdict(set)
     seen: set[str] = set()
     todo = [
-        desk.begin(terms(scenario), slots).desk
+        desk.begin(terms(scenario, pin=policy), slots).desk
         for scenario in (Scenario.PHARMACY, Scenario.OUTPATIENT_REGISTRATION)
         for slots in ((), (Slot("r1"),))
+        for policy in (PinPolicy(), PINS)
     ]
     while todo:
         now = todo.pop()
@@ -153,18 +161,32 @@ def _desk_key(now: Desk) -> str:
     facts = now.facts
     return repr(
         (
-            now.state,
+            _place(now.state),
             facts.terms.scenario,
             facts.slots,
             sorted(facts.seen),
+            [facts.slot_of(role) is None for role in Role],
             facts.medical is None,
             facts.social_security is None,
             facts.same_person,
             facts.status,
             facts.confirmed,
             facts.problem,
+            facts.terms.profile.pin,
+            len(facts.settled),
         )
     )
+
+
+def _place(state: desk.State) -> object:
+    """A state without what makes no difference to the picture."""
+    match state:
+        case desk.WaitingPin(wanted):
+            return wanted.role
+        case desk.PinAtWork(wanted, leaving=leaving):
+            return wanted.role, leaving
+        case _:
+            return state
 
 
 def _desk_events(now: Desk) -> Iterable[desk.Event]:
@@ -180,6 +202,7 @@ def _desk_events(now: Desk) -> Iterable[desk.Event]:
         yield desk.StatusTold(replace(INACTIVE, standing=standing))
     yield desk.CentreSilent(Problem("centre.timeout"))
     yield desk.ConfirmAsked()
+    yield from _pin_events(now)
     yield desk.ContinueAsked()
     yield desk.CancelAsked()
     yield from (desk.ClockRanOut(clock) for clock in Clock)
@@ -193,6 +216,18 @@ def _desk_events(now: Desk) -> Iterable[desk.Event]:
         ActivationState.REJECTED,
     ):
         yield desk.ActivationMoved(Activation(origin=ORIGIN, state=state))
+
+
+def _pin_events(now: Desk) -> Iterable[desk.Event]:
+    yield desk.PinGiven(Typed(pin="135792", new_pin="246813"))
+    yield desk.PinGiven(Typed(pin="135792"))
+    if isinstance(now.state, desk.PinAtWork):
+        stay = now.state.slot.insertion_id or ""
+        yield from (
+            desk.PinAnswered(stay, each)
+            for each in (Accepted(), Wrong(5), Blocked(), NotSet(), Unanswered())
+        )
+        yield desk.PinNotPresented(stay, Problem("card.removed"))
 
 
 def _slot_events() -> Iterable[desk.Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from simulator.people import Person
@@ -62,9 +62,18 @@ def _base64_core(raw: bytes, shift: int) -> bytes:
 
 def find(places: Iterable[tuple[str, bytes]], people: Iterable[Person]) -> list[Leak]:
     """Every spelling of every value in every place."""
+    return _found(places, personal_values(people))
+
+
+def find_pins(places: Iterable[tuple[str, bytes]], pins: Iterable[str]) -> list[Leak]:
+    """The same for PINs, which should be long enough to stand nowhere by chance."""
+    return _found(places, {f"PIN {number}": pin for number, pin in enumerate(pins)})
+
+
+def _found(places: Iterable[tuple[str, bytes]], named: Mapping[str, str]) -> list[Leak]:
     values = [
         (what, spelling, wanted)
-        for what, value in personal_values(people).items()
+        for what, value in named.items()
         for spelling, wanted in spellings(value)
     ]
     return [

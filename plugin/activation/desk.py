@@ -9,9 +9,11 @@ event adds to the facts, and `_advance` looks for the first thing that is still 
 
     a card of each role the scenario asks for   waiting_reader, waiting_card,
                                                 waiting_removal, reading
+    the old card's PIN, while it is still in    waiting_pin
     that both belong to one person              matching
     how the card stands at the centre           checking
     the operator's yes                          waiting_confirm
+    the new card's PIN                          waiting_pin
     the activation itself                       committing, in_doubt
 
 So the order of the cards does not matter: a social security card that comes first is
@@ -20,6 +22,10 @@ mute or foreign ends nothing: the problem is shown and the journey waits on.
 
 What lies on the counter is told as a whole (`SlotsChanged`), never as single movements, so
 that no movement can be missed. `seen` are the stays of cards that were dealt with already.
+
+A PIN is presented when somebody has typed it, once, to the card it was typed for. While the
+card is at work nothing else happens; a cancel is remembered until it has answered. A card
+that is pulled meanwhile is asked for again, and no other is taken in its place.
 """
 
 from __future__ import annotations
@@ -28,15 +34,17 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import assert_never
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
-from plugin.activation import rules
+from plugin.activation import pins, rules
+from plugin.activation.pins import Entry, Keypad, Talk, Typed, Wanted
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile, Role, Scenario, ScenarioRules
 from plugin.activation.rules import CardStatus
 from plugin.activation.saga import Activation, ActivationState, Confirmation
 from plugin.card.medical import MedicalCard
+from plugin.card.pin import Answer, Unanswered
 from plugin.card.reading import Card
 from plugin.card.social_security import SocialSecurityCard
 
@@ -54,6 +62,7 @@ class Clock(StrEnum):
 
     CARD = "card"
     CONFIRM = "confirm"
+    PIN = "pin"
     CENTRE = "centre"
 
 
@@ -63,6 +72,7 @@ class Action(StrEnum):
     CANCEL = "cancel"
     CONFIRM = "confirm"
     CONTINUE = "continue"
+    PIN = "pin"
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -98,6 +108,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     medical: MedicalCard | None = None
     social_security: SocialSecurityCard | None = None
     accepted: Mapping[str, Role]  # which stay was accepted as which card
+    keypads: Mapping[str, Keypad] = field(default_factory=dict)  # by stay
+    talks: Mapping[Role, Talk] = field(default_factory=dict)
+    settled: frozenset[Role] = frozenset()  # whose PIN is done with
     same_person: bool | None = None
     status: CardStatus | None = None
     confirmed: bool = False
@@ -107,6 +120,23 @@ class Facts(Struct, frozen=True, kw_only=True):
     def card(self, role: Role) -> Card | None:
         """The card read for this role."""
         return self.medical if role is Role.MEDICAL else self.social_security
+
+    def slot_of(self, role: Role) -> Slot | None:
+        """Where the card of this role lies now."""
+        found = (
+            slot
+            for slot in self.slots
+            if slot.insertion_id is not None
+            and self.accepted.get(slot.insertion_id) is role
+        )
+        return next(found, None)
+
+    def pin_due(self, role: Role) -> bool:
+        """Whether this card's PIN must be asked for. Memory cards have none."""
+        card = self.card(role)
+        if card is None or card.issue is None or role in self.settled:
+            return False
+        return pins.due(self.terms.profile.pin, role)
 
     @property
     def missing(self) -> Role | None:
@@ -170,6 +200,26 @@ class WaitingConfirm(Struct, frozen=True):
     name = "waiting_confirm"
 
 
+class WaitingPin(Struct, frozen=True):
+    """Somebody should type a PIN for the card in this slot."""
+
+    wanted: Wanted
+    slot: Slot
+    name = "waiting_pin"
+
+
+class PinAtWork(Struct, frozen=True):
+    """The card is asked. `then` is what is wanted after a yes; `counting` asks for its
+    counter only; `leaving` ends the transaction as soon as it has answered."""
+
+    wanted: Wanted
+    slot: Slot
+    then: Entry | None = None
+    counting: bool = False
+    leaving: bool = False
+    name = "waiting_pin"
+
+
 class Committing(Struct, frozen=True):
     """The activation is under way; there is no way back."""
 
@@ -219,6 +269,8 @@ State = (
     | Matching
     | Checking
     | WaitingConfirm
+    | WaitingPin
+    | PinAtWork
     | Committing
     | InDoubt
     | Succeeded
@@ -236,6 +288,8 @@ ALLOWED: dict[type[State], frozenset[Action]] = {
     Matching: frozenset({Action.CANCEL}),
     Checking: frozenset({Action.CANCEL}),
     WaitingConfirm: frozenset({Action.CANCEL, Action.CONFIRM}),
+    WaitingPin: frozenset({Action.CANCEL, Action.PIN}),
+    PinAtWork: frozenset({Action.CANCEL}),
     Committing: frozenset(),
     InDoubt: frozenset(),
     Succeeded: frozenset(),
@@ -243,11 +297,13 @@ ALLOWED: dict[type[State], frozenset[Action]] = {
     Cancelled: frozenset(),
     Expired: frozenset(),
 }
+# A card at work has no clock: the reader's patience ends it.
 CLOCKS: dict[type[State], Clock] = {
     WaitingReader: Clock.CARD,
     WaitingCard: Clock.CARD,
     WaitingRemoval: Clock.CARD,
     WaitingConfirm: Clock.CONFIRM,
+    WaitingPin: Clock.PIN,
     Matching: Clock.CENTRE,
     Checking: Clock.CENTRE,
 }
@@ -281,10 +337,13 @@ class SlotsChanged(Struct, frozen=True):
 
 
 class CardRead(Struct, frozen=True):
-    """This stay's card was read."""
+    """This stay's card was read. `keypad` is what its reader can do with a PIN; `torn`
+    says that the card may have either of two."""
 
     insertion_id: str
     card: Card
+    keypad: Keypad = frozenset()
+    torn: bool = False
 
 
 class ReadFailed(Struct, frozen=True):
@@ -314,6 +373,26 @@ class CentreSilent(Struct, frozen=True):
 
 class ConfirmAsked(Struct, frozen=True):
     """The operator says yes."""
+
+
+class PinGiven(Struct, frozen=True):
+    """Somebody has typed a PIN, or wants to on the reader."""
+
+    typed: Typed
+
+
+class PinAnswered(Struct, frozen=True):
+    """This stay's card has answered, or its answer is lost."""
+
+    insertion_id: str
+    answer: Answer
+
+
+class PinNotPresented(Struct, frozen=True):
+    """This stay's card was not asked, and why."""
+
+    insertion_id: str
+    problem: Problem
 
 
 class ContinueAsked(Struct, frozen=True):
@@ -356,6 +435,9 @@ Event = (
     | StatusTold
     | CentreSilent
     | ConfirmAsked
+    | PinGiven
+    | PinAnswered
+    | PinNotPresented
     | ContinueAsked
     | CancelAsked
     | ClockRanOut
@@ -383,11 +465,27 @@ class AskStatus(Struct, frozen=True):
     """Ask how the card stands; answer with StatusTold or CentreSilent."""
 
 
+class PresentPin(Struct, frozen=True):
+    """Present what was typed, or let it be typed on the reader; answer with PinAnswered or
+    PinNotPresented, and never do it again."""
+
+    slot: Slot
+    wanted: Wanted
+    typed: Typed
+
+
+class CountTries(Struct, frozen=True):
+    """Ask the card for its counter; answer as to PresentPin."""
+
+    slot: Slot
+    wanted: Wanted
+
+
 class Activate(Struct, frozen=True):
     """Hand over to the saga; answer with ActivationMoved, as often as it moves."""
 
 
-Effect = ReadCard | Match | AskStatus | Activate
+Effect = ReadCard | Match | AskStatus | PresentPin | CountTries | Activate
 
 
 class Step(Struct, frozen=True):
@@ -413,8 +511,8 @@ def step(desk: Desk, event: Event) -> Step:
     match event:
         case SlotsChanged(slots, trouble):
             return _slots_changed(desk, slots, trouble)
-        case CardRead(stay, card) if isinstance(state, Reading) and state.of(stay):
-            return _card_read(facts, state.slot, card)
+        case CardRead(stay) if isinstance(state, Reading) and state.of(stay):
+            return _card_read(facts, state, event)
         case ReadFailed(stay, problem) if isinstance(state, Reading) and state.of(stay):
             return _advance(_turned_away(facts, state.slot, problem))
         case Matched(same_person) if isinstance(state, Matching):
@@ -425,6 +523,14 @@ def step(desk: Desk, event: Event) -> Step:
             return _centre_silent(facts, problem)
         case ConfirmAsked() if isinstance(state, WaitingConfirm):
             return _advance(replace(facts, confirmed=True))
+        case PinGiven(typed) if isinstance(state, WaitingPin):
+            return _pin_given(desk, state, typed)
+        case PinAnswered(stay, answer) if isinstance(state, PinAtWork):
+            return _pin_answered(desk, state, stay, answer)
+        case PinNotPresented(stay, problem) if isinstance(state, PinAtWork):
+            return _pin_not_presented(desk, state, stay, problem)
+        case CancelAsked() if isinstance(state, PinAtWork):
+            return Step(replace(desk, state=replace(state, leaving=True)))
         case ContinueAsked() if isinstance(state, WaitingCard | WaitingRemoval):
             return _advance(_second_look(facts))
         case CancelAsked() if Action.CANCEL in ALLOWED[type(state)]:
@@ -455,6 +561,8 @@ def _advance(facts: Facts) -> Step:
                 pass
     if facts.same_person is False:
         return _at(facts, Failed(Problem("transaction.person_mismatch")))
+    if facts.pin_due(Role.MEDICAL):
+        return _await_pin(facts, Role.MEDICAL)
     two_cards = Role.MEDICAL in facts.terms.rules.steps
     unmatched = two_cards and facts.same_person is None
     if card is not None and facts.status is None and (missing or not unmatched):
@@ -465,7 +573,30 @@ def _advance(facts: Facts) -> Step:
         return _at(facts, Matching(), Match())
     if facts.terms.rules.confirm and not facts.confirmed:
         return _at(facts, WaitingConfirm(notices))
+    if facts.pin_due(Role.SOCIAL_SECURITY):
+        return _await_pin(facts, Role.SOCIAL_SECURITY)
     return _at(facts, Committing(), Activate())
+
+
+def _await_pin(facts: Facts, role: Role) -> Step:
+    """Ask for the PIN of a card that is in, or for that card again."""
+    slot, talk = facts.slot_of(role), facts.talks.get(role, Talk())
+    said = facts.problem or talk.torn_warning
+    if slot is None:
+        asked_back = said or Problem("card.wanted_again")
+        return _await_card(replace(facts, problem=asked_back), role)
+    policy = facts.terms.profile.pin
+    keypad = facts.keypads.get(slot.insertion_id or "", frozenset())
+    wanted = pins.wanted(role, talk, policy, keypad)
+    if policy.probe and not talk.asked:
+        counting = PinAtWork(wanted, slot, counting=True)
+        return _at(facts, counting, CountTries(slot, wanted))
+    waiting = WaitingPin(wanted, slot)
+    if said is None and wanted.is_last_try:
+        about = slot.insertion_id
+        last = replace(facts, problem=Problem("pin.last_try"), problem_stay=about)
+        return _at(last, waiting)
+    return _at(replace(facts, problem=said), waiting)
 
 
 def _await_card(facts: Facts, role: Role) -> Step:
@@ -503,24 +634,31 @@ def _waiting(facts: Facts, role: Role) -> WaitingCard | WaitingRemoval:
 def _slots_changed(
     desk: Desk, slots: tuple[Slot, ...], trouble: Problem | None
 ) -> Step:
-    facts = replace(desk.facts, slots=slots, trouble=trouble)
     stays = {slot.insertion_id for slot in slots}
+    left = {stay: role for stay, role in desk.facts.accepted.items() if stay in stays}
+    facts = replace(desk.facts, slots=slots, trouble=trouble, accepted=left)
     gone = facts.problem_stay is not None and facts.problem_stay not in stays
     about_removal = facts.problem is not None and facts.problem.code == "card.removed"
     if gone and not about_removal:
         facts = replace(facts, problem=None, problem_stay=None)
-    if isinstance(desk.state, WaitingReader | WaitingCard | WaitingRemoval):
+    if isinstance(
+        desk.state, WaitingReader | WaitingCard | WaitingRemoval | WaitingPin
+    ):
         return _advance(facts)
     return _at(facts, desk.state)
 
 
-def _card_read(facts: Facts, slot: Slot, card: Card) -> Step:
+def _card_read(facts: Facts, state: Reading, read: CardRead) -> Step:
     """Take the card, or say why it is not the one."""
-    terms = facts.terms
-    problem = rules.objection(card, terms.profile, simulated=terms.simulated)
-    problem = problem or _out_of_place(facts, card)
+    terms, card = facts.terms, read.card
+    before = facts.card(state.role)
+    if before is not None:  # asked for again
+        problem = None if card == before else Problem("card.swapped")
+    else:
+        problem = rules.objection(card, terms.profile, simulated=terms.simulated)
+        problem = problem or _out_of_place(facts, card)
     if problem is not None:
-        return _advance(_turned_away(facts, slot, problem))
+        return _advance(_turned_away(facts, state.slot, problem))
     match card:
         case MedicalCard():
             role, taken = Role.MEDICAL, replace(facts, medical=card)
@@ -528,8 +666,79 @@ def _card_read(facts: Facts, slot: Slot, card: Card) -> Step:
             role, taken = Role.SOCIAL_SECURITY, replace(facts, social_security=card)
         case _:
             assert_never(card)
-    accepted = {**facts.accepted, slot.insertion_id or "": role}
-    return _advance(replace(taken, accepted=accepted))
+    return _advance(_placed(taken, role, read))
+
+
+def _placed(facts: Facts, role: Role, read: CardRead) -> Facts:
+    """This card lies in this reader now; its counter may have changed outside."""
+    talk = facts.talks.get(role, Talk())
+    torn = talk.torn or (pins.Torn.NEW_FIRST if read.torn else None)
+    return replace(
+        facts,
+        accepted={**facts.accepted, read.insertion_id: role},
+        keypads={**facts.keypads, read.insertion_id: read.keypad},
+        talks={**facts.talks, role: replace(talk, torn=torn, asked=False)},
+    )
+
+
+def _pin_given(desk: Desk, state: WaitingPin, typed: Typed) -> Step:
+    facts, policy = desk.facts, desk.facts.terms.profile.pin
+    if pins.objection(state.wanted, typed, policy) is not None:
+        return Step(desk)
+    then = pins.following(state.wanted, typed, policy)
+    return _at(
+        replace(facts, problem=None, problem_stay=None),
+        PinAtWork(state.wanted, state.slot, then),
+        PresentPin(state.slot, state.wanted, typed),
+    )
+
+
+def _pin_answered(desk: Desk, state: PinAtWork, stay: str, answer: Answer) -> Step:
+    if stay != state.slot.insertion_id:
+        return Step(desk)
+    if state.leaving:
+        return _at(desk.facts, Cancelled())
+    facts, role = _asked(desk.facts, state.wanted.role), state.wanted.role
+    if answer == pins.NO_KEYPAD:  # so it is typed here
+        facts = replace(facts, keypads={**facts.keypads, stay: frozenset()})
+    policy, talk = facts.terms.profile.pin, facts.talks[role]
+    match pins.judge(state.wanted, talk, state.then, answer, policy):
+        case pins.Settled():
+            return _advance(replace(facts, settled=facts.settled | {role}))
+        case pins.Again(after, problem):
+            lost = isinstance(answer, Unanswered)  # said until the card is back
+            return _advance(
+                replace(
+                    facts,
+                    talks={**facts.talks, role: after},
+                    problem=problem,
+                    problem_stay=None if lost else stay,
+                )
+            )
+        case pins.Hopeless(problem):
+            return _at(facts, Failed(problem))
+
+
+def _pin_not_presented(
+    desk: Desk, state: PinAtWork, stay: str, problem: Problem
+) -> Step:
+    """Nothing was spent. A card that is another one has no place here."""
+    if stay != state.slot.insertion_id:
+        return Step(desk)
+    if state.leaving:
+        return _at(desk.facts, Cancelled())
+    facts = _asked(desk.facts, state.wanted.role)
+    if problem.code == "card.swapped":
+        others = {at: role for at, role in facts.accepted.items() if at != stay}
+        facts = replace(facts, accepted=others)
+        return _advance(_turned_away(facts, state.slot, problem))
+    return _advance(replace(facts, problem=problem, problem_stay=None))
+
+
+def _asked(facts: Facts, role: Role) -> Facts:
+    """The card was asked for its counter, whatever came of it."""
+    talk = replace(facts.talks.get(role, Talk()), asked=True)
+    return replace(facts, talks={**facts.talks, role: talk})
 
 
 def _out_of_place(facts: Facts, card: Card) -> Problem | None:
@@ -589,6 +798,8 @@ def _clock_ran_out(facts: Facts, state: State, clock: Clock) -> Step:
             return _at(facts, Expired(Problem("transaction.card_wait_over")))
         case Clock.CONFIRM:
             return _at(facts, Expired(Problem("transaction.confirm_wait_over")))
+        case Clock.PIN:
+            return _at(facts, Expired(Problem("transaction.pin_wait_over")))
         case Clock.CENTRE:
             return _centre_silent(facts, Problem("centre.timeout"))
         case _:

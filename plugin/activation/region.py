@@ -8,6 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from plugin.activation.saga import Abilities
+from plugin.card.pin import Digits
 from plugin.card.reading import Layouts
 from plugin.settings import InstitutionKind
 
@@ -48,6 +49,40 @@ class Check(StrEnum):
     STRICT = "strict"
 
 
+class OldPin(StrEnum):
+    """Whether an old CPU card's PIN is verified before it is believed."""
+
+    NEVER = "never"
+    IF_SET = "if_set"
+    ALWAYS = "always"
+
+
+class NewPin(StrEnum):
+    """What happens to the new card's PIN before the card is activated."""
+
+    NONE = "none"
+    KEEP = "keep"  # it is verified
+    SET = "set"  # it is changed
+    CHANGE_INITIAL = "change_initial"  # it is verified, and changed where it is initial
+
+
+class PinPolicy(Struct, frozen=True, kw_only=True):
+    """What a region wants of PINs. `initial` are those of the card maker, which no holder
+    may keep; `probe` says that its cards tell the tries left when asked with nothing."""
+
+    old: OldPin = OldPin.NEVER
+    new: NewPin = NewPin.NONE
+    initial: frozenset[str] = frozenset()
+    digits: Digits = Digits()
+    show_tries: bool = True
+    probe: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any PIN is ever asked for."""
+        return self.old is not OldPin.NEVER or self.new is not NewPin.NONE
+
+
 class Window(Struct, frozen=True, kw_only=True):
     """So many days from a beginning; on the last of them it is not over yet."""
 
@@ -70,6 +105,7 @@ class Clocks(Struct, frozen=True, kw_only=True):
 
     card: int = 120
     confirm: int = 120
+    pin: int = 60
     centre: int = 20
 
 
@@ -90,6 +126,7 @@ class RegionProfile(Struct, frozen=True, kw_only=True):
     scenarios: Mapping[InstitutionKind, Mapping[Scenario, ScenarioRules]]
     cards: Layouts
     card_number: Check
+    pin: PinPolicy
     activation_window: Window
     financial_window: Window
     clocks: Clocks

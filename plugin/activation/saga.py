@@ -10,7 +10,7 @@ asking again or sending the same activation id again is always safe. So nothing 
 rolled back; an unfinished activation is carried forward.
 
     RECEIVED    a transaction wants an activation; no card is known yet
-    CARD_STEPS  the card is being written to (changing an initial PIN)
+    CARD_STEPS  a PIN is being verified or changed; after a crash nothing is presented again
     READY       everything is known, nothing has been sent
     SENDING     the message may have left; its id and body are in the journal
     UNKNOWN     no answer came: it may have worked. Never guessed, always asked
@@ -88,6 +88,13 @@ IN_DOUBT = frozenset(
 )
 
 
+class CardStep(StrEnum):
+    """What is about to be asked of a card that may spend a try."""
+
+    VERIFYING = "verifying"
+    CHANGING = "changing"
+
+
 class Dedupe(StrEnum):
     """By what a centre knows that it has seen an activation before."""
 
@@ -163,6 +170,8 @@ class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     superseded_by: str | None = None
     changed_at: str = ""
     tried: int = 0  # the tick of the last try, so that age grows over short days too
+    card_step: CardStep | None = None
+    tries_seen: int | None = None  # of the card's PIN, before that step
 
 
 def transaction_of(intent_id: str) -> str:
@@ -197,6 +206,13 @@ class CardsAccepted(Struct, frozen=True, kw_only=True):
     attempt: int
     activation_id: str
     message: bytes
+
+
+class CardAsked(Struct, frozen=True):
+    """A card is about to be asked; `tries_left` as far as it is known."""
+
+    step: CardStep
+    tries_left: int | None = None
 
 
 class FoundActive(Struct, frozen=True):
@@ -254,7 +270,8 @@ class Restarted(Struct, frozen=True):
 
 
 Event = (
-    CardsAccepted
+    CardAsked
+    | CardsAccepted
     | FoundActive
     | Dropped
     | Accepted
@@ -333,6 +350,14 @@ def _concerns(event: Event, record: Activation) -> bool:
 
 def _before_sending(record: Activation, event: Event, now: int) -> Step:
     match event:
+        case CardAsked(card_step, tries_left):
+            asked = replace(
+                record,
+                state=ActivationState.CARD_STEPS,
+                card_step=card_step,
+                tries_seen=tries_left,
+            )
+            return Step(asked)
         case CardsAccepted():
             ready = replace(
                 record,

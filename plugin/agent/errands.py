@@ -1,5 +1,5 @@
-"""What a reading needs beyond its card: a PSAM in a slot of its own, the centre's HSM. Done
-on the thread that reads."""
+"""What a procedure needs beyond plain commands: a PSAM in a slot of its own, the centre's
+HSM, a PIN that goes to the card once. Done on the thread that reads."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.ports import CardConnection, Disposition, Reader
 from plugin.card.authentication import HsmAnswer, HsmQuestion, PsamCommand
 from plugin.card.errors import PsamMissingError, PsamRefusedError
+from plugin.card.pin import KeypadEntry, KeypadQuestion, PinCommand
 from plugin.centre.port import CentreUnreachableError
 
 PSAM_SECONDS = 5.0  # how long another reading may keep the PSAM
@@ -51,14 +52,15 @@ class PsamSlot:
 
 
 class Errands:
-    """Those of one reading. Use as a context manager."""
+    """Those of one procedure. Use as a context manager. `rights` says that the card may
+    have learned something that gives others more than they had."""
 
     def __init__(self, psam: PsamSlot, ask_hsm: AskHsm) -> None:
         self._psam = psam
         self._ask_hsm = ask_hsm
         self._held = ExitStack()
         self._connection: CardConnection | None = None
-        self.authenticated = False
+        self.rights = False
 
     def __enter__(self) -> Errands:
         return self
@@ -66,10 +68,17 @@ class Errands:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def run(self, errand: Errand) -> object:
-        """Do one. Raises CardError about the PSAM, and what the HSM's messenger raises."""
-        self.authenticated = True
+    def run(self, errand: Errand, card: CardConnection) -> object:
+        """Do one for this card. Raises CardError about the PSAM, DriverError about the
+        card, and what the HSM's messenger raises."""
+        if isinstance(errand, KeypadQuestion):
+            return card.keypad()
+        self.rights = True
         match errand:
+            case PinCommand(command):
+                return exchange(card, command)
+            case KeypadEntry(entry):
+                return card.enter_pin(entry)
             case PsamCommand(command):
                 return self._to_psam(command)
             case HsmQuestion():

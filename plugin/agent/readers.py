@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from drivers.conversation import Procedure
 from drivers.ports import (
@@ -23,10 +25,12 @@ from plugin.agent.errands import AskHsm, Errands, PsamSlot
 from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.worker import Job, ReaderWorker
-from plugin.card.reading import Card
+from plugin.card.pin import Answer, Unanswered
+from plugin.card.reading import AtReader
 from plugin.privacy import sm3
 
 STALL_SECONDS = 5.0
+Found = TypeVar("Found")
 
 
 class ReaderView(Struct, frozen=True, kw_only=True):
@@ -151,45 +155,80 @@ class ReaderBoard:
     def read(
         self,
         slot: Slot,
-        procedure: Callable[[bytes], Procedure[Card]],
-        done: Callable[[Card | Problem], None],
+        procedure: Callable[[bytes], Procedure[AtReader]],
+        done: Callable[[AtReader | Problem], None],
         ask_hsm: AskHsm,
         trace_id: str,
     ) -> None:
         """Read the card of this stay with the procedure for its answer to reset; what it
         needs of the centre's HSM goes through `ask_hsm`, on the reader's thread. `done` is
         called exactly once, on the deciding thread, also when the reader never answers."""
-        reader = self._readers.get(slot.reader)
-        if reader is None or reader.insertion_id != slot.insertion_id:
+        reader = self._with_stay(slot)
+        if reader is None:
             self._loop.post(lambda: done(Problem("card.removed")))
             return
-        worker = self._worker(reader)
+
+        def noted(outcome: AtReader | Problem) -> None:
+            self._note_outcome(reader, outcome)
+            done(outcome)
+
+        job = Job(
+            partial(procedure, reader.status.atr),
+            noted,
+            trace_id,
+            lambda: Errands(self._psam, ask_hsm),
+        )
+        self._have_done(reader, job, STALL_SECONDS, ReaderWorker.stalled)
+
+    def present(
+        self,
+        slot: Slot,
+        procedure: Callable[[], Procedure[Answer]],
+        done: Callable[[Answer | Problem], None],
+        trace_id: str,
+        seconds: float = 0.0,
+    ) -> None:
+        """Present a PIN to the card of this stay, once; `seconds` is how long somebody may
+        type on the reader. `done` is called as by `read`; with a problem only when the
+        card was not asked."""
+        reader = self._with_stay(slot)
+        if reader is None:
+            self._loop.post(lambda: done(Problem("card.removed")))
+            return
+        job = Job(procedure, done, trace_id)
+        patience = seconds + STALL_SECONDS
+        self._have_done(reader, job, patience, lambda _: Unanswered())
+
+    def _have_done(
+        self,
+        reader: _Reader,
+        job: Job[Found],
+        patience: float,
+        given_up: Callable[[ReaderWorker], Found | Problem],
+    ) -> None:
+        """Give a job to the reader's thread; one that gets nowhere for so many seconds is
+        abandoned, and `given_up` says what that means."""
+        worker, done = self._worker(reader), job.done
         token = reader.reading = object()
 
-        def finish(outcome: Card | Problem) -> None:
+        def finish(outcome: Found | Problem) -> None:
             if reader.reading is token:
                 reader.reading = None
-                self._note_outcome(reader, outcome)
                 done(outcome)
 
         def give_up_when_stalled() -> None:
             if reader.reading is not token:
                 return
-            left = STALL_SECONDS - worker.idle_seconds()
+            left = patience - worker.idle_seconds()
             if left > 0:
                 self._loop.after(1 + int(left * 1000), give_up_when_stalled)
                 return
             reader.worker = None  # its thread is abandoned with all that it holds
             worker.abandon()
-            finish(worker.stalled())
+            finish(given_up(worker))
 
         worker.read(
-            Job(
-                partial(procedure, reader.status.atr),
-                lambda found: self._loop.post(lambda: finish(found)),
-                trace_id,
-                lambda: Errands(self._psam, ask_hsm),
-            )
+            replace(job, done=lambda found: self._loop.post(lambda: finish(found)))
         )
         give_up_when_stalled()
 
@@ -198,6 +237,12 @@ class ReaderBoard:
         for reader in self._readers.values():
             if reader.worker is not None:
                 reader.worker.retire()
+
+    def _with_stay(self, slot: Slot) -> _Reader | None:
+        """The reader of this slot, while the same card is in it."""
+        reader = self._readers.get(slot.reader)
+        there = reader is not None and reader.insertion_id == slot.insertion_id
+        return reader if there else None
 
     def _worker(self, reader: _Reader) -> ReaderWorker:
         if reader.worker is None:
@@ -245,7 +290,7 @@ class ReaderBoard:
             mute = status.slot is SlotState.MUTE
             self._tell("card.mute" if mute else "card.inserted", reader)
 
-    def _note_outcome(self, reader: _Reader, outcome: Card | Problem) -> None:
+    def _note_outcome(self, reader: _Reader, outcome: AtReader | Problem) -> None:
         if isinstance(outcome, Problem):
             reader.last_problem = outcome.code
             self._tell("card.unsupported", reader, code=outcome.code)

@@ -16,8 +16,9 @@ from typing import TypeVar, assert_never
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from plugin.activation import desk, rules, saga
+from plugin.activation import desk, pins, rules, saga
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Desk, Outcome, Terms
+from plugin.activation.pins import Typed, Wanted
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile, Scenario
 from plugin.activation.rules import CardStatus
@@ -28,10 +29,11 @@ from plugin.agent.failure import described
 from plugin.agent.happenings import Happenings
 from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
+from plugin.agent.presenter import Asked, Presenter
 from plugin.agent.readers import ReaderBoard, ReaderView
 from plugin.agent.recovery import Activations
 from plugin.agent.views import TransactionView
-from plugin.card.reading import Card, read_card
+from plugin.card.reading import AtReader, read_at_reader
 from plugin.card.social_security import SocialSecurityCard
 from plugin.centre.port import Centre, CentreError
 from plugin.journal.port import Journal, JournalError, Request
@@ -56,6 +58,7 @@ _INPUT_WANTED = (
     desk.WaitingCard,
     desk.WaitingRemoval,
     desk.WaitingConfirm,
+    desk.WaitingPin,
 )
 Result = TypeVar("Result")
 
@@ -154,6 +157,9 @@ class Service:
         self._activations = Activations(
             journal, courier, loop, random, self._activation_moved
         )
+        self._presenter = Presenter(
+            board, journal, self._activations, keys, profile, loop.wall
+        )
 
     # Verbs
 
@@ -200,6 +206,27 @@ class Service:
         replayed = self._replayed(client, keyed)
         if replayed is not None:
             return replayed
+        run = self._steerable(client, transaction_id, action)
+        return self._steer(client, run, _EVENTS[action], keyed)
+
+    def give_pin(
+        self, client: Client, transaction_id: str, typed: Typed, keyed: Keyed
+    ) -> TransactionView:
+        """Present what was typed, once, or have it typed on the reader. Raises
+        ProblemError: those of `act`, and why it must not be presented."""
+        replayed = self._replayed(client, keyed)
+        if replayed is not None:
+            return replayed
+        run = self._steerable(client, transaction_id, Action.PIN)
+        state = run.now.state
+        assert isinstance(state, desk.WaitingPin)  # noqa: S101 - the table says so
+        refused = pins.objection(state.wanted, typed, self._profile.pin)
+        if refused is not None:
+            raise ProblemError(refused)
+        return self._steer(client, run, desk.PinGiven(typed), keyed)
+
+    def _steerable(self, client: Client, transaction_id: str, action: Action) -> Run:
+        """The transaction, where this may be asked of it now."""
         run = self._runs.get(transaction_id)
         if run is None:
             self.transaction(client, transaction_id)  # unknown, or long over
@@ -207,10 +234,14 @@ class Service:
         allowed = ALLOWED[type(run.now.state)]
         if action not in allowed:
             raise self._not_now(allowed, action, run.now.state.name)
-        self._durably(
-            lambda: self._journal.remember(_request(client, keyed, transaction_id))
-        )
-        self._apply(run, _EVENTS[action])
+        return run
+
+    def _steer(
+        self, client: Client, run: Run, event: desk.Event, keyed: Keyed
+    ) -> TransactionView:
+        request = _request(client, keyed, run.origin.transaction_id)
+        self._durably(lambda: self._journal.remember(request))
+        self._apply(run, event)
         return self._view(run, client)
 
     def transaction(self, client: Client, transaction_id: str) -> TransactionView:
@@ -307,6 +338,10 @@ class Service:
                 self._match(run)
             case desk.AskStatus():
                 self._ask_status(run)
+            case desk.PresentPin(slot, wanted, typed):
+                self._presenter.present(self._asked(run, slot, wanted), typed)
+            case desk.CountTries(slot, wanted):
+                self._presenter.count_tries(self._asked(run, slot, wanted))
             case desk.Activate():
                 self._activate(run)
             case _:
@@ -316,21 +351,40 @@ class Service:
         stay = slot.insertion_id or ""
         run.stays.add(stay)
 
-        def done(outcome: Card | Problem) -> None:
+        def done(outcome: AtReader | Problem) -> None:
             if isinstance(outcome, Problem):
                 self._apply(run, desk.ReadFailed(stay, outcome))
                 return
-            if isinstance(outcome, SocialSecurityCard):
+            card = outcome.card
+            try:
+                torn = self._presenter.is_torn(card)
+            except JournalError as failed:
+                self._apply(run, desk.ReadFailed(stay, Problem(failed.code)))
+                return
+            if isinstance(card, SocialSecurityCard):
                 run.atr = self._board.atr(stay)
-            self._apply(run, desk.CardRead(stay, outcome))
+            self._apply(run, desk.CardRead(stay, card, outcome.keypad, torn))
 
-        layouts = self._profile.cards
+        layouts, asks = self._profile.cards, self._profile.pin.wanted
         self._board.read(
             slot,
-            lambda atr: read_card(layouts, atr),
+            lambda atr: read_at_reader(layouts, atr, asks_keypad=asks),
             done,
             lambda question: self._centre.authenticate(question, run.origin),
             run.origin.trace_id,
+        )
+
+    def _asked(self, run: Run, slot: desk.Slot, wanted: Wanted) -> Asked:
+        """Whose card is asked: the desk wants no PIN of a card without an issue."""
+        card = run.now.facts.card(wanted.role)
+        assert card is not None  # noqa: S101
+        assert card.issue is not None  # noqa: S101
+        return Asked(
+            origin=run.origin,
+            issue=card.issue,
+            slot=slot,
+            wanted=wanted,
+            tell=lambda event: self._apply(run, event),
         )
 
     def _match(self, run: Run) -> None:
@@ -500,6 +554,7 @@ class Service:
             reader=shown.reader,
             clock=CLOCKS.get(type(run.now.state)),
             deadline=run.deadline,
+            pin=shown.pin,
             allowed=ALLOWED[type(run.now.state)],
             commit=views.COMMIT_OF_ACTIVATION.get(record.state, "none"),
             problem=shown.problem,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.iso7816.atr import Atr
 from plugin import privacy
 from plugin.activation import desk
 from plugin.activation.desk import Action, Clock, Desk
+from plugin.activation.pins import Wanted
 from plugin.activation.problem import Problem
 from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
 from plugin.card.basic_info import basic_info
@@ -44,6 +46,19 @@ class CardShown(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
 
+class PinShown(Struct, frozen=True, kw_only=True):
+    """The PIN that is asked for, and nothing of what was typed. `at_work` means that the
+    card, or the reader's keypad, has the word."""
+
+    entry: str
+    on_reader: bool
+    digits_min: int
+    digits_max: int
+    tries_left: int | None
+    last_try: bool
+    at_work: bool
+
+
 class TransactionView(Struct, frozen=True, kw_only=True):
     """One transaction at one moment; `seq` grows with every change of it."""
 
@@ -61,6 +76,7 @@ class TransactionView(Struct, frozen=True, kw_only=True):
     notices: tuple[Problem, ...] = ()
     outcome: str | None = None
     confirmation: Confirmation | None = None
+    pin: PinShown | None = None
     activation: str | None = None
     activation_id: str | None = None
     completed_at: str | None = None
@@ -130,7 +146,8 @@ def card_view(card: SocialSecurityCard) -> CardShown:
 
 
 class Shown(Struct, frozen=True):
-    """What the view takes from a desk's state: role, reader, problem, notices, outcome."""
+    """What the view takes from a desk's state: role, reader, problem, notices, outcome, and
+    the PIN that is asked for."""
 
     role: str | None = None
     reader: str | None = None
@@ -138,6 +155,7 @@ class Shown(Struct, frozen=True):
     notices: tuple[Problem, ...] = ()
     outcome: str | None = None
     confirmation: Confirmation | None = None
+    pin: PinShown | None = None
 
 
 def shown(now: Desk) -> Shown:
@@ -154,6 +172,15 @@ def shown(now: Desk) -> Shown:
             return Shown(role=role, reader=slot.reader)
         case desk.WaitingConfirm(notices):
             return Shown(notices=notices)
+        case desk.WaitingPin(wanted, slot):
+            asked = _pin_shown(now, wanted, at_work=False)
+            return Shown(
+                role=wanted.role, reader=slot.reader, problem=problem, pin=asked
+            )
+        case desk.PinAtWork(wanted, slot, counting=counting):
+            typing = replace(wanted, on_reader=wanted.on_reader and not counting)
+            asked = _pin_shown(now, typing, at_work=True)
+            return Shown(role=wanted.role, reader=slot.reader, pin=asked)
         case desk.Succeeded(outcome, confirmation, notices):
             return Shown(outcome=outcome, confirmation=confirmation, notices=notices)
         case desk.Failed(problem) | desk.Expired(problem):
@@ -162,6 +189,19 @@ def shown(now: Desk) -> Shown:
             return Shown(problem=problem)
         case _:
             return Shown()
+
+
+def _pin_shown(now: Desk, wanted: Wanted, *, at_work: bool) -> PinShown:
+    policy = now.facts.terms.profile.pin
+    return PinShown(
+        entry=wanted.entry.value,
+        on_reader=wanted.on_reader,
+        digits_min=policy.digits.minimum,
+        digits_max=policy.digits.maximum,
+        tries_left=wanted.tries_left if policy.show_tries else None,
+        last_try=wanted.is_last_try,
+        at_work=at_work,
+    )
 
 
 def from_record(record: Activation, own: Activation) -> TransactionView:

@@ -1,4 +1,4 @@
-"""One thread owns one reader: it connects, converses and lets go, one reading at a time.
+"""One thread owns one reader: it connects, converses and lets go, one job at a time.
 
 A call into a reader may block for ever. The thread notes when it last got anywhere; who
 waits for it may give it up, together with everything it holds, and start another.
@@ -10,30 +10,31 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
 from drivers.conversation import Errand, Procedure, Runner, converse
 from drivers.errors import DriverError, ReaderTimeoutError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
-from drivers.ports import Clock, Disposition, Reader
+from drivers.ports import CardConnection, Clock, Disposition, Reader
 from drivers.trace import TracedConnection
 from plugin.activation.problem import Problem
 from plugin.agent.errands import Errands, without_help
 from plugin.agent.failure import described
 from plugin.card.authentication import HsmQuestion
 from plugin.card.errors import CardError
-from plugin.card.reading import Card
 from plugin.centre.port import CentreError
 
 _log = logging.getLogger("kaqi.reader")
+Found = TypeVar("Found")
 
 
-class Job(Struct, frozen=True):
-    """One reading: what to ask the card, and whom to tell."""
+class Job(Struct, Generic[Found], frozen=True):
+    """One conversation with a card: what to ask it, and whom to tell."""
 
-    procedure: Callable[[], Procedure[Card]]
-    done: Callable[[Card | Problem], None]
+    procedure: Callable[[], Procedure[Found]]
+    done: Callable[[Found | Problem], None]
     trace_id: str
     errands: Callable[[], Errands] = without_help
 
@@ -47,7 +48,7 @@ class ReaderWorker:
         self.name = name
         self._open_reader = open_reader
         self._clock = clock
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._reader: Reader | None = None
         self._abandoned = False
         self._asks_centre = False
@@ -57,8 +58,8 @@ class ReaderWorker:
         )
         self._thread.start()
 
-    def read(self, job: Job) -> None:
-        """Queue one reading."""
+    def read(self, job: Job[Any]) -> None:
+        """Queue one job."""
         self._progress = self._clock.monotonic()
         self._jobs.put(job)
 
@@ -86,11 +87,12 @@ class ReaderWorker:
         reader = self._reader = self._open_reader()
         while (job := self._jobs.get()) is not None:
             job.done(self._outcome(reader, job))
+            del job  # it may hold a PIN
         reader.close()
 
-    def _outcome(self, reader: Reader, job: Job) -> Card | Problem:
+    def _outcome(self, reader: Reader, job: Job[Found]) -> Found | Problem:
         try:
-            return self._read(reader, job)
+            return self._converse(reader, job)
         except DriverError as failed:
             return Problem(failed.code)
         except CentreError as silent:
@@ -99,30 +101,31 @@ class ReaderWorker:
             facts = {"sw": f"{failed.sw.value:04X}"} if failed.sw else {}
             return Problem(failed.code, facts)
         except Exception as failed:  # noqa: BLE001 - a bug here must not end the thread
-            _log.error("a reading failed", extra=described(failed))
+            _log.error("a job failed", extra=described(failed))
             return Problem("agent.failed")
 
-    def _read(self, reader: Reader, job: Job) -> Card:
+    def _converse(self, reader: Reader, job: Job[Found]) -> Found:
         connection = reader.connect()
         traced = TracedConnection(connection, self._note(job.trace_id))
         disposition = Disposition.LEAVE
         try:
             with job.errands() as errands:
                 try:
-                    return converse(traced, job.procedure(), self._watched(errands))
+                    run = self._watched(errands, traced)
+                    return converse(traced, job.procedure(), run)
                 finally:
-                    if errands.authenticated:
+                    if errands.rights:
                         disposition = (
                             Disposition.RESET
                         )  # nobody reads on with our right
         finally:
             connection.close(disposition)
 
-    def _watched(self, errands: Errands) -> Runner:
+    def _watched(self, errands: Errands, card: CardConnection) -> Runner:
         def run(errand: Errand) -> object:
             self._asks_centre = isinstance(errand, HsmQuestion)
             try:
-                return errands.run(errand)
+                return errands.run(errand, card)
             finally:
                 self._progress = self._clock.monotonic()
                 self._asks_centre = False

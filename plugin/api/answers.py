@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from plugin.agent.views import CardShown, Holder
 
@@ -53,10 +53,18 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 class Expectation(Struct, frozen=True, kw_only=True):
-    """What the agent is waiting for."""
+    """What the agent is waiting for. Of a PIN also: whether it is verified or a new one is
+    set, whether it is typed on the reader's keypad, how many digits, how many tries are left
+    (null where that is not known or not shown), and whether a wrong one blocks the card."""
 
-    what: Literal["reader", "card", "removal", "confirmation"]
+    what: Literal["reader", "card", "removal", "confirmation", "pin"]
     role: str | None
+    entry: Literal["verify", "new"] | UnsetType = UNSET
+    on_reader: bool | UnsetType = UNSET
+    digits_min: int | UnsetType = UNSET
+    digits_max: int | UnsetType = UNSET
+    tries_left: int | UnsetType | None = UNSET
+    last_try: bool | UnsetType = UNSET
 
 
 class Step(Struct, frozen=True, kw_only=True):

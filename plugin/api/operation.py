@@ -73,14 +73,14 @@ class Asked(Struct, Generic[Where, Said], frozen=True):
 
     @property
     def keyed(self) -> Keyed:
-        """The key of the request and the fingerprint of all that it says. Raises
-        ProblemError."""
+        """The key of the request and the fingerprint of all that it says and that may be
+        kept. Raises ProblemError."""
         key = self.request.headers.get(KEY.name)
         if key is None:
             raise ProblemError(Problem("idempotency.key_missing"))
         if not _KEY.fullmatch(key):
             raise _invalid(_pointer("header", KEY.name), "1 to 200 visible characters")
-        content = [self.request.method, self.request.url.path, self.body]
+        content = [self.request.method, self.request.url.path, self.body.lasting]
         said = msgspec.json.encode(content, order="deterministic")
         return Keyed(key=key, fingerprint=sm3(said), trace_id=self.trace_id)
 

@@ -11,7 +11,7 @@ from plugin.activation.desk import Action
 from plugin.activation.problem import Problem
 from plugin.agent.doctor import Finding
 from plugin.agent.readers import ReaderView
-from plugin.agent.views import TransactionView
+from plugin.agent.views import PinShown, TransactionView
 from plugin.api import answers
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
@@ -37,7 +37,7 @@ class Rendering:
     def transaction(self, view: TransactionView) -> answers.Transaction:
         """A snapshot."""
         origin = view.origin
-        detail = view.role or view.outcome
+        detail = _detail(view)
         key = f"{view.state}.{detail}" if detail else view.state
         notices = [
             self.catalogue.answer(each, origin.trace_id) for each in view.notices
@@ -157,9 +157,39 @@ class Rendering:
         return self.catalogue.answer(problem, trace_id) if problem else None
 
 
+def _detail(view: TransactionView) -> str | None:
+    """What tells moments of one state apart: role or outcome; of a PIN also which, and
+    where it is typed."""
+    asked = view.pin
+    if asked is None:
+        return view.role or view.outcome
+    if asked.at_work and not asked.on_reader:
+        return "at_work"
+    entry = ".new" if asked.entry == "new" else ""
+    return f"{view.role}{entry}{'.reader' if asked.on_reader else ''}"
+
+
 def _expectation(view: TransactionView) -> answers.Expectation | None:
+    if view.pin is not None:
+        return _pin_expectation(view.role, view.pin)
     what = _EXPECTED.get(view.state)
     return answers.Expectation(what=what, role=view.role) if what else None
+
+
+def _pin_expectation(role: str | None, asked: PinShown) -> answers.Expectation | None:
+    """Nothing while the card has the word; on a keypad the holder still types."""
+    if asked.at_work and not asked.on_reader:
+        return None
+    return answers.Expectation(
+        what="pin",
+        role=role,
+        entry="new" if asked.entry == "new" else "verify",
+        on_reader=asked.on_reader,
+        digits_min=asked.digits_min,
+        digits_max=asked.digits_max,
+        tries_left=asked.tries_left,
+        last_try=asked.last_try,
+    )
 
 
 def _confirmation(found: saga.Confirmation | None) -> answers.Confirmation | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from plugin.activation.pins import Typed
 from plugin.activation.region import Scenario
 from plugin.privacy import scrubbed
 from plugin.shapes import Strict, WrongValueError, whole
@@ -43,6 +44,33 @@ class StartTransaction(Strict):
     def asked_scenario(self) -> Scenario:
         """The scenario as the rules know it."""
         return Scenario(self.scenario)
+
+
+class GivePin(Strict):
+    """What the holder typed here: `pin`, and `new_pin` where a new one is wanted; neither,
+    to type on the reader's keypad. `confirm_last_try` says that the holder knows that a
+    wrong PIN blocks the card."""
+
+    pin: Annotated[str, Meta(max_length=64)] | None = None
+    new_pin: Annotated[str, Meta(max_length=64)] | None = None
+    confirm_last_try: bool = False
+
+    def __repr__(self) -> str:
+        return "GivePin()"
+
+    @property
+    def typed(self) -> Typed:
+        """The same for the desk."""
+        return Typed(
+            pin=self.pin,
+            new_pin=self.new_pin,
+            confirm_last_try=self.confirm_last_try,
+        )
+
+    @property
+    def lasting(self) -> GivePin:
+        """Without the PINs."""
+        return GivePin(confirm_last_try=self.confirm_last_try)
 
 
 class InsertCard(Strict):

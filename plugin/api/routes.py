@@ -39,6 +39,7 @@ PING_SECONDS = 15
 Result = TypeVar("Result")
 Bare = Asked[Nothing, Nothing]
 AboutOne = Asked[requests.OneTransaction, Nothing]
+WithPin = Asked[requests.OneTransaction, requests.GivePin]
 AtReader = Asked[requests.OneReader, Nothing]
 
 
@@ -88,6 +89,14 @@ class Api:
         """Look again at the cards that are in: one that was turned away, or one from
         before that is the right one after all."""
         return await self._act(asked, Action.CONTINUE)
+
+    async def pin(self, asked: WithPin) -> Response:
+        """The holder has typed what `expects` asks for; with neither PIN, it begins on the
+        reader's keypad. It is presented to the card once. 202 with the snapshot."""
+        give, client, keyed = self._parts.service.give_pin, asked.client, asked.keyed
+        transaction_id, typed = asked.where.transaction_id, asked.body.typed
+        view = await self._decide(lambda: give(client, transaction_id, typed, keyed))
+        return self._begun(view)
 
     async def _act(self, asked: AboutOne, action: Action) -> Response:
         act, client, keyed = self._parts.service.act, asked.client, asked.keyed
@@ -261,10 +270,13 @@ class Api:
                 transaction_id, client, wait, lambda latest: latest.is_terminal
             )
             view = replace(now, replayed=view.replayed)
+        return self._begun(view, status=200 if wait and view.is_terminal else 202)
+
+    def _begun(self, view: TransactionView, status: int = 202) -> Response:
+        transaction_id = view.origin.transaction_id
         headers = {"Location": f"/v1/transactions/{transaction_id}"}
         if view.replayed:
             headers["Idempotency-Replayed"] = "true"
-        status = 200 if wait and view.is_terminal else 202
         shown = self._parts.rendering.transaction(view)
         return answer(shown, status=status, headers=headers)
 
@@ -302,6 +314,7 @@ def operations(parts: Parts) -> list[Operation]:
         Operation("POST", f"{one}/cancel", api.cancel, begun, acting),
         Operation("POST", f"{one}/confirm", api.confirm, begun, acting),
         Operation("POST", f"{one}/continue", api.go_on, begun, acting),
+        Operation("POST", f"{one}/pin", api.pin, {202: answers.Transaction}, (KEY,)),
         _reading("/v1/transactions", api.transactions, answers.Transactions),
         _reading(one, api.transaction, answers.Transaction),
         _reading("/v1/activations", api.activations, answers.Activations),

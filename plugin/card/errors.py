@@ -38,6 +38,12 @@ class ReaderCannotError(CardError):
     code = "reader.no_memory_cards"
 
 
+class SwappedCardError(CardError):
+    """This is another card than before."""
+
+    code = "card.swapped"
+
+
 class LockedCardError(CardError):
     """The card's application is locked."""
 

@@ -6,12 +6,14 @@ from msgspec import Struct
 
 from drivers.conversation import Procedure
 from drivers.iso7816.atr import Atr, AtrError
+from drivers.ports import PinOperation
 from plugin.card import files
 from plugin.card.authentication import Authentication
 from plugin.card.errors import UnsupportedCardError
 from plugin.card.files import Access
 from plugin.card.medical import CpuLayout, MedicalCard, read_cpu_card
 from plugin.card.memory import MemoryLayout, chip_of, read_memory_card
+from plugin.card.pin import KeypadQuestion
 from plugin.card.social_security import SocialSecurityCard, read_holder, read_issue
 from plugin.card.stripe import StripeLayout, is_stripe, read_stripe
 
@@ -29,7 +31,25 @@ class Layouts(Struct, frozen=True, kw_only=True):
     access: Access = Access()
 
 
+class AtReader(Struct, frozen=True):
+    """A card, and what the keypad of its reader can do with its PIN."""
+
+    card: Card
+    keypad: frozenset[PinOperation] = frozenset()
+
+
 ANYWHERE = Layouts()
+
+
+def read_at_reader(
+    layouts: Layouts, atr: bytes, *, asks_keypad: bool
+) -> Procedure[AtReader]:
+    """The card as `read_card` reads it, and where PINs are asked for the reader's keypad,
+    which takes no command to the card."""
+    card = yield from read_card(layouts, atr)
+    if not asks_keypad:
+        return AtReader(card)
+    return AtReader(card, (yield KeypadQuestion()))
 
 
 def read_card(layouts: Layouts = ANYWHERE, atr: bytes = b"") -> Procedure[Card]:

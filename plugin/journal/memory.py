@@ -5,7 +5,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from plugin.activation.saga import Activation
-from plugin.journal.port import CardInHandError, Request, StaleRecordError
+from plugin.journal.port import (
+    TORN_MAX,
+    CardInHandError,
+    Request,
+    StaleRecordError,
+    Torn,
+)
 
 
 class MemoryJournal:
@@ -15,6 +21,7 @@ class MemoryJournal:
         self._activations: dict[str, Activation] = {}
         self._requests: dict[tuple[str, str], Request] = {}
         self._counters: dict[str, int] = {}
+        self._torn: dict[str, Torn] = {}
 
     def create(self, activation: Activation, request: Request) -> None:
         """A new activation and the request that asked for it."""
@@ -68,6 +75,21 @@ class MemoryJournal:
         first = self._counters.get(counter, 0) + 1
         self._counters[counter] = first + amount - 1
         return first
+
+    def tear(self, torn: Torn) -> None:
+        """Note a card before it is asked."""
+        self.mend(torn.card_ref)
+        self._torn[torn.card_ref] = torn
+        for forgotten in list(self._torn)[:-TORN_MAX]:
+            self.mend(forgotten)
+
+    def torn(self, card_ref: str) -> Torn | None:
+        """What was noted of this card."""
+        return self._torn.get(card_ref)
+
+    def mend(self, card_ref: str) -> None:
+        """The card has answered: forget it."""
+        self._torn.pop(card_ref, None)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from plugin.activation.saga import Activation
 
+TORN_MAX = 32
+
 
 class JournalError(Exception):
     """The journal cannot be used."""
@@ -43,6 +45,16 @@ class Request(Struct, frozen=True, kw_only=True):
     key: str
     fingerprint: str
     transaction_id: str
+
+
+class Torn(Struct, frozen=True, kw_only=True):
+    """A card was asked to change its PIN and its answer is not known: the old one or the new
+    one holds. `life` names the run of the agent that asked."""
+
+    card_ref: str
+    step: str
+    time: str
+    life: str
 
 
 class Journal(Protocol):
@@ -85,6 +97,19 @@ class Journal(Protocol):
     def reserve(self, counter: str, amount: int) -> int:
         """Take `amount` numbers that nobody had before, across restarts; returns the
         first."""
+        ...
+
+    def tear(self, torn: Torn) -> None:
+        """Note a card before it is asked, in place of what was noted of it; of more than
+        TORN_MAX cards the oldest are forgotten."""
+        ...
+
+    def torn(self, card_ref: str) -> Torn | None:
+        """What was noted of this card."""
+        ...
+
+    def mend(self, card_ref: str) -> None:
+        """The card has answered, now or later: forget it."""
         ...
 
     def close(self) -> None:

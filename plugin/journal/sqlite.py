@@ -20,16 +20,17 @@ from plugin.activation.saga import Activation
 from plugin.journal import entries
 from plugin.journal.entries import Entry
 from plugin.journal.port import (
+    TORN_MAX,
     CardInHandError,
     JournalDamagedError,
     JournalError,
     JournalInUseError,
     Request,
     StaleRecordError,
+    Torn,
 )
 from plugin.privacy import Keys, SealBrokenError
 
-SCHEMA_VERSION = 1
 _SETTINGS = (
     "PRAGMA locking_mode=EXCLUSIVE",  # first: then the log needs no shared memory file
     "PRAGMA journal_mode=WAL",
@@ -58,7 +59,7 @@ CREATE TABLE {name} (
 """
 # What is unfinished is little, and lies together: found at once after a start, looked
 # through for a card without an index, and written with few pages.
-_SCHEMA = f"""
+_FIRST = f"""
 {_TABLE.format(name="unfinished")}
 {_TABLE.format(name="finished")}
 CREATE INDEX finished_of_card ON finished (card_ref) WHERE card_ref IS NOT NULL;
@@ -71,8 +72,19 @@ CREATE TABLE requests (
     PRIMARY KEY (client_id, key_digest)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE counters (name TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-PRAGMA user_version = {SCHEMA_VERSION};
 """
+_SECOND = """
+CREATE TABLE torn (
+    number INTEGER PRIMARY KEY,
+    card_ref TEXT NOT NULL UNIQUE,
+    step TEXT NOT NULL,
+    time TEXT NOT NULL,
+    life TEXT NOT NULL,
+    mac BLOB NOT NULL
+) STRICT;
+"""
+_SCHEMAS = (_FIRST, _SECOND)  # each takes a journal from one version to the next
+SCHEMA_VERSION = len(_SCHEMAS)
 _COLUMNS = "intent_id, state, version, card_ref, clear, sealed, mac"
 _FROM = {
     name: f"SELECT {_COLUMNS} FROM {name}"  # noqa: S608 - constants
@@ -85,6 +97,11 @@ _GO_ON = (
 )
 _LEAVE = "DELETE FROM unfinished WHERE number = ? AND version = ?"
 _END = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_TEAR = "INSERT OR REPLACE INTO torn VALUES (NULL, ?, ?, ?, ?, ?)"
+_FORGET_TORN = (
+    "DELETE FROM torn WHERE number NOT IN"
+    " (SELECT number FROM torn ORDER BY number DESC LIMIT ?)"
+)
 _IN_HAND = "SELECT 1 FROM unfinished WHERE card_ref = ? AND number <> ?"
 
 
@@ -114,10 +131,12 @@ class SqliteJournal:
             connection.execute(setting).fetchall()
         with connection:
             found = connection.pragma("user_version")
-            if found == 0:
-                connection.execute(_SCHEMA)
-            elif found != SCHEMA_VERSION:
+            if found > SCHEMA_VERSION:
                 raise JournalError(f"the journal has version {found}")
+            for schema in _SCHEMAS[found:]:
+                connection.execute(schema)
+            if found < SCHEMA_VERSION:
+                connection.pragma("user_version", SCHEMA_VERSION)
 
     def create(self, activation: Activation, request: Request) -> None:
         """A new activation and the request that asked for it, in one commit."""
@@ -223,6 +242,30 @@ class SqliteJournal:
                 (counter, amount),
             ).fetchall()[0][0]
         return int(str(last)) - amount + 1
+
+    def tear(self, torn: Torn) -> None:
+        """Note a card before it is asked."""
+        columns = (torn.card_ref, torn.step, torn.time, torn.life)
+        with _Commit(self._connection):
+            self._connection.execute(_TEAR, (*columns, self._keys.mac(packed(columns))))
+            self._connection.execute(_FORGET_TORN, (TORN_MAX,))
+
+    def torn(self, card_ref: str) -> Torn | None:
+        """What was noted of this card."""
+        query = "SELECT step, time, life, mac FROM torn WHERE card_ref = ?"
+        for step, time, life, mac in self._rows(query, (card_ref,)):
+            columns = (card_ref, str(step), str(time), str(life))
+            if self._keys.mac(packed(columns)) != mac:
+                raise JournalDamagedError("a torn change was changed outside")
+            return Torn(
+                card_ref=card_ref, step=columns[1], time=columns[2], life=columns[3]
+            )
+        return None
+
+    def mend(self, card_ref: str) -> None:
+        """The card has answered: forget it."""
+        with _Commit(self._connection):
+            self._connection.execute("DELETE FROM torn WHERE card_ref = ?", (card_ref,))
 
     def close(self) -> None:
         """Give the journal back."""

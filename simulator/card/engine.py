@@ -2,14 +2,15 @@
 
 What a reader would carry is what this takes, so the same engine serves a reader in this
 process, the real resource manager and a serial line. Commands: SELECT, READ RECORD,
-GET RESPONSE, VERIFY, GET CHALLENGE, INTERNAL and EXTERNAL AUTHENTICATE (ISO 7816-4, 11;
-domain facts, 2.6 and 3).
+GET RESPONSE, VERIFY, CHANGE PIN, GET CHALLENGE, INTERNAL and EXTERNAL AUTHENTICATE (ISO
+7816-4, 11; domain facts, 2.6 and 3).
 """
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from simulator.card.cryptography import cryptogram
@@ -18,6 +19,7 @@ from simulator.card.image import (
     Behaviour,
     CardImage,
     Counters,
+    Pin,
     RecordFile,
 )
 
@@ -40,6 +42,7 @@ UNKNOWN_CLA = bytes.fromhex("6E00")
 ROOTS = (0x3F00, 0xDDF1)  # SSSE as the master file, or as a DDF
 BY_TAG, BY_NUMBER = 0x00, 0x04
 CHALLENGE_LENGTHS = (4, 8, 16)
+PIN_LENGTHS = range(2, 7)
 
 Handler = Callable[[bytes], bytes]
 
@@ -65,7 +68,7 @@ class CardEngine:
             for file in application.files.values()
         }
         self._pin = image.pin
-        self._tries_left = image.pin.tries if image.pin else 0
+        self._tries_left = image.pin.tries - image.pin.spent if image.pin else 0
         self._algorithm, self._keys = image.algorithm, image.keys
         self._key_tries = dict.fromkeys(image.keys, image.key_tries)
         self._handlers: dict[bytes, Handler] = {
@@ -73,6 +76,7 @@ class CardEngine:
             bytes.fromhex("00B2"): self._read_record,
             bytes.fromhex("00C0"): self._get_response,
             bytes.fromhex("0020"): self._verify,
+            bytes.fromhex("805E"): self._change_pin,
             bytes.fromhex("0084"): self._get_challenge,
             bytes.fromhex("0088"): self._internal_authenticate,
             bytes.fromhex("0082"): self._external_authenticate,
@@ -182,14 +186,30 @@ class CardEngine:
         if len(command) == 4:
             return BLOCKED if not self._tries_left else self._tries()
         offered = _data(command)
-        if offered is None:
+        return WRONG_LENGTH if offered is None else self._compare(offered, self._pin)
+
+    def _change_pin(self, command: bytes) -> bytes:
+        """Old PIN, FF, new PIN. A wrong old one counts as any wrong PIN."""
+        if self._pin is None:
+            return NO_REFERENCE
+        if command[2:4] != b"\x01\x00":
+            return WRONG_P1_P2
+        old, _, new = (_data(command) or b"").partition(b"\xff")
+        if len(new) not in PIN_LENGTHS or b"\xff" in new:
             return WRONG_LENGTH
+        answer = self._compare(old, self._pin)
+        if answer == OK:
+            self.counters.changes += 1
+            self._pin = replace(self._pin, packed=new)
+        return answer
+
+    def _compare(self, offered: bytes, pin: Pin) -> bytes:
         self.counters.verifications += 1
         if not self._tries_left:
             return BLOCKED
-        self._verified = hmac.compare_digest(offered, self._pin.packed)
+        self._verified = hmac.compare_digest(offered, pin.packed)
         if self._verified:
-            self._tries_left = self._pin.tries
+            self._tries_left = pin.tries
             return OK
         self._tries_left -= 1
         return self._tries()

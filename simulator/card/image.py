@@ -50,10 +50,12 @@ class Application:
 
 @dataclass(frozen=True)
 class Pin:
-    """A reference PIN as packed digits (2 to 6 bytes) and how often it may be wrong."""
+    """A reference PIN as packed digits (2 to 6 bytes), how often it may be wrong, and how
+    often it was already."""
 
     packed: bytes
     tries: int = 6
+    spent: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Counters:
     commands: int = 0
     resets: int = 0
     verifications: int = 0
+    changes: int = 0
     authentications: int = 0
     by_instruction: dict[int, int] = field(default_factory=dict)
 

@@ -50,6 +50,7 @@ class ResidentCard:
     expires: date
     number_body: str
     pin: str | None = "123456"
+    tries_spent: int = 0
     chip: str = "4E4323"
     algorithm: Algorithm = Algorithm.DES3
     factors: tuple[
@@ -93,7 +94,7 @@ class ResidentCard:
         return CardImage(
             atr=self.atr,
             applications=(Application(SSSE, files, algorithm),),
-            pin=Pin(cn(self.pin, (len(self.pin) + 1) // 2)) if self.pin else None,
+            pin=self._pin(),
             algorithm=self.algorithm,
             keys=self._keys() if self.version >= "3" else {},
         )
@@ -102,6 +103,12 @@ class ResidentCard:
     def atr(self) -> bytes:
         """The answer to reset; its last eight bytes are the card's factor."""
         return personalise.contact_atr(self.chip, self.serial)
+
+    def _pin(self) -> Pin | None:
+        if self.pin is None:
+            return None
+        packed = cn(self.pin, (len(self.pin) + 1) // 2)
+        return Pin(packed, spent=self.tries_spent)
 
     def _keys(self) -> dict[int, bytes]:
         levels = (*self.factors, self.atr[-8:])

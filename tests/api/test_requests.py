@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from msgspec import convert
 
-from plugin.api import answers
+from plugin.api import answers, requests
 from plugin.client import Transaction
 from simulator.reader import InProcessDesk
 from tests.agents import Answer, Pos
@@ -522,3 +522,44 @@ def test_what_is_answered_fits_what_is_described(pos: Pos, counter: Counter) -> 
     assert re.search(
         r"Time: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", receipt or "", re.MULTILINE
     )
+
+
+def test_what_may_be_kept_of_a_request_with_pins_has_none_of_them() -> None:
+    said = requests.GivePin(pin="975310", new_pin="864209", confirm_last_try=True)
+
+    assert said.lasting == requests.GivePin(confirm_last_try=True)
+    for text in (repr(said), repr(said.typed), repr([said])):
+        assert "975310" not in text
+        assert "864209" not in text
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        pytest.param({"pin": 975310}, "/body/pin", id="a number"),
+        pytest.param({"pin": "9" * 65}, "/body/pin", id="endless"),
+        pytest.param({"pni": "975310"}, "/body/pni", id="unknown field"),
+        pytest.param({"confirm_last_try": "yes"}, "/body/confirm_last_try", id="text"),
+    ],
+)
+def test_a_wrong_body_with_a_pin_is_told_where_and_not_what(
+    pos: Pos, body: object, pointer: str
+) -> None:
+    begun = pos.start("pharmacy").body["id"]
+
+    answer = pos.request("POST", f"{TRANSACTIONS}/{begun}/pin", body, key="pin")
+
+    assert_problem(answer, 400, "request.invalid")
+    assert [each["pointer"] for each in answer.body["errors"]] == [pointer]
+    assert "975310" not in json.dumps(answer.body)
+
+
+def test_a_pin_needs_a_key_and_a_transaction_that_asks_for_one(pos: Pos) -> None:
+    begun = pos.start("pharmacy").body["id"]
+    path = f"{TRANSACTIONS}/{begun}/pin"
+
+    assert_problem(pos.request("POST", path, {}), 428, "idempotency.key_missing")
+    refused = pos.request("POST", path, {"pin": "975310"}, key="pin")
+
+    assert_problem(refused, 409, "transaction.bad_state")
+    assert refused.body["allowed_actions"] == ["cancel", "continue"]

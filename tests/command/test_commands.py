@@ -21,6 +21,7 @@ from simulator.vpcd import VpcdDesk
 from tests.agents import AgentProcess
 from tests.centre import CentreProcess
 from tests.command.test_read import kaqi, problem_of
+from tests.regions import settings_for
 from tests.scenario.test_restarts import insert, reader_id
 from tests.waiting import wait_until
 
@@ -382,6 +383,72 @@ def test_a_card_is_activated_from_the_terminal(
         assert "999901190102021017" not in done.stdout
         assert reader_id(agent.pos)
     assert len(centre.effects) == 1
+
+
+def activated_with(folder: Path, typed: str) -> subprocess.CompletedProcess[str]:
+    """The same with somebody who types at a terminal."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "plugin", "activate", "--data", str(folder)),
+            *("--scenario", "outpatient_registration", "--yes"),
+        ],
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUTF8": "1", "KAQI_LANG": "en"},
+        timeout=60,
+        start_new_session=True,  # no terminal to read hidden input from
+    )
+
+
+def test_a_pin_is_typed_at_the_terminal_and_not_shown(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    settings = settings_for(tmp_path, new='"change_initial"')
+    data = tmp_path / "data"
+    with AgentProcess(data, centre.address, "--settings", settings) as agent:
+        insert(agent.pos, "lin.social_security")
+        typed = (
+            *("12345", "654321", "123456"),
+            *("123456", "246813", "246814"),
+            *("123456", "123456", "123456"),
+            *("123456", "246813", "246813"),
+        )
+
+        done = activated_with(data, "\n".join(typed) + "\n")
+
+    assert done.returncode == 0, done.stderr
+    for said in (
+        "! The PIN has a wrong number of digits",
+        "! The PIN is wrong",
+        "Tries left: 5",
+        "! The two entries differ",
+        "! The new PIN must not be an initial one",
+        ">> Activated",
+    ):
+        assert said in done.stdout
+    for pin in typed:
+        assert pin not in done.stdout + done.stderr
+    assert len(centre.effects) == 1
+
+
+@pytest.mark.parametrize(
+    ("sure", "ends"),
+    [("n", ">> Cancelled"), ("y\n123456", ">> Activated")],
+)
+def test_the_last_try_is_asked_about_even_of_who_said_yes_beforehand(
+    tmp_path: Path, centre: CentreProcess, sure: str, ends: str
+) -> None:
+    settings = settings_for(tmp_path, new='"keep"', initial="[]", probe="true")
+    data = tmp_path / "data"
+    with AgentProcess(data, centre.address, "--settings", settings) as agent:
+        insert(agent.pos, "kong.social_security")
+
+        done = activated_with(data, f"{sure}\n")
+
+    assert "Tries left: 1" in done.stdout
+    assert ends in done.stdout
 
 
 def test_without_an_agent_there_is_nothing_to_activate_through(tmp_path: Path) -> None:

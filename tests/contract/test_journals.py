@@ -16,6 +16,7 @@ from plugin.activation.problem import Problem, Refusal
 from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
 from plugin.journal.memory import MemoryJournal
 from plugin.journal.port import (
+    TORN_MAX,
     CardInHandError,
     Journal,
     JournalDamagedError,
@@ -23,6 +24,7 @@ from plugin.journal.port import (
     JournalInUseError,
     Request,
     StaleRecordError,
+    Torn,
 )
 from plugin.journal.sqlite import SqliteJournal
 from plugin.privacy import Keys
@@ -179,6 +181,41 @@ def test_reserved_numbers_belong_to_nobody_else(journal: Journal) -> None:
     assert journal.reserve("others", 1) == 1
 
 
+def torn(card_ref: str, time: str = "2026-11-22T09:00:00+08:00") -> Torn:
+    return Torn(card_ref=card_ref, step="changing", time=time, life="life-1")
+
+
+def test_a_torn_change_is_noted_until_it_is_mended(journal: Journal) -> None:
+    journal.tear(torn("card"))
+
+    assert journal.torn("card") == torn("card")
+    assert journal.torn("another") is None
+
+    journal.mend("card")
+    journal.mend("another")
+
+    assert journal.torn("card") is None
+
+
+def test_a_card_that_is_torn_again_is_noted_once_and_anew(journal: Journal) -> None:
+    journal.tear(torn("card"))
+    journal.tear(torn("card", "later"))
+
+    assert journal.torn("card") == torn("card", "later")
+
+
+def test_of_too_many_torn_cards_the_oldest_are_forgotten(journal: Journal) -> None:
+    for number in range(TORN_MAX):
+        journal.tear(torn(f"card-{number}"))
+    journal.tear(torn("card-0", "again"))
+    journal.tear(torn("one more"))
+
+    assert journal.torn("card-0") == torn("card-0", "again")
+    assert journal.torn("card-1") is None
+    assert journal.torn("card-2") == torn("card-2")
+    assert journal.torn("one more") == torn("one more")
+
+
 # On disk
 
 
@@ -266,6 +303,40 @@ def test_a_request_changed_outside_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(JournalDamagedError):
         again.request("pos", "key-1")
     again.close()
+
+
+@pytest.mark.parametrize("column", ["step", "time", "life", "card_ref"])
+def test_a_torn_change_changed_outside_is_noticed(tmp_path: Path, column: str) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.tear(torn("card"))
+    journal.close()
+    raw = apsw.Connection(str(tmp_path / "journal.db"))
+    raw.execute(f"UPDATE torn SET {column} = 'x'")  # noqa: S608
+    raw.close()
+
+    again = SqliteJournal(tmp_path / "journal.db", KEYS)
+
+    with pytest.raises(JournalDamagedError):
+        again.torn("x" if column == "card_ref" else "card")
+    again.close()
+
+
+def test_a_journal_of_an_earlier_version_is_taken_on_with_all_it_holds(
+    tmp_path: Path,
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    journal.close()
+    raw = apsw.Connection(str(tmp_path / "journal.db"))
+    raw.execute("DROP TABLE torn; PRAGMA user_version = 1")
+    raw.close()
+
+    for _ in range(2):
+        again = SqliteJournal(tmp_path / "journal.db", KEYS)
+        again.tear(torn("card"))
+        assert again.get(intent(1)) == activation(1)
+        assert again.torn("card") == torn("card")
+        again.close()
 
 
 def test_another_key_opens_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import cast
 
 import pytest
@@ -335,7 +336,8 @@ def test_a_card_of_3_0_is_authenticated_in_whatever_reader(bench: Bench) -> None
     slot = InProcessDesk()
     psam = PsamSlot(lambda: slot.reader(PSAM_NAME))
     with Errands(psam, no_hsm) as errands:
-        found = converse(connection, read_card(LAYOUTS, connection.atr), errands.run)
+        run = partial(errands.run, card=connection)
+        found = converse(connection, read_card(LAYOUTS, connection.atr), run)
     connection.close(Disposition.RESET)
     opened_reader.close()
 

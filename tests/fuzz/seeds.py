@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from drivers.conversation import converse
 from drivers.iso7816.apdu import SELECT, CommandApdu, ResponseApdu
@@ -62,7 +63,11 @@ def _heard(name: str) -> tuple[bytes, Heard]:
     connection = listening(READER_NAMES[0])
     psam = PsamSlot(lambda: HostileSlot(listening(PSAM_NAME)))
     with Errands(psam, no_hsm) as errands:
-        converse(connection, read_card(REFERENCE, connection.atr), errands.run)
+        converse(
+            connection,
+            read_card(REFERENCE, connection.atr),
+            partial(errands.run, card=connection),
+        )
     return connection.atr, heard
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -129,7 +130,9 @@ def _read(layouts: Layouts, answered: bytes, said: Parts) -> Card | None:
     psam = PsamSlot(lambda: HostileSlot(card))
     try:
         with Errands(psam, HostileHsm(said).answer) as errands:
-            return converse(card, read_card(layouts, answered), errands.run)
+            return converse(
+                card, read_card(layouts, answered), partial(errands.run, card=card)
+            )
     except (CardError, CentreError, DriverError):
         return None
     finally:

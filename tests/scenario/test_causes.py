@@ -217,6 +217,11 @@ BEHIND_THE_SERVICE: dict[str, tuple[Callable[[Scene], None], str]] = {
 }
 
 
+NOBODY = activate.Person(
+    agrees=lambda _: True, insists=lambda _: False, types=lambda _: ""
+)
+
+
 class Command(Counter):
     """The same counter, where the transaction is `kaqi activate` in a terminal."""
 
@@ -235,7 +240,7 @@ class Command(Counter):
 
     def _activate(self, scenario: str) -> None:
         with redirect_stdout(self.printed), suppress(CannotError):
-            activate.run(self.pos.kaqi, scenario, pos_ref=None, ask=lambda _: True)
+            activate.run(self.pos.kaqi, scenario, pos_ref=None, person=NOBODY)
 
     def _live(self) -> list[Transaction]:
         listed = self.pos.request("GET", "/v1/transactions").body["transactions"]

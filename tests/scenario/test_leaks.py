@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from plugin.client import Transaction
@@ -13,7 +13,8 @@ from simulator.people import CAST
 from tests.agents import AgentProcess, Pos
 from tests.api.test_events import following
 from tests.centre import CentreProcess
-from tests.leaks import find
+from tests.leaks import find, find_pins
+from tests.regions import settings_for
 from tests.scenario.test_restarts import insert, reader_id
 from tests.waiting import wait_until
 
@@ -47,6 +48,12 @@ class Witness:
             self._remember("refused", answer.body)
         for path in (f"/v1/transactions/{LIN}", f"/v1/{LIN}", f"/v1/readers?x={LIN}"):
             self._remember("path", self._pos.request("GET", path).body)
+
+    def post(self, path: str, body: object, status: int) -> None:
+        """Send this, and remember how it was answered."""
+        answer = self._pos.request("POST", path, body, key=f"k-{len(self.told)}")
+        assert answer.status == status, answer.body
+        self._remember(path.partition("?")[0], answer.body)
 
     def _remember(self, where: str, what: object) -> None:
         self.told.append((where, json.dumps(what, ensure_ascii=False).encode()))
@@ -127,6 +134,63 @@ def test_nothing_written_or_told_names_anybody(
     planted.write_text("read 林试一", encoding="gbk")
     leaks = find([("planted", planted.read_bytes())], CAST)
     assert [leak.what for leak in leaks] == ["lin name"]
+
+
+WRONG_PIN, NEW_PIN = "975310864213", "864209753124"
+
+
+def test_no_pin_is_written_or_told(tmp_path: Path, centre: CentreProcess) -> None:
+    digits = "{ min = 6, max = 12 }"
+    settings = settings_for(tmp_path, new='"change_initial"', digits=digits)
+    data = tmp_path / "data"
+    events: list[str] = []
+    with AgentProcess(data, centre.address, "--debug", "--settings", settings) as agent:
+        pos = agent.pos
+        witness = Witness(pos)
+        with following(pos) as stream:
+            listener = threading.Thread(
+                target=lambda: events.extend(
+                    map(json.dumps, _until_cut(stream.events()))
+                )
+            )
+            listener.start()
+            now = Transaction(pos.start("outpatient_registration", key="1").body)
+            insert(pos, "lin.social_security")
+            now = pos.until(now, "waiting_pin")
+            path = f"/v1/transactions/{now.id}/pin"
+            witness.post(path, {"pin": WRONG_PIN + "0"}, 422)
+            witness.post(path, {"pin": int(WRONG_PIN)}, 400)
+            witness.post(path, {"pin": [NEW_PIN]}, 400)
+            witness.post(path, {"pin": WRONG_PIN, "new_pin": NEW_PIN}, 422)
+            witness.post(f"{path}?pin={WRONG_PIN}", {"pin": WRONG_PIN}, 400)
+            witness.post(path, {"pin": WRONG_PIN}, 202)
+            now = pos.until(now, _says("pin.wrong"))
+            witness.look(f"/v1/transactions/{now.id}")
+            witness.post(path, {"pin": "123456"}, 202)
+            now = pos.until(now, lambda at: at.data["step"]["key"].endswith(".new"))
+            witness.look(f"/v1/transactions/{now.id}")
+            witness.post(path, {"pin": "123456", "new_pin": NEW_PIN}, 202)
+            now = pos.until(now, "succeeded")
+            witness.look(f"/v1/transactions/{now.id}")
+            agent.kill()
+            listener.join()
+        said = agent.output
+    places = [
+        *((str(f), f.read_bytes()) for f in data.rglob("*") if f.is_file()),
+        *witness.told,
+        ("events", "\n".join(events).encode()),
+        ("output", said.encode()),
+    ]
+
+    assert find_pins(places, [WRONG_PIN, NEW_PIN]) == []
+    assert any(b"apdu" in content for _, content in places)
+    assert any(
+        b"waiting_pin" in content for where, content in places if where == "events"
+    )
+
+
+def _says(code: str) -> Callable[[Transaction], bool]:
+    return lambda at: at.problem is not None and at.problem["code"] == code
 
 
 def _until_cut(events: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:

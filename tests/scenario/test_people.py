@@ -27,6 +27,9 @@ ENDS = {
     "zhu": ("activated", None),
     "shen": ("activated", None),
     "song": ("activated", None),
+    "fang": ("activated", None),
+    "kong": ("activated", None),
+    "shi": ("activated", None),
 }
 MAIN = ("lin", "tang", "luo", "abu", "qin", "xu")
 MEMORY_CARDS = ("zhu", "shen")

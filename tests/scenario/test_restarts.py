@@ -14,6 +14,7 @@ from plugin.client import Transaction
 from tests.agents import AgentProcess, Pos
 from tests.api.test_events import following
 from tests.centre import CentreProcess
+from tests.regions import settings_for
 from tests.waiting import WAIT_SECONDS, wait_until
 
 READER = "Simulated reader 1"
@@ -162,6 +163,34 @@ def test_killed_before_anything_was_sent_leaves_nothing_behind(
         assert ended.problem["code"] == "agent.restarted"
         assert activation_of(pos, ended)["state"] == "ABANDONED"
         assert centre.received == {}
+
+
+def test_killed_between_pins_sends_nothing_and_presents_nothing_again(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    settings = settings_for(tmp_path, new='"change_initial"')
+    data = tmp_path / "data"
+    with AgentProcess(data, centre.address, "--settings", settings) as agent:
+        started = register(agent.pos, "sale-1")
+        insert(agent.pos, "lin.social_security")
+        now = agent.pos.until(started, "waiting_pin")
+        now = agent.pos.kaqi.pin(now, "123456")
+        now = agent.pos.until(now, lambda at: "new" in at.data["step"]["key"])
+        assert activation_of(agent.pos, now)["state"] == "CARD_STEPS"
+
+        agent.kill()
+        pos = agent.start()
+
+        ended = pos.kaqi.get(started.id)
+        assert ended.state == "failed"
+        assert ended.problem is not None
+        assert ended.problem["code"] == "agent.restarted"
+        assert activation_of(pos, ended)["state"] == "ABANDONED"
+        assert centre.effects == []
+        again = register(pos, "sale-2")
+        insert(pos, "lin.social_security")
+        again = pos.until(again, "waiting_pin")
+        assert again.data["step"]["key"] == "waiting_pin.social_security"
 
 
 def test_stopped_politely_it_leaves_with_zero(

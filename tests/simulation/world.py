@@ -32,6 +32,7 @@ HEALED_AT = 300 * SECOND
 SETTLED_AT = HEALED_AT + 15 * 60 * SECOND
 END = 4_000 * SECOND
 TIMEOUT = 15 * SECOND
+PIN_SHARE = 0.3  # of the cards have their PIN changed first
 CENTRE = saga.Abilities(
     dedupe=saga.Dedupe.ID, can_tell_status=True, message_life_ms=60 * SECOND
 )
@@ -376,6 +377,11 @@ class Visit:
             self._till.perform(
                 lambda: self._till.activations.happened(self._intent_id, dropped)
             )
+            return
+        asked = saga.CardAsked(saga.CardStep.CHANGING)
+        if self._world.random.random() < PIN_SHARE and not self._till.perform(
+            lambda: self._till.activations.happened(self._intent_id, asked)
+        ):
             return
         self._till.perform(
             lambda: self._till.activations.begin(

@@ -12,14 +12,34 @@ from msgspec.structs import replace
 
 from plugin.activation import desk
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Clock, Desk, Outcome, Slot
+from plugin.activation.pins import Typed
 from plugin.activation.problem import Problem, Refusal
-from plugin.activation.region import Check, Role, Scenario
+from plugin.activation.region import (
+    Check,
+    NewPin,
+    OldPin,
+    PinPolicy,
+    Role,
+    Scenario,
+)
 from plugin.activation.rules import Standing
 from plugin.activation.saga import (
     Activation,
     ActivationState,
     Confirmation,
     Origin,
+)
+from plugin.card.pin import (
+    Accepted,
+    Answer,
+    Blocked,
+    NotSet,
+    NotTyped,
+    Unanswered,
+    Wrong,
+)
+from plugin.card.pin import (
+    Counter as Tries,
 )
 from plugin.card.reading import Card
 from tests.unit.worlds import INACTIVE, PROFILE, medical, slots, social_security, terms
@@ -32,17 +52,32 @@ ORIGIN = Origin(
     profile="reference@1",
 )
 ALL_STATES = set(ALLOWED)
+PIN_ANSWERS: list[Answer] = [
+    Accepted(),
+    Wrong(5),
+    Wrong(1),
+    Blocked(),
+    NotSet(),
+    NotTyped("pin.cancelled"),
+    NotTyped("reader.no_keypad"),
+    Unanswered(),
+    Tries(1),
+    Tries(None),
+]
 
 
 class Counter:
     """A desk, and what it wanted on the way."""
 
     def __init__(
-        self, *stays: str | None, scenario: Scenario = Scenario.PHARMACY
+        self,
+        *stays: str | None,
+        scenario: Scenario = Scenario.PHARMACY,
+        pin: PinPolicy | None = None,
     ) -> None:
         self.wanted: list[desk.Effect] = []
         self.states: list[str] = []
-        self._take(desk.begin(terms(scenario), slots(*stays)))
+        self._take(desk.begin(terms(scenario, pin=pin), slots(*stays)))
 
     def _take(self, step: desk.Step) -> None:
         self.now = step.desk
@@ -445,7 +480,7 @@ def test_each_clock_is_named_when_it_runs_out(
 def test_every_waiting_state_has_a_clock_and_every_action_a_state() -> None:
     waiting = {state for state in ALL_STATES if state.name.startswith("waiting")}
 
-    assert waiting <= set(CLOCKS)
+    assert waiting - {desk.PinAtWork} <= set(CLOCKS)
     assert set(itertools.chain.from_iterable(ALLOWED.values())) == set(Action)
     assert {state for state in ALL_STATES if Action.CONFIRM in ALLOWED[state]} == {
         desk.WaitingConfirm
@@ -485,20 +520,47 @@ events = st.one_of(
     st.builds(desk.ClockRanOut, st.sampled_from(list(Clock))),
     st.builds(record, st.sampled_from(list(ActivationState))),
     st.just(desk.NotBegun(Problem("agent.journal_failed"))),
+    st.builds(
+        desk.PinGiven,
+        st.builds(
+            Typed,
+            pin=st.sampled_from([None, "123456", "135792", "1"]),
+            new_pin=st.sampled_from([None, "123456", "246813"]),
+            confirm_last_try=st.booleans(),
+        ),
+    ),
+    st.builds(
+        desk.PinAnswered, st.sampled_from(["a", "b", "c"]), st.sampled_from(PIN_ANSWERS)
+    ),
+    st.builds(
+        desk.PinNotPresented,
+        st.sampled_from(["a", "b", "c"]),
+        st.sampled_from([Problem("card.removed"), Problem("card.swapped")]),
+    ),
+)
+policies = st.builds(
+    PinPolicy,
+    old=st.sampled_from(list(OldPin)),
+    new=st.sampled_from(list(NewPin)),
+    initial=st.just(frozenset({"123456"})),
+    probe=st.booleans(),
 )
 
 
-@given(st.lists(events, max_size=30), st.sampled_from(list(Scenario)))
+@given(st.lists(events, max_size=30), st.sampled_from(list(Scenario)), policies)
 def test_whatever_happens_the_desk_stays_true(
-    history: list[desk.Event], scenario: Scenario
+    history: list[desk.Event], scenario: Scenario, policy: PinPolicy
 ) -> None:
-    step = desk.begin(terms(scenario), slots(None, None))
+    step = desk.begin(terms(scenario, pin=policy), slots(None, None))
     activations = 0
 
     for event in history:
         before = step.desk
         step = desk.step(before, event)
         activations += step.effects.count(desk.Activate())
+        for effect in step.effects:
+            if isinstance(effect, desk.PresentPin):
+                _assert_presentable(before, event, effect)
         if before.is_terminal:
             assert step == desk.Step(before)
         if isinstance(step.desk.state, desk.Reading):
@@ -507,6 +569,18 @@ def test_whatever_happens_the_desk_stays_true(
             _assert_allowed(step.desk)
 
     assert activations <= 1
+
+
+def _assert_presentable(
+    before: Desk, event: desk.Event, effect: desk.PresentPin
+) -> None:
+    """Nothing is presented but what has just been typed, to the card it was typed for."""
+    assert isinstance(event, desk.PinGiven)
+    assert effect.typed == event.typed
+    assert isinstance(before.state, desk.WaitingPin)
+    role = before.state.wanted.role
+    assert before.facts.accepted[effect.slot.insertion_id or ""] is role
+    assert before.state.wanted.tries_left != 1 or effect.typed.confirm_last_try
 
 
 def _assert_allowed(now: Desk) -> None:
@@ -518,14 +592,21 @@ def _assert_allowed(now: Desk) -> None:
     if Role.MEDICAL in facts.terms.rules.steps:
         assert facts.same_person
         assert facts.confirmed
+    assert not any(facts.pin_due(role) for role in Role)
 
 
 def test_the_random_journeys_reach_every_state() -> None:
     reached: set[type[desk.State]] = set()
 
-    @given(st.lists(events, min_size=5, max_size=30), st.sampled_from(list(Scenario)))
-    def wander(history: list[desk.Event], scenario: Scenario) -> None:
-        now = desk.begin(terms(scenario), slots(None, None)).desk
+    @given(
+        st.lists(events, min_size=5, max_size=30),
+        st.sampled_from(list(Scenario)),
+        policies,
+    )
+    def wander(
+        history: list[desk.Event], scenario: Scenario, policy: PinPolicy
+    ) -> None:
+        now = desk.begin(terms(scenario, pin=policy), slots(None, None)).desk
         for event in history:
             now = desk.step(now, event).desk
             reached.add(type(now.state))
@@ -533,7 +614,8 @@ def test_the_random_journeys_reach_every_state() -> None:
     wander()
     for seed in range(300):
         random = Random(seed)
-        now = desk.begin(terms(), slots(None, None)).desk
+        policy = PinPolicy(new=random.choice((NewPin.NONE, NewPin.SET)))
+        now = desk.begin(terms(pin=policy), slots(None, None)).desk
         for _ in range(30):
             now = desk.step(now, random.choice(_likely(now))).desk
             reached.add(type(now.state))
@@ -561,6 +643,11 @@ def _likely(now: Desk) -> list[desk.Event]:
             return [desk.StatusTold(INACTIVE)]
         case desk.WaitingConfirm():
             return [desk.ConfirmAsked(), desk.ConfirmAsked(), desk.CancelAsked()]
+        case desk.WaitingPin():
+            return [desk.PinGiven(Typed(pin="123456", new_pin="246813"))]
+        case desk.PinAtWork(_, slot):
+            stay = slot.insertion_id or ""
+            return [desk.PinAnswered(stay, each) for each in PIN_ANSWERS]
         case _:
             return [
                 record(ActivationState.UNKNOWN),

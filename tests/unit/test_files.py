@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from plugin import data_file, main
 from plugin.activation.problem import Problem
-from plugin.activation.region import RegionProfile, Role, Scenario
+from plugin.activation.region import (
+    NewPin,
+    OldPin,
+    PinPolicy,
+    RegionProfile,
+    Role,
+    Scenario,
+)
+from plugin.card.pin import Digits
 from plugin.data_file import DataFileError
 from plugin.profile_file import REGIONS, ProfileFile, frozen, load_profile
 from plugin.settings import InstitutionKind
@@ -61,6 +69,41 @@ def test_the_reference_profile_is_what_the_guidance_says() -> None:
     assert not hospital.centre_required
     assert (profile.activation_window.days, profile.financial_window.days) == (180, 300)
     assert profile.label == "reference@1"
+
+
+def test_a_region_that_changes_initial_pins_must_name_one() -> None:
+    content = changed("pin.initial", [])
+    content["pin"]["new"] = "change_initial"
+
+    with pytest.raises(DataFileError) as wrong:
+        data_file.check("city.toml", content, ProfileFile)
+
+    assert wrong.value.facts["key"] == "pin.initial"
+    assert wrong.value.facts["remedy_en"]
+
+
+def test_what_a_region_says_of_pins_is_kept() -> None:
+    said = {
+        "old": "if_set",
+        "new": "change_initial",
+        "initial": ["1234", "888888"],
+        "digits": {"min": 4, "max": 6},
+        "show_tries": False,
+        "probe": True,
+    }
+
+    policy = frozen(data_file.check("city.toml", changed("pin", said), ProfileFile)).pin
+
+    assert policy == PinPolicy(
+        old=OldPin.IF_SET,
+        new=NewPin.CHANGE_INITIAL,
+        initial=frozenset({"1234", "888888"}),
+        digits=Digits(minimum=4, maximum=6),
+        show_tries=False,
+        probe=True,
+    )
+    assert policy.wanted
+    assert not load_profile("reference").pin.wanted
 
 
 def test_a_pharmacy_registers_nobody() -> None:
@@ -127,6 +170,15 @@ def test_a_pharmacy_registers_nobody() -> None:
             "social_security_card.authenticate",
             "twice",
         ),
+        ("pin.new", "perhaps", "pin.new", "one of: none, keep, set, change_initial"),
+        ("pin.old", "sometimes", "pin.old", "one of: never, if_set, always"),
+        ("pin.probe", ..., "pin.probe", "missing"),
+        ("pin.initial", ["12345a"], "pin.initial[0]", "matching"),
+        ("pin.initial", ["1234567"], "pin.initial", "fewer or more digits"),
+        ("pin.digits", {"min": 2, "max": 6}, "pin.digits.min", ">= 3"),
+        ("pin.digits", {"min": 6, "max": 13}, "pin.digits.max", "<= 12"),
+        ("pin.digits", {"min": 8, "max": 6}, "pin.digits.max", "smaller than min"),
+        ("clocks.pin", 241, "clocks.pin", "<= 240"),
         ("centre.address", "http://centre.example", "centre.address", "only on this"),
         ("centre.address", "ftp://127.0.0.1", "centre.address", "https"),
         ("centre.address", "https://u:p@centre.example", "centre.address", "user"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -74,7 +75,9 @@ def read(hostile: AnyCard) -> Card | None:
         connection = desk.reader(READER_NAMES[0]).connect()
         with Errands(psam, no_hsm) as errands:
             procedure = read_card(PROFILE.cards, connection.atr)
-            return converse(connection, procedure, errands.run)
+            return converse(
+                connection, procedure, partial(errands.run, card=connection)
+            )
     except (CardError, DriverError):
         return None
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from simulator.people import PEOPLE
-from tests.leaks import find, personal_values, spellings
+from tests.leaks import find, find_pins, personal_values, spellings
 
 LIN = [PEOPLE["lin"]]
 NAME = PEOPLE["lin"].holder.name
@@ -39,6 +39,24 @@ def test_a_planted_leak_is_found(planted: bytes) -> None:
 
     assert leaks
     assert {leak.where for leak in leaks} == {"log"}
+
+
+PIN = "975310864213"
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        pytest.param(f'{{"pin": "{PIN}"}}'.encode(), id="JSON"),
+        pytest.param(b"\x00\x20\x00\x00\x06" + bytes.fromhex(PIN), id="VERIFY"),
+        pytest.param(base64.b64encode(f"x{PIN}".encode()), id="base64"),
+        pytest.param(PIN.encode().hex().encode(), id="hex of ASCII"),
+        pytest.param(PIN.encode("utf-16-le"), id="UTF-16LE"),
+    ],
+)
+def test_a_planted_pin_is_found(planted: bytes) -> None:
+    assert find_pins([("log", b"before " + planted + b" after")], [PIN])
+    assert not find_pins([("log", b"before and after")], [PIN])
 
 
 def test_masked_values_are_no_leak() -> None:

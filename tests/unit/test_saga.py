@@ -16,6 +16,7 @@ from plugin.activation.saga import (
     Activation,
     ActivationState,
     AskStatus,
+    CardStep,
     Confirmation,
     Dedupe,
     Origin,
@@ -82,6 +83,49 @@ def test_what_was_never_sent_is_abandoned(
     assert record.state is ActivationState.ABANDONED
     assert record.ended_as == ended_as
     assert (record.problem.code if record.problem else None) == code
+
+
+VERIFYING = saga.CardAsked(CardStep.VERIFYING, tries_left=5)
+CHANGING = saga.CardAsked(CardStep.CHANGING)
+
+
+def test_what_a_card_is_asked_is_in_the_record_before_it_is_asked() -> None:
+    verifying = saga.step(FRESH, VERIFYING, 0, A)
+    changing = saga.step(verifying.record, CHANGING, 0, A)
+
+    assert verifying.record == replace(
+        FRESH,
+        state=ActivationState.CARD_STEPS,
+        card_step=CardStep.VERIFYING,
+        tries_seen=5,
+    )
+    assert changing.record.card_step is CardStep.CHANGING
+    assert verifying.effects == changing.effects == ()
+
+
+@pytest.mark.parametrize("asked", [VERIFYING, CHANGING])
+def test_a_restart_between_card_steps_sends_nothing(asked: saga.Event) -> None:
+    record = saga.step(FRESH, asked, 0, A).record
+
+    after = saga.step(record, saga.Restarted(), 0, A)
+
+    assert after.record.state is ActivationState.ABANDONED
+    assert after.record.problem == Problem("agent.restarted")
+    assert after.effects == ()
+
+
+def test_cards_that_were_asked_are_sent_like_any_others() -> None:
+    record = saga.step(FRESH, CHANGING, 0, A).record
+
+    sent = saga.step(record, READY, 1_000, A)
+
+    assert sent.record.state is ActivationState.SENDING
+    assert sent.effects == (Send(),)
+
+
+@pytest.mark.parametrize("late", [VERIFYING, CHANGING])
+def test_no_card_is_asked_once_the_centre_has_the_message(late: saga.Event) -> None:
+    assert saga.step(SENDING, late, 2_000, A) == Step(SENDING)
 
 
 @pytest.mark.parametrize("abilities", [A, B, C, D])

@@ -105,11 +105,17 @@ def test_a_forgotten_code_is_the_agents_own_failure() -> None:
 
 
 def test_every_moment_of_a_transaction_has_its_words() -> None:
-    needed = {state.name for state in desk.ALLOWED} - {"waiting_card", "reading"}
+    needed = {state.name for state in desk.ALLOWED}
+    needed -= {"waiting_card", "reading", "waiting_pin"}
     needed |= {
         f"{name}.{role}" for name in ("waiting_card", "reading") for role in Role
     }
     needed |= {f"waiting_removal.{role}" for role in Role}
+    needed |= {
+        f"waiting_pin.{role}{where}" for role in Role for where in ("", ".reader")
+    }
+    new = "waiting_pin.social_security.new"
+    needed |= {new, f"{new}.reader", "waiting_pin.at_work"}
     needed |= {f"succeeded.{outcome}" for outcome in desk.Outcome}
     needed.discard("succeeded")
 

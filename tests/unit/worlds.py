@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
+from msgspec.structs import replace
+
 from drivers.conversation import nobody
 from drivers.iso7816.apdu import ResponseApdu
 from plugin.activation.desk import Slot, Terms
-from plugin.activation.region import RegionProfile, Scenario
+from plugin.activation.region import PinPolicy, RegionProfile, Scenario
 from plugin.activation.rules import CardStatus, Standing
 from plugin.card.medical import MedicalCard
 from plugin.card.reading import read_card
@@ -50,11 +52,18 @@ def medical(person: str = "lin") -> MedicalCard:
     return card
 
 
-def terms(scenario: Scenario = Scenario.PHARMACY, *, simulated: bool = True) -> Terms:
-    """The reference region at a hospital, where every scenario is allowed."""
+def terms(
+    scenario: Scenario = Scenario.PHARMACY,
+    *,
+    simulated: bool = True,
+    pin: PinPolicy | None = None,
+) -> Terms:
+    """The reference region at a hospital, where every scenario is allowed, perhaps with
+    another rule of PINs."""
     rules = PROFILE.rules(InstitutionKind.HOSPITAL, scenario)
     assert rules is not None
-    return Terms(scenario=scenario, rules=rules, profile=PROFILE, simulated=simulated)
+    profile = replace(PROFILE, pin=pin or PROFILE.pin)
+    return Terms(scenario=scenario, rules=rules, profile=profile, simulated=simulated)
 
 
 def slots(*stays: str | None) -> tuple[Slot, ...]:

@@ -1,0 +1,269 @@
+"""A PIN at the counter: what is wanted of whom, what may be presented to a card, and what
+follows from its answer. Values and tables; the desk walks along them.
+
+What was typed passes through as `Typed` and is in no state: a PIN is presented once, and
+then nobody has it. So nothing here can present it again.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from drivers.iso7816.status_word import StatusWord
+from drivers.ports import PinOperation
+from plugin.activation.problem import Problem
+from plugin.activation.region import NewPin, OldPin, PinPolicy, Role
+from plugin.card.errors import LockedCardError, refusal
+from plugin.card.pin import (
+    Accepted,
+    Answer,
+    Blocked,
+    Counter,
+    NotSet,
+    NotTyped,
+    Refused,
+    Unanswered,
+    Wrong,
+)
+
+Keypad = frozenset[PinOperation]
+NO_KEYPAD = NotTyped("reader.no_keypad")
+LAST_TRY = 1
+TORN_STOPS_AT = 2  # tries left with which nobody guesses
+
+
+class Entry(StrEnum):
+    """What is to be typed."""
+
+    VERIFY = "verify"  # the PIN
+    NEW = "new"  # the PIN, and the one that takes its place
+
+
+class Torn(StrEnum):
+    """A change without an answer: which of the two PINs is asked for."""
+
+    NEW_FIRST = "new_first"
+    THEN_OLD = "then_old"
+
+
+class Typed(Struct, frozen=True, kw_only=True):
+    """What somebody typed here; empty, to begin on the reader's keypad. Prints nothing."""
+
+    pin: str | None = None
+    new_pin: str | None = None
+    confirm_last_try: bool = False
+
+    def __repr__(self) -> str:
+        return "Typed()"
+
+
+class Talk(Struct, frozen=True, kw_only=True):
+    """What is known of one card's PIN. `entry` is what an answer led to; None in the
+    beginning. `asked` says that the card was asked for its counter."""
+
+    entry: Entry | None = None
+    tries_left: int | None = None
+    torn: Torn | None = None
+    asked: bool = False
+
+    @property
+    def torn_warning(self) -> Problem | None:
+        """What happened to this card, which must be said before anything is typed."""
+        return Problem(_TORN_SAYS[self.torn]) if self.torn is not None else None
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What is asked for just now: on the reader's keypad, or here."""
+
+    role: Role
+    entry: Entry
+    on_reader: bool = False
+    tries_left: int | None = None
+    torn: Torn | None = None
+
+    @property
+    def is_last_try(self) -> bool:
+        """Whether a wrong PIN would block the card."""
+        return self.tries_left == LAST_TRY
+
+
+_TORN_SAYS = {
+    Torn.NEW_FIRST: "pin.change_unknown",
+    Torn.THEN_OLD: "pin.try_the_old",
+}
+
+
+def due(policy: PinPolicy, role: Role) -> bool:
+    """Whether this region asks for the PIN of such a card."""
+    if role is Role.MEDICAL:
+        return policy.old is not OldPin.NEVER
+    return policy.new is not NewPin.NONE
+
+
+def wanted(role: Role, talk: Talk, policy: PinPolicy, keypad: Keypad) -> Wanted:
+    """What to ask for. A keypad is used wherever it can do what is asked, and where
+    nothing has to be compared that is typed."""
+    able = keypad if policy.digits.fit_a_keypad else frozenset()
+    entry = talk.entry or _begins_with(role, talk, policy, able)
+    operation = PinOperation.VERIFY if entry is Entry.VERIFY else PinOperation.MODIFY
+    compared = (
+        role is Role.SOCIAL_SECURITY
+        and policy.new is NewPin.CHANGE_INITIAL
+        and entry is Entry.VERIFY
+        and talk.torn is None
+    )
+    return Wanted(
+        role=role,
+        entry=entry,
+        on_reader=operation in able and not compared,
+        tries_left=talk.tries_left,
+        torn=talk.torn,
+    )
+
+
+def _begins_with(role: Role, talk: Talk, policy: PinPolicy, able: Keypad) -> Entry:
+    """Where nobody here sees the PIN, nobody knows whether it is initial: it is changed."""
+    if role is Role.MEDICAL or talk.torn is not None or policy.new is NewPin.KEEP:
+        return Entry.VERIFY
+    unseen = PinOperation.MODIFY in able
+    return Entry.NEW if policy.new is NewPin.SET or unseen else Entry.VERIFY
+
+
+def objection(asked: Wanted, typed: Typed, policy: PinPolicy) -> Problem | None:
+    """Why this must not be presented to the card."""
+    if asked.on_reader:
+        if typed.pin is not None or typed.new_pin is not None:
+            return Problem("pin.keypad_only")
+    elif (problem := _wrong_form(asked, typed, policy)) is not None:
+        return problem
+    if asked.is_last_try and not typed.confirm_last_try:
+        return Problem("pin.last_try")
+    return None
+
+
+def _wrong_form(asked: Wanted, typed: Typed, policy: PinPolicy) -> Problem | None:
+    changes = asked.entry is Entry.NEW
+    needed = (typed.pin, typed.new_pin) if changes else (typed.pin,)
+    if not all(_is_pin(each, policy) for each in needed):
+        return Problem("pin.length")
+    if not changes and typed.new_pin is not None:
+        return Problem("pin.new_not_wanted")
+    if changes and typed.new_pin in policy.initial:
+        return Problem("pin.must_differ_from_initial")
+    keeps = asked.role is Role.SOCIAL_SECURITY and policy.new is NewPin.KEEP
+    if keeps and typed.pin in policy.initial:
+        return Problem("pin.still_initial")
+    return None
+
+
+def _is_pin(typed: str | None, policy: PinPolicy) -> bool:
+    allowed = range(policy.digits.minimum, policy.digits.maximum + 1)
+    return (
+        typed is not None
+        and typed.isascii()
+        and typed.isdigit()
+        and len(typed) in allowed
+    )
+
+
+def following(asked: Wanted, typed: Typed, policy: PinPolicy) -> Entry | None:
+    """What is wanted after this was right; None when that is all."""
+    if asked.role is Role.MEDICAL or asked.entry is Entry.NEW:
+        return None
+    found_old = asked.torn is Torn.THEN_OLD
+    match policy.new:
+        case NewPin.SET:
+            return Entry.NEW if found_old else None
+        case NewPin.CHANGE_INITIAL:
+            unseen_old = asked.on_reader and found_old
+            return Entry.NEW if unseen_old or typed.pin in policy.initial else None
+        case NewPin.KEEP | NewPin.NONE:
+            return None
+
+
+# What an answer means.
+
+
+class Settled(Struct, frozen=True):
+    """Nothing more is wanted of this card's PIN."""
+
+
+class Again(Struct, frozen=True):
+    """Something must be typed (again); `problem` says what was wrong."""
+
+    talk: Talk
+    problem: Problem | None = None
+
+
+class Hopeless(Struct, frozen=True):
+    """It cannot go on here, and why."""
+
+    problem: Problem
+
+
+Verdict = Settled | Again | Hopeless
+
+
+def judge(
+    asked: Wanted, talk: Talk, then: Entry | None, answer: Answer, policy: PinPolicy
+) -> Verdict:
+    """What the card's answer means; `then` is what is wanted once it is right."""
+    match answer:
+        case Accepted() if then is None:
+            return Settled()
+        case Accepted():
+            return Again(Talk(entry=then, asked=True))
+        case Wrong(left):
+            return _wrong(replace(talk, tries_left=left))
+        case Counter(left):
+            return _counted(talk if left is None else replace(talk, tries_left=left))
+        case Blocked():
+            return Hopeless(Problem("pin.locked"))
+        case NotSet() if asked.role is Role.MEDICAL and policy.old is OldPin.IF_SET:
+            return Settled()
+        case NotSet():
+            return Hopeless(Problem("pin.not_set"))
+        case Refused(sw):
+            return _refused(talk, sw)
+        case NotTyped(code):
+            return Again(talk, Problem(code))
+        case Unanswered():
+            return _unanswered(asked, talk)
+        case _:
+            assert_never(answer)
+
+
+def _wrong(talk: Talk) -> Verdict:
+    """A wrong PIN is typed again; nobody guesses for long at one that may be torn."""
+    if talk.torn is None:
+        last = talk.tries_left == LAST_TRY
+        return Again(talk, Problem("pin.last_try" if last else "pin.wrong"))
+    return _counted(replace(talk, torn=Torn.THEN_OLD))
+
+
+def _counted(talk: Talk) -> Verdict:
+    few = talk.tries_left is not None and talk.tries_left <= TORN_STOPS_AT
+    if talk.torn is not None and few:
+        return Hopeless(Problem("pin.torn_stopped"))
+    return Again(talk)
+
+
+def _refused(talk: Talk, sw: StatusWord) -> Verdict:
+    """Nothing was said of the PIN, and so of the tries either."""
+    code = refusal(sw, "PIN").code
+    facts = {"sw": f"{sw.value:04X}"}
+    if code == LockedCardError.code:
+        return Hopeless(Problem(code, facts))
+    return Again(replace(talk, tries_left=None), Problem("pin.refused", facts))
+
+
+def _unanswered(asked: Wanted, talk: Talk) -> Verdict:
+    """A lost answer to a change leaves one of two PINs; to a verification, the counter."""
+    if asked.entry is Entry.NEW:
+        return Again(Talk(entry=Entry.VERIFY, torn=Torn.NEW_FIRST))
+    lost = replace(talk, tries_left=None, asked=False)
+    return Again(lost, Problem("pin.answer_lost"))

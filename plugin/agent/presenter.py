@@ -1,0 +1,176 @@
+"""Carries a PIN to a card, once, and keeps what must outlive that: what the card is about to
+be asked is durable before it is asked, and a change whose answer is lost stays noted until
+the card has answered. Lives on the deciding thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from drivers.conversation import Procedure
+from drivers.ports import PinOperation
+from plugin.activation import desk, saga
+from plugin.activation.desk import Slot
+from plugin.activation.pins import Entry, Typed, Wanted
+from plugin.activation.problem import Problem
+from plugin.activation.region import RegionProfile
+from plugin.activation.saga import CardStep
+from plugin.agent.recovery import Activations
+from plugin.card import pin
+from plugin.card.pin import Answer, Pin
+from plugin.card.reading import Card
+from plugin.card.social_security import Issue
+from plugin.journal.port import Journal, JournalError, Torn
+from plugin.privacy import Keys
+
+_log = logging.getLogger("kaqi.presenter")
+
+
+class Carrier(Protocol):
+    """What has a card asked on its reader's thread."""
+
+    def present(
+        self,
+        slot: Slot,
+        procedure: Callable[[], Procedure[Answer]],
+        done: Callable[[Answer | Problem], None],
+        trace_id: str,
+        seconds: float = 0.0,
+    ) -> None:
+        """`done` is called once, with a problem only when the card was not asked."""
+        ...
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """Whose PIN it is, for whom, and who hears of the answer."""
+
+    origin: saga.Origin
+    issue: Issue
+    slot: Slot
+    wanted: Wanted
+    tell: Callable[[desk.Event], None]
+
+
+class Presenter:
+    """The only one who gives PINs to cards, and the only writer of torn changes."""
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        journal: Journal,
+        activations: Activations,
+        keys: Keys,
+        profile: RegionProfile,
+        wall: Callable[[], str],
+    ) -> None:
+        self._carrier = carrier
+        self._journal = journal
+        self._activations = activations
+        self._keys = keys
+        self._profile = profile
+        self._wall = wall
+        self._life = uuid.uuid4().hex  # this run of the agent
+
+    def is_torn(self, card: Card) -> bool:
+        """Whether this card was left with one of two PINs. Raises JournalError."""
+        if card.issue is None or not self._profile.pin.wanted:
+            return False
+        return self._journal.torn(self._card_ref(card.issue)) is not None
+
+    def present(self, asked: Asked, typed: Typed) -> None:
+        """One PIN, one time: noted before the card is asked, forgotten with this call."""
+        try:
+            self._note_before(asked)
+        except JournalError as failed:
+            unwritten = Problem(failed.code)
+            self._note_after(asked, unwritten)
+            _told(asked, unwritten)
+            return
+
+        def done(answer: Answer | Problem) -> None:
+            if answer == Problem("agent.failed"):
+                answer = pin.Unanswered()  # nobody knows how far it came
+            self._note_after(asked, answer)
+            _told(asked, answer)
+
+        on_reader, seconds = asked.wanted.on_reader, self._profile.clocks.pin
+        procedure = self._typed_there(asked) if on_reader else self._here(asked, typed)
+        self._carrier.present(
+            asked.slot,
+            procedure,
+            done,
+            asked.origin.trace_id,
+            seconds if on_reader else 0.0,
+        )
+
+    def count_tries(self, asked: Asked) -> None:
+        """Ask the card for its counter, which spends nothing."""
+        code, access = asked.issue.identification_code, self._profile.cards.access
+        self._carrier.present(
+            asked.slot,
+            lambda: pin.count_tries(code, access),
+            lambda answer: _told(asked, answer),
+            asked.origin.trace_id,
+        )
+
+    def _here(self, asked: Asked, typed: Typed) -> Callable[[], Procedure[Answer]]:
+        code, access = asked.issue.identification_code, self._profile.cards.access
+        now = Pin(typed.pin or "")
+        if asked.wanted.entry is Entry.VERIFY:
+            return lambda: pin.verify(code, access, now)
+        new = Pin(typed.new_pin or "")
+        return lambda: pin.change(code, access, now, new)
+
+    def _typed_there(self, asked: Asked) -> Callable[[], Procedure[Answer]]:
+        code, access = asked.issue.identification_code, self._profile.cards.access
+        verifies = asked.wanted.entry is Entry.VERIFY
+        operation = PinOperation.VERIFY if verifies else PinOperation.MODIFY
+        digits, seconds = self._profile.pin.digits, self._profile.clocks.pin
+        return lambda: pin.on_keypad(code, access, operation, digits, seconds)
+
+    def _note_before(self, asked: Asked) -> None:
+        """What must be durable before the card is asked. Raises JournalError."""
+        changes = asked.wanted.entry is Entry.NEW
+        step = CardStep.CHANGING if changes else CardStep.VERIFYING
+        if changes:
+            card_ref = self._card_ref(asked.issue)
+            self._journal.tear(
+                Torn(
+                    card_ref=card_ref,
+                    step=step.value,
+                    time=self._wall(),
+                    life=self._life,
+                )
+            )
+        self._activations.happened(
+            asked.origin.intent_id, saga.CardAsked(step, asked.wanted.tries_left)
+        )
+
+    def _note_after(self, asked: Asked, answer: Answer | Problem) -> None:
+        """A card that has answered a change, or taken a PIN, is torn no more. Where that
+        cannot be written, its holder is asked once more than needed."""
+        answered = not isinstance(answer, pin.Unanswered)
+        changed = asked.wanted.entry is Entry.NEW and answered
+        found = asked.wanted.torn is not None and isinstance(answer, pin.Accepted)
+        if not (changed or found):
+            return
+        try:
+            self._journal.mend(self._card_ref(asked.issue))
+        except JournalError as failed:
+            _log.error("the journal failed", extra={"code": failed.code})
+
+    def _card_ref(self, issue: Issue) -> str:
+        return self._keys.digest("card", issue.identification_code)
+
+
+def _told(asked: Asked, answer: Answer | Problem) -> None:
+    stay = asked.slot.insertion_id or ""
+    if isinstance(answer, Problem):
+        asked.tell(desk.PinNotPresented(stay, answer))
+    else:
+        asked.tell(desk.PinAnswered(stay, answer))
