@@ -21,6 +21,7 @@ from drivers.pcsc import PcscDirectory, PcscReader
 from drivers.serial_line.directory import SerialDirectory
 from plugin import main
 from plugin.activation.problem import Problem
+from plugin.activation.region import NewPin
 from plugin.card.authentication import Means
 from plugin.client import KaqiError, Transaction
 from plugin.commands import activate, screen
@@ -29,12 +30,14 @@ from plugin.profile_file import load_profile
 from simulator.card.engine import CardEngine
 from simulator.card.psam import PsamEngine, PsamImage
 from simulator.ccid_peer import Misbehaviour
+from simulator.keypad import Keypad
 from simulator.people import PEOPLE, card
+from simulator.reader import READER_NAMES as SIMULATED_NAMES
 from simulator.reader import InProcessDesk
 from simulator.scenario import MuteCard, ScriptedCard
 from simulator.serial_peer import READER_NAMES, SerialDesk
 from simulator.vpcd import VpcdDesk
-from tests.agents import Running, running
+from tests.agents import QUICK, Running, running
 from tests.another_program import AnotherProgram
 from tests.centre import CentreProcess
 from tests.scenario.counter import Counter, Tripwire
@@ -77,6 +80,14 @@ class Scene:
             peer.wrong = Misbehaviour(**wrong)  # type: ignore[arg-type]
 
         self.card(Tripwire(card("lin.social_security"), 5, go_wrong))
+
+    def keypad(self, *keys: str) -> None:
+        """These keys are pressed when the reader asks for the PIN."""
+        self.hand.keypads[self.counter.readers[0]].type(*keys)
+        self.card("lin.social_security")
+        if not isinstance(self.counter, Command):
+            self.counter.reaches("waiting_pin")
+            self.counter.now = self.counter.pos.kaqi.pin(self.counter.now)
 
     def port_goes(self) -> None:
         """The only cable is pulled."""
@@ -193,7 +204,7 @@ WITHOUT_HSM: dict[str, tuple[PsamImage | None, str]] = {
 }
 
 
-ECHOING = READER_NAMES[0]
+ECHOING, SIMULATED = READER_NAMES[0], SIMULATED_NAMES[0]
 ON_A_LINE: dict[str, tuple[Callable[[Scene], None], str]] = {
     "the port goes": (lambda scene: scene.port_goes(), "reader.port_gone"),
     "noise": (lambda scene: scene.line(wrong_lrc=99), "reader.line_noise"),
@@ -220,6 +231,12 @@ BEHIND_THE_SERVICE: dict[str, tuple[Callable[[Scene], None], str]] = {
 NOBODY = activate.Person(
     agrees=lambda _: True, insists=lambda _: False, types=lambda _: ""
 )
+
+
+AT_THE_KEYPAD: dict[str, tuple[Callable[[Scene], None], str]] = {
+    "cancelled on the reader": (lambda scene: scene.keypad("cancel"), "pin.cancelled"),
+    "nobody types on the reader": (lambda scene: scene.keypad(), "pin.entry_timeout"),
+}
 
 
 class Command(Counter):
@@ -383,8 +400,37 @@ def test_what_goes_wrong_behind_the_service_has_its_own_cause(
         end(counter)
 
 
+@pytest.mark.parametrize("fault", AT_THE_KEYPAD)
+def test_what_goes_wrong_at_the_keypad_has_its_own_cause(
+    fault: str,
+    tmp_path: Path,
+    centre: CentreProcess,
+    told: Callable[[Counter], Counter],
+) -> None:
+    inject, code = AT_THE_KEYPAD[fault]
+    hand, region = (
+        InProcessDesk(keypads={SIMULATED: Keypad()}),
+        load_profile("reference"),
+    )
+    keep = structs.replace(region.pin, new=NewPin.KEEP)
+    with running(
+        tmp_path,
+        centre.address,
+        {"inprocess": hand},
+        hand,
+        clocks=structs.replace(QUICK, pin=2),
+        profile=structs.replace(region, pin=keep),
+    ) as started:
+        counter = told(Counter(started, hand, readers=1))
+
+        inject(Scene(counter, hand, centre))
+
+        check(Scene(counter, hand, centre), code)
+        end(counter)
+
+
 def test_no_two_faults_say_the_same() -> None:
-    tables = (FAULTS, WITHOUT_HSM, ON_A_LINE, BEHIND_THE_SERVICE)
+    tables = (FAULTS, WITHOUT_HSM, ON_A_LINE, BEHIND_THE_SERVICE, AT_THE_KEYPAD)
     codes = [code for table in tables for _, code in table.values()]
     words = [
         main.catalogue().body(Problem(code))["messages"]["zh-CN"] for code in codes
