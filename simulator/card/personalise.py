@@ -6,6 +6,8 @@ Written from the tables on its own, for the side that makes cards.
 from __future__ import annotations
 
 from datetime import date
+from functools import reduce
+from operator import xor
 
 IDENTITY_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 IDENTITY_CHECKS = "10X98765432"
@@ -55,4 +57,15 @@ def identification_code(region: str, serial: int) -> str:
 
 def contact_atr(chip: str, serial: int) -> bytes:
     """3B 6D 00 00 and thirteen historical bytes (domain facts, 2.9)."""
-    return bytes.fromhex(f"3B6D00000081{chip}8699{serial:012d}")
+    return bytes.fromhex(f"3B6D0000{_historical_bytes(chip, serial)}")
+
+
+def contactless_atr(chip: str, serial: int) -> bytes:
+    """What PC/SC readers make of a card of ISO 14443-4: 3B 8D 80 01, the same historical
+    bytes, and TCK (PC/SC part 3, 3.1.3.2.3)."""
+    body = bytes.fromhex(f"8D8001{_historical_bytes(chip, serial)}")
+    return b"\x3b" + body + bytes((reduce(xor, body),))
+
+
+def _historical_bytes(chip: str, serial: int) -> str:
+    return f"0081{chip}8699{serial:012d}"

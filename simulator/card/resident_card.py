@@ -52,6 +52,7 @@ class ResidentCard:
     pin: str | None = "123456"
     tries_spent: int = 0
     chip: str = "4E4323"
+    contactless: bool = False
     algorithm: Algorithm = Algorithm.DES3
     factors: tuple[
         bytes, ...
@@ -101,8 +102,16 @@ class ResidentCard:
 
     @property
     def atr(self) -> bytes:
-        """The answer to reset; its last eight bytes are the card's factor."""
-        return personalise.contact_atr(self.chip, self.serial)
+        """The answer to reset; contactless, the one that readers make up."""
+        made = (
+            personalise.contactless_atr if self.contactless else personalise.contact_atr
+        )
+        return made(self.chip, self.serial)
+
+    @property
+    def factor(self) -> bytes:
+        """What its keys are derived with: the last eight historical bytes."""
+        return personalise.contact_atr(self.chip, self.serial)[-8:]
 
     def _pin(self) -> Pin | None:
         if self.pin is None:
@@ -111,7 +120,7 @@ class ResidentCard:
         return Pin(packed, spent=self.tries_spent)
 
     def _keys(self) -> dict[int, bytes]:
-        levels = (*self.factors, self.atr[-8:])
+        levels = (*self.factors, self.factor)
         return {
             IRK: derived(IRK_MASTER, levels, self.algorithm),
             READ_KEY: derived(READ_MASTER, levels, self.algorithm),

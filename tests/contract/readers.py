@@ -3,8 +3,8 @@ card and pulls it.
 
 | kind      | readers                                          | can                          |
 |-----------|--------------------------------------------------|------------------------------|
-| inprocess | in this process                                  | keypad, memory cards, replug |
-| pcsc      | vpcd behind the real pcscd                       | memory cards                 |
+| inprocess | in this process                                  | everything                   |
+| pcsc      | vpcd behind the real pcscd                       | memory cards, contactless    |
 | twin      | serial, behind the real pcscd with libccidtwin   | keypad                       |
 | serial    | the same serial readers through our own driver   | keypad, replug               |
 
@@ -40,12 +40,13 @@ class Can(StrEnum):
 
     KEYPAD = "keypad"  # one of them takes a PIN itself
     MEMORY_CARDS = "memory_cards"
+    CONTACTLESS = "contactless"
     REPLUG = "replug"  # a line that pcscd had open it never finds again
 
 
 KINDS: dict[str, frozenset[Can]] = {
     "inprocess": frozenset(Can),
-    "pcsc": frozenset({Can.MEMORY_CARDS}),
+    "pcsc": frozenset({Can.MEMORY_CARDS, Can.CONTACTLESS}),
     "twin": frozenset({Can.KEYPAD}),
     "serial": frozenset({Can.KEYPAD, Can.REPLUG}),
 }

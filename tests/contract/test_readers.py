@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -35,7 +36,7 @@ from simulator.people import PEOPLE, card, engine
 from simulator.reader import PSAM_NAME, InProcessDesk
 from simulator.scenario import Card as SimulatedCard
 from simulator.scenario import MuteCard, ScriptedCard
-from tests.contract.readers import LAYOUTS, Bench, Can, Plugs, opened
+from tests.contract.readers import KINDS, LAYOUTS, Bench, Can, Plugs, opened
 
 COMMANDS = 16
 EVERY_COMMAND = range(1, COMMANDS + 1)
@@ -328,8 +329,27 @@ class Listening:
         return self._card.process(command)
 
 
-def test_a_card_of_3_0_is_authenticated_in_whatever_reader(bench: Bench) -> None:
-    inserted = engine("qin.social_security")
+@pytest.mark.parametrize("person", ["qin", "xu"])
+def test_a_card_of_3_0_is_authenticated_in_whatever_reader(
+    bench: Bench, person: str
+) -> None:
+    authenticated(bench, CardEngine(PEOPLE[person].social_security.image()), person)
+
+
+@pytest.mark.parametrize(
+    "kind", [k for k, can in KINDS.items() if Can.CONTACTLESS in can]
+)
+@pytest.mark.parametrize("person", ["qin", "xu"])
+def test_a_card_without_contacts_is_authenticated_in_the_same_way(
+    kind: str, person: str, request: pytest.FixtureRequest
+) -> None:
+    order = replace(PEOPLE[person].social_security, contactless=True)
+    with opened(kind, request.getfixturevalue) as bench:
+        authenticated(bench, CardEngine(order.image()), person)
+
+
+def authenticated(bench: Bench, inserted: CardEngine, person: str) -> None:
+    """Read with a PSAM beside the reader."""
     bench.insert(inserted, bench.first)
     opened_reader = bench.directory.reader(bench.first)
     connection = opened_reader.connect()
@@ -341,5 +361,5 @@ def test_a_card_of_3_0_is_authenticated_in_whatever_reader(bench: Bench) -> None
     connection.close(Disposition.RESET)
     opened_reader.close()
 
-    assert found.name == PEOPLE["qin"].holder.name
+    assert found.name == PEOPLE[person].holder.name
     assert inserted.counters.commands <= 26
