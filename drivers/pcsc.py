@@ -14,6 +14,7 @@ connection ends, and every return code becomes the one error that names its caus
 | card pulled in the middle              | CardRemovedError, asked for, never guessed  |
 | a reader with a keypad                 | PC/SC part 10: the PIN never comes here     |
 | memory cards                           | pseudo-APDUs, where the reader knows them   |
+| contactless cards                      | like any other, with the ATR readers make   |
 """
 
 from __future__ import annotations
