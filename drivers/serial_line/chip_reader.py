@@ -7,7 +7,7 @@ Every wait has an end of its own, far below the minutes that drivers of the syst
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from drivers.errors import (
@@ -57,7 +57,7 @@ from drivers.serial_line.ccid import (
     Outcome,
     frame,
 )
-from drivers.serial_line.line import SerialLine
+from drivers.serial_line.line import Line
 
 HELLO_SECONDS = 0.5
 HELLOS = 3
@@ -81,12 +81,16 @@ _KEYPAD_FAILURES: dict[int, type[DriverError]] = {
 
 
 class ChipReader:
-    """The reader and its slot. Its methods are called by whoever has the port's turn."""
+    """The reader and its slot. Its methods are called by whoever has the port's turn.
+    `clock` counts the seconds that the line waits."""
 
-    def __init__(self, port: AttendedPort) -> None:
+    def __init__(
+        self, port: AttendedPort, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.port = port
         self.stay = 0
-        self._line: SerialLine
+        self._clock = clock
+        self._line: Line
         self._ear = Ear()
         self._sequence = 0
         self._last_exchange = 0.0
@@ -97,7 +101,7 @@ class ChipReader:
 
     # The device of a port
 
-    def begin(self, line: SerialLine) -> None:
+    def begin(self, line: Line) -> None:
         """Ask who is there; learn whether the reader echoes; look at the slot."""
         self._line, self._ear, self._echoes = line, Ear(), None
         self._present = False
@@ -120,7 +124,7 @@ class ChipReader:
                 self._moved(heard)
         if self._unseen:
             self._look_at_card()
-        elif time.monotonic() - self._last_exchange >= POLL_SECONDS:
+        elif self._clock() - self._last_exchange >= POLL_SECONDS:
             self._poll()
 
     def status(self) -> ReaderStatus:
@@ -227,17 +231,17 @@ class ChipReader:
         try:
             return self._answer(command, seconds, quiet)
         finally:
-            self._last_exchange = time.monotonic()
+            self._last_exchange = self._clock()
 
     def _answer(self, command: Message, seconds: float, quiet: float) -> Message:
-        waiting = _Waiting(command, self._echoes, seconds, quiet)
+        waiting = _Waiting(command, self._echoes, seconds, quiet, self._clock)
         framed = frame(command)
         self._line.write(framed)
         while (left := waiting.seconds_left()) > 0:
             for heard in self._hear(left):
                 if isinstance(heard, Moved):
                     self._moved(heard)
-                if waiting.wants_it_again(heard):
+                if waiting.answer is None and waiting.wants_it_again(heard):
                     self._line.write(framed)
             if waiting.answer is not None:
                 self._echoes = waiting.echoed
@@ -246,10 +250,9 @@ class ChipReader:
 
     def _hear(self, seconds: float) -> list[Heard]:
         """What comes within so many seconds, as soon as it is something."""
-        if not self._ear.in_the_middle:
-            return self._ear.hear(self._line.read(seconds))
-        came = self._line.read(min(seconds, INTER_BYTE_SECONDS))
-        return self._ear.hear(came) if came else self._ear.give_up()
+        middle = self._ear.in_the_middle
+        came = self._line.read(min(seconds, INTER_BYTE_SECONDS) if middle else seconds)
+        return self._ear.give_up() if came == b"" else self._ear.hear(came or b"")
 
 
 class _Waiting:
@@ -257,21 +260,27 @@ class _Waiting:
     `echoes` says whether the reader repeats commands; None when that is to be found out."""
 
     def __init__(
-        self, command: Message, echoes: bool | None, seconds: float, quiet: float
+        self,
+        command: Message,
+        echoes: bool | None,
+        seconds: float,
+        quiet: float,
+        clock: Callable[[], float],
     ) -> None:
-        now = time.monotonic()
+        now = clock()
         self.answer: Message | None = None
         self.echoed = False
         self._command = command
         self._must_echo = echoes is True
         self._quiet = quiet
+        self._clock = clock
         self._deadline, self._silent = now + seconds, now + quiet
         self._naks = self._noise = 0
         self._left = False
 
     def seconds_left(self) -> float:
         """Until nobody waits any more."""
-        return min(self._deadline, self._silent) - time.monotonic()
+        return min(self._deadline, self._silent) - self._clock()
 
     def wants_it_again(self, heard: Heard) -> bool:
         """Take in what was heard; whether the command must be sent again. Raises
@@ -282,7 +291,7 @@ class _Waiting:
             case Message() if heard.answers(self._command):
                 self._answered(heard)
             case MoreTime() if not self._noise:
-                self._silent = time.monotonic() + self._quiet
+                self._silent = self._clock() + self._quiet
             case Moved(inserted=False):
                 self._left = True
                 self._not_longer_than(LAST_WORDS_SECONDS)
@@ -305,12 +314,12 @@ class _Waiting:
         if self._must_echo and not self.echoed:
             raise LostEchoError
         if heard.outcome == Outcome.TIME_EXTENSION:
-            self._silent = time.monotonic() + self._quiet
+            self._silent = self._clock() + self._quiet
         else:
             self.answer = heard
 
     def _not_longer_than(self, seconds: float) -> None:
-        self._deadline = min(self._deadline, time.monotonic() + seconds)
+        self._deadline = min(self._deadline, self._clock() + seconds)
 
     def why_nothing_came(self) -> DriverError:
         """The cause, when the time is over."""

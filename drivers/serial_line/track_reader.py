@@ -27,7 +27,7 @@ from drivers.ports import (
     SlotState,
 )
 from drivers.serial_line.attended import AttendedPort
-from drivers.serial_line.line import SerialLine
+from drivers.serial_line.line import Line
 from drivers.serial_line.magstripe import BUFFER_MAX, Swipe, swiped
 
 ATR = b"\x3b\x05TRACK"
@@ -43,12 +43,12 @@ class TrackReader:
 
     def __init__(self, port: AttendedPort) -> None:
         self.port = port
-        self._line: SerialLine
+        self._line: Line
         self._swipe: Swipe | None = None
         self._stay = 0
         self._since = 0.0
 
-    def begin(self, line: SerialLine) -> None:
+    def begin(self, line: Line) -> None:
         """Such a reader says nothing until a card passes."""
         self._line = line
         self._swipe = None
@@ -68,9 +68,9 @@ class TrackReader:
         deadline = time.monotonic() + PASS_SECONDS
         while len(came) <= BUFFER_MAX and time.monotonic() < deadline:
             more = self._line.read(QUIET_SECONDS)
-            if not more:
+            if more == b"":
                 break
-            came += more
+            came += more or b""  # woken is not quiet
         return came
 
     def status(self) -> ReaderStatus:

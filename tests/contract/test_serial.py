@@ -3,9 +3,11 @@ takes long."""
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -307,6 +309,64 @@ def test_nothing_is_left_open(desk: SerialDesk) -> None:
     assert held() == before
 
 
+def test_a_port_that_cannot_be_opened_leaves_nothing_open(
+    desk: SerialDesk, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no port")
+    ports = (tmp_path / "none", tmp_path / "file", tmp_path, desk.ports[0].port)
+    busy = SerialLine(desk.ports[0].port, 9_600, 1)
+    before = held()
+
+    for port in ports:
+        with pytest.raises(DriverError):
+            SerialLine(str(port), 9_600, 1)
+
+    assert held() == before
+    busy.close()
+
+
+def test_without_descriptors_no_port_is_opened_and_none_is_lost(
+    desk: SerialDesk,
+) -> None:
+    before, limits = held(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = {int(each.name) for each in Path("/proc/self/fd").iterdir()}
+    refused = 0
+
+    for more in range(8):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(in_use) + 1 + more, limits[1]))
+        try:
+            SerialLine(desk.ports[0].port, 9_600, 1).close()
+        except DriverError:
+            refused += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert refused
+    assert held() == before
+
+
+def test_a_port_that_goes_while_it_is_opened_has_gone(tmp_path: Path) -> None:
+    far, ended = PtyLine(tmp_path / "tty"), threading.Event()
+
+    def loose_contact() -> None:
+        while not ended.is_set():
+            far.unplug()
+            far.plug()
+            far.read(0)
+
+    thread = threading.Thread(target=loose_contact)
+    thread.start()
+    try:
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            with suppress(PortGoneError):
+                SerialLine(str(far.link), 9_600, 1).close()
+    finally:
+        ended.set()
+        thread.join()
+        far.close()
+
+
 def held() -> tuple[int, int]:
     """Descriptors and threads of this process."""
     return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
@@ -341,5 +401,5 @@ def test_both_ways_of_reading_a_line(tmp_path: Path, direct: bool) -> None:
     far.close()
 
     assert (heard, answered) == (b"to the reader", b"back")
-    assert (nothing, woken) == (b"", b"")
+    assert (nothing, woken) == (b"", None)
     assert line.POSIX
