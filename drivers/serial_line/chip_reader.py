@@ -407,7 +407,7 @@ class SerialConnection:
                 if not device.status().atr:
                     device.port.tell(device.status(), None)
             device.check(self._stay)
-            if got.outcome == Outcome.FAILED:
+            if got.outcome != Outcome.DONE:
                 raise _why(kind, got)
         try:
             return ResponseApdu.parse(got.data)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from drivers.errors import CardRemovedError, NoisyLineError
+from drivers.errors import CardProtocolError, CardRemovedError, NoisyLineError
 from drivers.iso7816.apdu import CommandApdu
 from drivers.ports import CardConnection
 from drivers.serial_line.attended import AttendedPort
@@ -78,6 +78,14 @@ def test_what_follows_an_answer_changes_nothing(behind: bytes) -> None:
 
     assert bytes(got) == ANSWER
     assert len(line.sent) == len(START) + 1
+
+
+@pytest.mark.parametrize("outcome", [0x40, 0xC0])
+def test_only_a_command_that_was_done_has_an_answer(outcome: int) -> None:
+    said = Message(Kind.DATA_BLOCK, 5, bytes((outcome, 0xFD, 0)), ANSWER)
+
+    with spoken_to(frame(said)) as (card, _), pytest.raises(CardProtocolError):
+        card.transmit(CHALLENGE)
 
 
 def test_a_card_that_leaves_behind_its_answer_has_left() -> None:
