@@ -7,6 +7,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from simulator.ccid_peer import Misbehaviour
 from simulator.people import PEOPLE, engine
 from simulator.pty_line import PtyLine
 from simulator.scenario import ScriptedCard
-from simulator.serial_peer import READER_NAMES, SerialDesk
+from simulator.serial_peer import READER_NAMES, TRACK_NAME, SerialDesk
 from tests.contract.readers import KINDS, Bench, watched
 
 GET_CHALLENGE = CommandApdu(cla=0, ins=0x84, p1=0, p2=0, ne=8)
@@ -64,6 +65,7 @@ def bench(desk: SerialDesk) -> Iterator[Bench]:
         pytest.param(Misbehaviour(naks=3), id="a few NAKs"),
         pytest.param(Misbehaviour(noise=True), id="noise before each answer"),
         pytest.param(Misbehaviour(time_extensions=5), id="a card that needs time"),
+        pytest.param(Misbehaviour(bytewise=True), id="byte by byte"),
     ],
 )
 def test_what_can_be_borne_is_borne(
@@ -296,6 +298,32 @@ def test_two_conversations_take_turns(bench: Bench) -> None:
     thread.join()
 
     assert done == ["first", "second"]
+
+
+def test_whoever_wants_the_line_does_not_spoil_what_is_said_on_it(
+    desk: SerialDesk, bench: Bench
+) -> None:
+    desk.peers[ECHOING].wrong = Misbehaviour(bytewise=True)
+    bench.insert(engine("lin.social_security"), ECHOING)
+    reader = bench.directory.reader(ECHOING)
+
+    def ask(_: int) -> int:
+        connection = reader.connect()
+        return sum(connection.transmit(GET_CHALLENGE).sw.is_success for _ in range(50))
+
+    with ThreadPoolExecutor(4) as beside:
+        answered = list(beside.map(ask, range(4)))
+
+    assert answered == [50] * 4
+
+
+def test_a_line_that_nobody_reads_holds_nobody_up(desk: SerialDesk) -> None:
+    for _ in range(200):
+        desk.insert("song.medical", TRACK_NAME)
+    directory = SerialDirectory(desk.ports[2:])
+
+    assert directory.look().readers[0].slot is SlotState.EMPTY
+    directory.close()
 
 
 def test_nothing_is_left_open(desk: SerialDesk) -> None:
