@@ -173,7 +173,7 @@ def read(
     except DataFileError as wrong:
         screen.complain(Problem("profile.invalid", wrong.facts), as_json=as_json)
         return USAGE
-    port = _serial_port(serial) if serial else None
+    port = _serial_port(serial) if serial is not None else None
     readers = main.serial_readers([port]) if port else main.pcsc_readers()
     with closing(readers):
         return command.run(

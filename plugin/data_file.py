@@ -11,6 +11,7 @@ from typing import Any
 from plugin.shapes import Shape, ShapeError, shaped
 
 MAX_BYTES = 256 * 1024
+_NO_LIST = "Expected `array`, got `object`"  # [key] for [[key]]
 
 
 class DataFileError(Exception):
@@ -93,13 +94,17 @@ def check(name: str, content: dict[str, Any], shape: type[Shape]) -> Shape:
             f"[{step}]" if isinstance(step, int) else f".{step}" for step in wrong.place
         )
         where = where.removeprefix(".") or "-"
-        raise DataFileError(name, where, wrong.reason, *_remedy(wrong)) from wrong
+        raise DataFileError(
+            name, where, wrong.reason, *_remedy(wrong, where)
+        ) from wrong
 
 
-def _remedy(wrong: ShapeError) -> tuple[str, str]:
+def _remedy(wrong: ShapeError, where: str) -> tuple[str, str]:
     """What to do, in Chinese and English."""
     if wrong.kind == "missing":
         return "补上这一项", "add it; see reference.toml"
+    if wrong.reason == _NO_LIST:
+        return f"写成 [[{where}]]", f"write [[{where}]]"
     if wrong.kind == "value":
         return "改为允许的值", "write a value it can have"
     if wrong.near is None:

@@ -43,7 +43,7 @@ from plugin.card.medical import CpuLayout
 from plugin.card.memory import CHIPS, Chip, Encoding, MemoryLayout, Place
 from plugin.card.pin import DIGITS_MAX, DIGITS_MIN, Digits
 from plugin.card.reading import Layouts
-from plugin.card.stripe import Columns, StripeLayout
+from plugin.card.stripe import CHARACTERS, Columns, StripeLayout
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.settings import InstitutionKind
 from plugin.shapes import Strict, WrongValueError, whole
@@ -136,8 +136,14 @@ class ColumnsFile(Strict):
     """Where a field lies on a stripe."""
 
     track: Annotated[int, Meta(ge=1, le=3)]
-    offset: Annotated[int, Meta(ge=0, le=105)]
-    length: Annotated[int, Meta(ge=1, le=105)] | None = None
+    offset: Annotated[int, Meta(ge=0)]
+    length: Annotated[int, Meta(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        size = CHARACTERS[self.track]
+        if self.offset + (self.length or 1) > size:
+            key = "offset" if self.length is None else "length"
+            raise WrongValueError(key, f"track {self.track} has {size} characters")
 
 
 class StripeFile(Strict):

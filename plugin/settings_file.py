@@ -98,10 +98,9 @@ class SettingsFile(Strict):
     serial: list[SerialFile] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for key in ("port", "name"):
-            given = [getattr(each, key) for each in self.serial if getattr(each, key)]
-            if len(set(given)) != len(given):
-                raise WrongValueError("serial", f"the same {key} twice")
+        ports = [each.frozen() for each in self.serial]
+        _all_different("port", [each.port for each in ports])
+        _all_different("name", [each.shown_name for each in ports])
         for origin in self.origins:
             parts = urlsplit(origin)
             if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -110,6 +109,13 @@ class SettingsFile(Strict):
                 )
             if f"{parts.scheme}://{parts.netloc}" != origin or origin != origin.lower():
                 raise WrongValueError("origins", "lower case, neither path nor slash")
+
+
+def _all_different(key: str, given: list[str]) -> None:
+    """Of the serial readers. Raises WrongValueError."""
+    for at, each in enumerate(given):
+        if each in given[:at]:
+            raise WrongValueError(f"serial[{at}].{key}", f"the same {key} twice")
 
 
 def load_settings(path: Path) -> Settings:

@@ -48,6 +48,7 @@ class Misbehaviour:
     silent: bool = False
     time_extensions: int = 0
     moves_in_frame: bool = False  # tells of a movement in the middle of the next answer
+    bytewise: bool = False  # every byte by itself, as they come over a slow line
 
 
 class CcidPeer:
@@ -208,9 +209,9 @@ class CcidPeer:
         if wrong.moves_in_frame:
             answer, owed = answer[:8] + owed + answer[8:], b""
         before = NOISE if wrong.noise else b""
-        self.line.write(
-            echo + owed + before + MORE_TIME * wrong.time_extensions + answer
-        )
+        said = echo + owed + before + MORE_TIME * wrong.time_extensions + answer
+        for piece in (bytes((each,)) for each in said) if wrong.bytewise else (said,):
+            self.line.write(piece)
 
     def _carried_out(self, command: bytes) -> Answered:
         if command[5] >= self._slots:

@@ -26,6 +26,7 @@ class PtyLine:
     def plug(self) -> None:
         """A fresh line under the same path."""
         self._near, self._far = os.openpty()
+        os.set_blocking(self._near, False)  # what nobody takes is lost
         tty.setraw(self._far)  # kept open, so that nobody's close ends the line
         path = os.ttyname(self._far)
         Path(path).chmod(0o666)  # a resource manager does not run as we do
@@ -61,7 +62,7 @@ class PtyLine:
         return b""
 
     def write(self, data: bytes) -> None:
-        """Send; into nothing when the line is unplugged."""
+        """Send; into nothing when the line is unplugged, or full."""
         near = self._near
         if near is not None:
             with contextlib.suppress(OSError):

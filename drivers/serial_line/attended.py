@@ -10,7 +10,7 @@ from typing import Protocol
 
 from drivers.errors import DriverError, PortGoneError
 from drivers.ports import Reader, ReaderStatus
-from drivers.serial_line.line import SerialLine
+from drivers.serial_line.line import Line, SerialLine
 from drivers.serial_line.settings import SerialPort
 
 RETRY_SECONDS = 0.5
@@ -19,7 +19,7 @@ RETRY_SECONDS = 0.5
 class Device(Protocol):
     """What is on the line. Everything but `reader` is called by whoever has the turn."""
 
-    def begin(self, line: SerialLine) -> None:
+    def begin(self, line: Line) -> None:
         """The port was opened. Raises DriverError when nobody answers as expected."""
         ...
 
@@ -50,7 +50,7 @@ class AttendedPort:
         self.trouble: DriverError | None = None
         self.known = threading.Event()
         self._changed = changed
-        self._line: SerialLine | None = None
+        self._line: Line | None = None
         self._turn = threading.Lock()
         self._has_turn: int | None = None  # the thread that took it with `turn`
         self._waiting = 0
@@ -68,18 +68,23 @@ class AttendedPort:
 
     def _attend_once(self) -> None:
         """Until the port goes, which raises DriverError."""
-        line = SerialLine(self.settings.port, *self.settings.speed)
-        try:
-            with self._turn:
-                self.device.begin(line)
-                self._line = line
-            self.tell(self.device.status(), None)
+        with self.begun(SerialLine(self.settings.port, *self.settings.speed)):
             while not self._closed.is_set():
                 with self._nobody_waits:
                     self._nobody_waits.wait_for(lambda: not self._waiting)
                 with self._turn:
                     self.device.listen()
+                    self.tell(self.device.status(), None)
+
+    @contextlib.contextmanager
+    def begun(self, line: Line) -> Iterator[None]:
+        """Have the device on this line; it is closed at the end. Raises DriverError."""
+        try:
+            with self._turn:
+                self.device.begin(line)
+                self._line = line
                 self.tell(self.device.status(), None)
+            yield
         finally:
             with self._turn:
                 self._line = None

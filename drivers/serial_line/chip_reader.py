@@ -7,7 +7,7 @@ Every wait has an end of its own, far below the minutes that drivers of the syst
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from drivers.errors import (
@@ -58,7 +58,7 @@ from drivers.serial_line.ccid import (
     Outcome,
     frame,
 )
-from drivers.serial_line.line import SerialLine
+from drivers.serial_line.line import Line
 
 HELLO_SECONDS = 0.5
 HELLOS = 3
@@ -82,12 +82,16 @@ _KEYPAD_FAILURES: dict[int, type[DriverError]] = {
 
 
 class ChipReader:
-    """The reader and its slot. Its methods are called by whoever has the port's turn."""
+    """The reader and its slot. Its methods are called by whoever has the port's turn.
+    `clock` counts the seconds that the line waits."""
 
-    def __init__(self, port: AttendedPort) -> None:
+    def __init__(
+        self, port: AttendedPort, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.port = port
         self.stay = 0
-        self._line: SerialLine
+        self._clock = clock
+        self._line: Line
         self._ear = Ear()
         self._sequence = 0
         self._last_exchange = 0.0
@@ -98,7 +102,7 @@ class ChipReader:
 
     # The device of a port
 
-    def begin(self, line: SerialLine) -> None:
+    def begin(self, line: Line) -> None:
         """Ask who is there; learn whether the reader echoes; look at the slot."""
         self._line, self._ear, self._echoes = line, Ear(), None
         self._present = False
@@ -121,7 +125,7 @@ class ChipReader:
                 self._moved(heard)
         if self._unseen:
             self._look_at_card()
-        elif time.monotonic() - self._last_exchange >= POLL_SECONDS:
+        elif self._clock() - self._last_exchange >= POLL_SECONDS:
             self._poll()
 
     def status(self) -> ReaderStatus:
@@ -233,17 +237,17 @@ class ChipReader:
         try:
             return self._answer(command, seconds, quiet)
         finally:
-            self._last_exchange = time.monotonic()
+            self._last_exchange = self._clock()
 
     def _answer(self, command: Message, seconds: float, quiet: float) -> Message:
-        waiting = _Waiting(command, self._echoes, seconds, quiet)
+        waiting = _Waiting(command, self._echoes, seconds, quiet, self._clock)
         framed = frame(command)
         self._say(framed)
         while (left := waiting.seconds_left()) > 0:
             for heard in self._hear(left):
                 if isinstance(heard, Moved):
                     self._moved(heard)
-                if waiting.wants_it_again(heard):
+                if waiting.answer is None and waiting.wants_it_again(heard):
                     self._say(framed)
             if waiting.answer is not None:
                 self._echoes = waiting.echoed
@@ -256,10 +260,9 @@ class ChipReader:
 
     def _hear(self, seconds: float) -> list[Heard]:
         """What comes within so many seconds, as soon as it is something."""
-        if not self._ear.in_the_middle:
-            return self._ear.hear(self._line.read(seconds))
-        came = self._line.read(min(seconds, INTER_BYTE_SECONDS))
-        return self._ear.hear(came) if came else self._ear.give_up()
+        middle = self._ear.in_the_middle
+        came = self._line.read(min(seconds, INTER_BYTE_SECONDS) if middle else seconds)
+        return self._ear.give_up() if came == b"" else self._ear.hear(came or b"")
 
 
 class _Waiting:
@@ -267,21 +270,27 @@ class _Waiting:
     `echoes` says whether the reader repeats commands; None when that is to be found out."""
 
     def __init__(
-        self, command: Message, echoes: bool | None, seconds: float, quiet: float
+        self,
+        command: Message,
+        echoes: bool | None,
+        seconds: float,
+        quiet: float,
+        clock: Callable[[], float],
     ) -> None:
-        now = time.monotonic()
+        now = clock()
         self.answer: Message | None = None
         self.echoed = False
         self._command = command
         self._must_echo = echoes is True
         self._quiet = quiet
+        self._clock = clock
         self._deadline, self._silent = now + seconds, now + quiet
         self._naks = self._noise = 0
         self._left = False
 
     def seconds_left(self) -> float:
         """Until nobody waits any more."""
-        return min(self._deadline, self._silent) - time.monotonic()
+        return min(self._deadline, self._silent) - self._clock()
 
     def wants_it_again(self, heard: Heard) -> bool:
         """Take in what was heard; whether the command must be sent again. Raises
@@ -296,7 +305,7 @@ class _Waiting:
             ):  # a card moved in the middle of it
                 self.echoed = True
             case MoreTime() if not self._noise:
-                self._silent = time.monotonic() + self._quiet
+                self._silent = self._clock() + self._quiet
             case Moved(inserted=False):
                 self._left = True
                 self._not_longer_than(LAST_WORDS_SECONDS)
@@ -310,7 +319,8 @@ class _Waiting:
                 self._noise += 1
                 if self._noise > NOISE_MAX:
                     raise NoisyLineError
-                self._not_longer_than(NOISY_SECONDS)
+                if self._quiet <= QUIET_SECONDS:  # no person is typing
+                    self._not_longer_than(NOISY_SECONDS)
             case _:
                 pass
         return False
@@ -319,12 +329,12 @@ class _Waiting:
         if self._must_echo and not self.echoed:
             raise LostEchoError
         if heard.outcome == Outcome.TIME_EXTENSION:
-            self._silent = time.monotonic() + self._quiet
+            self._silent = self._clock() + self._quiet
         else:
             self.answer = heard
 
     def _not_longer_than(self, seconds: float) -> None:
-        self._deadline = min(self._deadline, time.monotonic() + seconds)
+        self._deadline = min(self._deadline, self._clock() + seconds)
 
     def why_nothing_came(self) -> DriverError:
         """The cause, when the time is over."""
@@ -412,7 +422,7 @@ class SerialConnection:
                 if not device.has_card:
                     device.port.tell(device.status(), None)
             device.check(self._stay)
-            if got.outcome == Outcome.FAILED:
+            if got.outcome != Outcome.DONE:
                 raise _why(kind, got)
         try:
             return ResponseApdu.parse(got.data)

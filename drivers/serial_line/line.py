@@ -12,6 +12,7 @@ import errno
 import os
 import select
 import socket
+import sys
 import threading
 import time
 from typing import Protocol
@@ -31,24 +32,41 @@ TICK_SECONDS = 0.05
 WRITE_SECONDS = 2.0
 STOP_BITS = {1: serial.STOPBITS_ONE, 2: serial.STOPBITS_TWO}
 POSIX = os.name == "posix"
-_ERRORS = (serial.SerialException, OSError, ValueError, TypeError)
+_ERRORS: tuple[type[Exception], ...] = (
+    serial.SerialException,
+    OSError,
+    ValueError,
+    TypeError,
+)
+if sys.platform != "win32":
+    import termios
+
+    _ERRORS += (termios.error,)  # no OSError: a port that goes while it is opened
 
 
-class _Way(Protocol):
-    """How bytes go in and out."""
+class Line(Protocol):
+    """Bytes out, bytes in. Read by one thread at a time; `wake` may come from any."""
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes) -> None:
+        """Send all of it. Raises DriverError."""
+        ...
 
-    def read(self, seconds: float) -> bytes: ...
+    def read(self, seconds: float) -> bytes | None:
+        """What has come, as soon as there is any; empty after so many seconds, None when
+        woken before. Raises DriverError."""
+        ...
 
-    def wake(self) -> None: ...
+    def wake(self) -> None:
+        """End a `read` that waits, or the next one."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give it back. Never raises."""
+        ...
 
 
 class SerialLine:
-    """An open port: 8 data bits, no parity. Read by one thread at a time; `wake` may come
-    from any.
+    """An open port: 8 data bits, no parity.
 
     Raises PortGoneError, PortBusyError when another program has it, PortForbiddenError.
     """
@@ -67,9 +85,10 @@ class SerialLine:
         self._port.port = port
         try:
             self._port.open()
+            self._way: Line = _Descriptor(self._port) if direct else _Ticks(self._port)
         except _ERRORS as failed:
+            self._port.close()
             raise _why_not_open(port, failed) from failed
-        self._way: _Way = _Descriptor(self._port) if direct else _Ticks(self._port)
 
     def write(self, data: bytes) -> None:
         """Send all of it. Raises PortGoneError, ReaderTimeoutError."""
@@ -80,9 +99,9 @@ class SerialLine:
         except _ERRORS as gone:
             raise PortGoneError(str(gone)) from gone
 
-    def read(self, seconds: float) -> bytes:
-        """What has come, as soon as there is any; empty after so many seconds, or when
-        woken. Raises PortGoneError."""
+    def read(self, seconds: float) -> bytes | None:
+        """What has come, as soon as there is any; empty after so many seconds, None when
+        woken before. Raises PortGoneError."""
         try:
             return self._way.read(seconds)
         except _ERRORS as gone:
@@ -115,11 +134,11 @@ class _Descriptor:
         while data:
             data = data[os.write(self._line, data) :]
 
-    def read(self, seconds: float) -> bytes:
+    def read(self, seconds: float) -> bytes | None:
         ready = [found for found, _ in self._ready.poll(seconds * 1000)]
         if self._wake_number in ready:
             self._woken.recv(CHUNK)
-            return b""
+            return None
         if self._line not in ready:
             return b""
         came = os.read(self._line, CHUNK)
@@ -146,7 +165,7 @@ class _Ticks:
     def write(self, data: bytes) -> None:
         self._port.write(data)
 
-    def read(self, seconds: float) -> bytes:
+    def read(self, seconds: float) -> bytes | None:
         deadline = time.monotonic() + seconds
         while not self._woken.is_set():
             first: bytes = self._port.read(1)
@@ -154,7 +173,7 @@ class _Ticks:
                 rest: bytes = self._port.read(self._port.in_waiting)
                 return first + rest
         self._woken.clear()
-        return b""
+        return None
 
     def wake(self) -> None:
         self._woken.set()

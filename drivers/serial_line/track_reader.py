@@ -8,7 +8,7 @@ pseudo-APDU: `FF B2 track 00 00` with the characters of that track.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from drivers.errors import DriverError, NoCardError, NoKeypadError, SwipeError
@@ -27,7 +27,7 @@ from drivers.ports import (
     SlotState,
 )
 from drivers.serial_line.attended import AttendedPort
-from drivers.serial_line.line import SerialLine
+from drivers.serial_line.line import Line
 from drivers.serial_line.magstripe import BUFFER_MAX, Swipe, swiped
 
 ATR = b"\x3b\x05TRACK"
@@ -39,16 +39,20 @@ PSEUDO_CLASS = 0xFF
 
 
 class TrackReader:
-    """The reader and the last pass. Called by whoever has the port's turn."""
+    """The reader and the last pass. Called by whoever has the port's turn. `clock` counts
+    the seconds that the line waits."""
 
-    def __init__(self, port: AttendedPort) -> None:
+    def __init__(
+        self, port: AttendedPort, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.port = port
-        self._line: SerialLine
+        self._clock = clock
+        self._line: Line
         self._swipe: Swipe | None = None
         self._stay = 0
         self._since = 0.0
 
-    def begin(self, line: SerialLine) -> None:
+    def begin(self, line: Line) -> None:
         """Such a reader says nothing until a card passes."""
         self._line = line
         self._swipe = None
@@ -59,18 +63,18 @@ class TrackReader:
         if came:
             self._swipe = swiped(self._rest_of(came), self.port.settings.lrc)
             self._stay += 1
-            self._since = time.monotonic()
-        elif time.monotonic() - self._since > HELD_SECONDS:
+            self._since = self._clock()
+        elif self._clock() - self._since > HELD_SECONDS:
             self._swipe = None
 
     def _rest_of(self, came: bytes) -> bytes:
         """A pass comes in pieces, and is over when the line is quiet."""
-        deadline = time.monotonic() + PASS_SECONDS
-        while len(came) <= BUFFER_MAX and time.monotonic() < deadline:
+        deadline = self._clock() + PASS_SECONDS
+        while len(came) <= BUFFER_MAX and self._clock() < deadline:
             more = self._line.read(QUIET_SECONDS)
-            if not more:
+            if more == b"":
                 break
-            came += more
+            came += more or b""  # woken is not quiet
         return came
 
     def status(self) -> ReaderStatus:

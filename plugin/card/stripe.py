@@ -19,6 +19,7 @@ from plugin.card.medical import MedicalCard
 
 HISTORICAL_BYTES = b"TRACK"  # of the answer to reset that the driver makes up
 PSEUDO_CLASS = 0xFF
+CHARACTERS = {1: 76, 2: 37, 3: 104}  # between the sentinels of a track (ISO 7811-2)
 _SEPARATORS = re.compile(r"[=^]")
 
 

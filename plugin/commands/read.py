@@ -18,6 +18,7 @@ from plugin.agent.readers import STALL_SECONDS
 from plugin.agent.worker import Job, ReaderWorker
 from plugin.card.authentication import Means
 from plugin.card.basic_info import ENCODING, basic_info
+from plugin.card.medical import MedicalCard
 from plugin.card.reading import Card, read_card
 from plugin.card.social_security import SocialSecurityCard
 from plugin.commands import screen
@@ -182,7 +183,7 @@ def as_object(card: Card, status: ReaderStatus, *, reveal: bool) -> dict[str, ob
     mask: Callable[[Callable[[str | None], str | None], str | None], str | None]
     mask = (lambda _, value: value) if reveal else (lambda hide, value: hide(value))
     born = person.birth_date if person else None
-    number = issue.card_number if issue else None
+    number = card.number if isinstance(card, MedicalCard) else card.issue.card_number
     code = issue.identification_code if issue else None
     return {
         "kind": kind,

@@ -652,7 +652,7 @@ def test_the_demo_stays_for_whoever_wants_to_try_until_it_is_interrupted() -> No
     assert complaints == ""
 
 
-@pytest.mark.parametrize("readers", ["pcsc", "inprocess"])
+@pytest.mark.parametrize("readers", ["pcsc", "serial", "inprocess"])
 def test_the_demo_tells_its_story_and_leaves(readers: str) -> None:
     done = kaqi(
         *("demo", "--port", "0"),

@@ -3,9 +3,12 @@ takes long."""
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,7 +35,7 @@ from simulator.ccid_peer import Misbehaviour
 from simulator.people import PEOPLE, engine
 from simulator.pty_line import PtyLine
 from simulator.scenario import ScriptedCard
-from simulator.serial_peer import READER_NAMES, SerialDesk
+from simulator.serial_peer import READER_NAMES, TRACK_NAME, SerialDesk
 from tests.contract.readers import KINDS, Bench, watched
 
 GET_CHALLENGE = CommandApdu(cla=0, ins=0x84, p1=0, p2=0, ne=8)
@@ -62,6 +65,7 @@ def bench(desk: SerialDesk) -> Iterator[Bench]:
         pytest.param(Misbehaviour(naks=3), id="a few NAKs"),
         pytest.param(Misbehaviour(noise=True), id="noise before each answer"),
         pytest.param(Misbehaviour(time_extensions=5), id="a card that needs time"),
+        pytest.param(Misbehaviour(bytewise=True), id="byte by byte"),
     ],
 )
 def test_what_can_be_borne_is_borne(
@@ -296,6 +300,32 @@ def test_two_conversations_take_turns(bench: Bench) -> None:
     assert done == ["first", "second"]
 
 
+def test_whoever_wants_the_line_does_not_spoil_what_is_said_on_it(
+    desk: SerialDesk, bench: Bench
+) -> None:
+    desk.peers[ECHOING].wrong = Misbehaviour(bytewise=True)
+    bench.insert(engine("lin.social_security"), ECHOING)
+    reader = bench.directory.reader(ECHOING)
+
+    def ask(_: int) -> int:
+        connection = reader.connect()
+        return sum(connection.transmit(GET_CHALLENGE).sw.is_success for _ in range(50))
+
+    with ThreadPoolExecutor(4) as beside:
+        answered = list(beside.map(ask, range(4)))
+
+    assert answered == [50] * 4
+
+
+def test_a_line_that_nobody_reads_holds_nobody_up(desk: SerialDesk) -> None:
+    for _ in range(200):
+        desk.insert("song.medical", TRACK_NAME)
+    directory = SerialDirectory(desk.ports[2:])
+
+    assert directory.look().readers[0].slot is SlotState.EMPTY
+    directory.close()
+
+
 def test_nothing_is_left_open(desk: SerialDesk) -> None:
     before = held()
 
@@ -305,6 +335,64 @@ def test_nothing_is_left_open(desk: SerialDesk) -> None:
         directory.close()
 
     assert held() == before
+
+
+def test_a_port_that_cannot_be_opened_leaves_nothing_open(
+    desk: SerialDesk, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no port")
+    ports = (tmp_path / "none", tmp_path / "file", tmp_path, desk.ports[0].port)
+    busy = SerialLine(desk.ports[0].port, 9_600, 1)
+    before = held()
+
+    for port in ports:
+        with pytest.raises(DriverError):
+            SerialLine(str(port), 9_600, 1)
+
+    assert held() == before
+    busy.close()
+
+
+def test_without_descriptors_no_port_is_opened_and_none_is_lost(
+    desk: SerialDesk,
+) -> None:
+    before, limits = held(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = {int(each.name) for each in Path("/proc/self/fd").iterdir()}
+    refused = 0
+
+    for more in range(8):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(in_use) + 1 + more, limits[1]))
+        try:
+            SerialLine(desk.ports[0].port, 9_600, 1).close()
+        except DriverError:
+            refused += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert refused
+    assert held() == before
+
+
+def test_a_port_that_goes_while_it_is_opened_has_gone(tmp_path: Path) -> None:
+    far, ended = PtyLine(tmp_path / "tty"), threading.Event()
+
+    def loose_contact() -> None:
+        while not ended.is_set():
+            far.unplug()
+            far.plug()
+            far.read(0)
+
+    thread = threading.Thread(target=loose_contact)
+    thread.start()
+    try:
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            with suppress(PortGoneError):
+                SerialLine(str(far.link), 9_600, 1).close()
+    finally:
+        ended.set()
+        thread.join()
+        far.close()
 
 
 def held() -> tuple[int, int]:
@@ -341,5 +429,5 @@ def test_both_ways_of_reading_a_line(tmp_path: Path, direct: bool) -> None:
     far.close()
 
     assert (heard, answered) == (b"to the reader", b"back")
-    assert (nothing, woken) == (b"", b"")
+    assert (nothing, woken) == (b"", None)
     assert line.POSIX

@@ -3,10 +3,14 @@
 The input is read as parts: one byte n, then n bytes. From F0 on, n stands for (n - EF) times
 4 KiB of filling before two more bytes, so that few bytes can answer with many. At the end
 of the input the card is gone.
+
+On a serial line the input is pieces: one byte n, then n bytes that arrive at once. Without
+any, nothing comes for as long as somebody waits; FF wakes whoever does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 from drivers.errors import CardProtocolError, CardRemovedError, NoKeypadError
@@ -18,6 +22,8 @@ from plugin.centre.port import CentreTimeoutError
 FILLING_FROM = 0xF0
 FILLING = bytes(4096)
 STATUS_WORD = 2
+WOKEN = 0xFF
+MOMENT = 0.001
 
 
 class Parts:
@@ -122,3 +128,41 @@ class HostileHsm:
             external=external,
             external_original=of_external or question.external_original,
         )
+
+
+def pieces(raw: bytes) -> Iterator[bytes | None]:
+    """What arrives on a line, piece by piece; None stands for being woken."""
+    at = 0
+    while at < len(raw):
+        length = 0 if raw[at] == WOKEN else raw[at]
+        yield None if raw[at] == WOKEN else raw[at + 1 : at + 1 + length]
+        at += 1 + length
+
+
+class HostileLine:
+    """A line on which these pieces arrive, and the clock of those who wait for them."""
+
+    def __init__(self, arriving: Iterator[bytes | None]) -> None:
+        self._arriving = arriving
+        self.sent: list[bytes] = []
+        self.now = 0.0
+
+    def clock(self) -> float:
+        """Moves while nothing comes."""
+        return self.now
+
+    def write(self, data: bytes) -> None:
+        """Nobody minds what is said."""
+        self.sent.append(data)
+
+    def read(self, seconds: float) -> bytes | None:
+        """The next piece; silence behind the last."""
+        came = next(self._arriving, b"")
+        self.now += seconds if came == b"" else MOMENT
+        return came
+
+    def wake(self) -> None:
+        """The input says when that is."""
+
+    def close(self) -> None:
+        """Nothing is held."""

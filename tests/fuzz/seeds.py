@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from drivers.conversation import converse
 from drivers.iso7816.apdu import SELECT, CommandApdu, ResponseApdu
 from drivers.ports import CardConnection
+from drivers.serial_line.line import SerialLine
 from drivers.trace import TracedConnection
 from plugin.agent.errands import Errands, PsamSlot, no_hsm
 from plugin.card.authentication import EXTERNAL_AUTHENTICATE, INTERNAL_AUTHENTICATE
 from plugin.card.basic_info import ENCODING
 from plugin.card.reading import read_card
 from simulator.card.memory_card import MemoryCard
+from simulator.card.stripe import StripeOrder
+from simulator.keypad import Keypad
 from simulator.people import CARDS, CAST, ORDERS, card
 from simulator.reader import PSAM_NAME, READER_NAMES, InProcessDesk
-from tests.fuzz.hostile import HostileSlot, parts
-from tests.fuzz.targets import REFERENCE, WAYS
+from simulator.serial_peer import SerialDesk
+from tests.fuzz.hostile import WOKEN, HostileSlot, parts
+from tests.fuzz.targets import REFERENCE, STRIPES, WAYS, talk
 from tests.transcript import FOLDER
 
 WITHOUT, BY_PSAM, BY_HSM, BY_BOTH = (bytes((way,)) for way in range(len(WAYS)))
@@ -165,6 +170,69 @@ def infos() -> Iterator[bytes]:
         yield days + parts(*(each.encode(ENCODING) for each in said))
 
 
+class _Recorded:
+    """A line, and what came over it."""
+
+    def __init__(self, line: SerialLine) -> None:
+        self._line = line
+        self.came: list[bytes | None] = []
+
+    def write(self, data: bytes) -> None:
+        self._line.write(data)
+
+    def read(self, seconds: float) -> bytes | None:
+        self.came.append(self._line.read(seconds))
+        return self.came[-1]
+
+    def wake(self) -> None:
+        self._line.wake()
+
+    def close(self) -> None:
+        self._line.close()
+
+
+def lines() -> Iterator[bytes]:
+    """What both serial readers really say, with a card and without."""
+    keypads = Keypad(), Keypad()
+    for keypad in keypads:
+        keypad.type("123456", "123456")
+        keypad.cancel()
+    desk = SerialDesk(keypads=keypads)
+    for name, port in zip(desk.peers, desk.ports, strict=False):
+        for inserted in (None, "lin.social_security"):
+            if inserted is not None:
+                desk.insert(inserted, name)
+            recorded = _Recorded(SerialLine(port.port, *port.speed))
+            talk(recorded, time.monotonic)
+            yield b"".join(_pieces(recorded.came))
+    desk.close()
+
+
+def _pieces(came: list[bytes | None]) -> Iterator[bytes]:
+    for piece in came:
+        if not piece:
+            yield bytes((WOKEN if piece is None else 0,))
+            continue
+        for at in range(0, len(piece), WOKEN - 1):
+            part = piece[at : at + WOKEN - 1]
+            yield bytes((len(part),)) + part
+
+
+def swipes() -> Iterator[bytes]:
+    """What a track reader sends of every stripe of the cast."""
+    for person in CAST:
+        if isinstance(person.without_processor, StripeOrder):
+            yield person.without_processor.engine().sent
+
+
+def swiped_cards() -> Iterator[bytes]:
+    """The same under every layout, and the tracks as answers."""
+    for layouts in range(len(STRIPES)):
+        for sent in swipes():
+            yield bytes((layouts,)) + sent
+            yield bytes((layouts + len(STRIPES),)) + parts(sent[1:17] + b"\x90\x00")
+
+
 SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
     "atr": atrs,
     "record": records,
@@ -176,4 +244,8 @@ SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
     "text": texts,
     "number": numbers,
     "info": infos,
+    "ccid": lines,
+    "line": lines,
+    "stripe": swipes,
+    "track_card": swiped_cards,
 }

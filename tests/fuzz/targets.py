@@ -7,6 +7,7 @@ in TARGETS, and its first inputs in `seeds.py`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
@@ -21,6 +22,14 @@ from drivers.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from drivers.iso7816.atr import Atr, AtrError
 from drivers.iso7816.exchange import follow_up
 from drivers.iso7816.tlv import TlvError
+from drivers.ports import CardConnection, Disposition, PinEntry
+from drivers.serial_line import ccid as framing
+from drivers.serial_line.attended import AttendedPort
+from drivers.serial_line.chip_reader import KEYPAD_EXTRA_SECONDS, NAKS_MAX, ChipReader
+from drivers.serial_line.line import Line
+from drivers.serial_line.magstripe import Lrc, swiped
+from drivers.serial_line.settings import PortKind, SerialPort
+from drivers.serial_line.track_reader import SwipeConnection
 from plugin.agent import views
 from plugin.agent.errands import Errands, PsamSlot
 from plugin.card import decoding, identity
@@ -31,10 +40,18 @@ from plugin.card.identity import IdentityNumber
 from plugin.card.memory import CHIPS, Chip
 from plugin.card.reading import Card, Layouts, read_card
 from plugin.card.social_security import Issue, SocialSecurityCard
+from plugin.card.stripe import Columns, StripeLayout, read_stripe
 from plugin.centre.port import CentreError
 from plugin.profile_file import load_profile
 from plugin.settings import Terminal
-from tests.fuzz.hostile import HostileCard, HostileHsm, HostileSlot, Parts
+from tests.fuzz.hostile import (
+    HostileCard,
+    HostileHsm,
+    HostileLine,
+    HostileSlot,
+    Parts,
+    pieces,
+)
 from tests.shown import hidden, hidden_in
 
 REFERENCE = load_profile("reference").cards
@@ -49,6 +66,36 @@ def _means(*means: Means) -> Layouts:
     return replace(REFERENCE, authentication=how)
 
 
+_STRIPE = Columns(track=2, length=16)
+STRIPES = (
+    REFERENCE.stripe,
+    (
+        StripeLayout(
+            number=Columns(track=1, offset=1), name=Columns(track=1, offset=18)
+        ),
+    ),
+    (
+        StripeLayout(number=Columns(track=3, offset=100, length=4)),
+        StripeLayout(number=_STRIPE, social_security_number=Columns(track=3)),
+    ),
+    (),
+)
+PORT = SerialPort(kind=PortKind.CCID, port="hostile", keypad=True)
+WHOLE = framing.Message(framing.Kind.DATA_BLOCK, 7, bytes(3), b"\x90\x00")
+PIN = PinEntry(
+    command=CommandApdu.parse(bytes.fromhex("0020000003FFFFFF")),
+    places=(0,),
+    length=3,
+    digits_min=6,
+    digits_max=6,
+    seconds=30,
+)
+TALK = tuple(
+    CommandApdu.parse(bytes.fromhex(each))
+    for each in ("00A404000F7378312E73682EC9E7BBE1B1A3D5CF", "00C0000000", "0084000008")
+)
+EXCHANGE_SECONDS = 5.0
+MOST_EXCHANGES = 5  # of one act: off, on at three voltages, parameters
 WAYS = (_means(), _means(Means.PSAM), _means(Means.HSM), REFERENCE)
 
 
@@ -204,6 +251,102 @@ def info(raw: bytes) -> None:
     _told(card, texts[5].encode("gb18030"))
 
 
+def ccid(raw: bytes) -> None:
+    """Whatever bytes come in whatever pieces, every message heard was sent; what is held
+    is bounded; and once a beginning has been given up, the next frame is heard."""
+    ear = framing.Ear()
+    came = b""
+    for piece in pieces(raw):
+        came += piece or b""
+        _sent(ear.give_up() if piece == b"" else ear.hear(piece or b""), came)
+        assert len(ear._held) < framing.BUFFER_MAX
+    while ear.in_the_middle:
+        before = len(ear._held)
+        _sent(ear.give_up(), came)
+        assert len(ear._held) < before
+    assert ear.hear(framing.frame(WHOLE)) == [WHOLE]
+
+
+def _sent(heard: list[framing.Heard], came: bytes) -> None:
+    for each in heard:
+        if isinstance(each, framing.Message):
+            assert len(each.data) <= framing.DATA_MAX
+            assert len(repr(each)) < 60
+            assert _is_in(framing.frame(each), came)
+
+
+def _is_in(framed: bytes, came: bytes) -> bool:
+    """As it is, or with a movement in the middle of it."""
+    return framed in came or any(
+        framed[:at] + bytes((framing.MOVEMENT, moved)) + framed[at:] in came
+        for at in range(1, len(framed))
+        for moved in (framing.REMOVED, framing.INSERTED)
+    )
+
+
+def line(raw: bytes) -> None:
+    """Whatever a reader on a line says, every act ends in time, in an answer or an error
+    that has a name, and no frame is sent more often than a NAK allows."""
+    far = HostileLine(pieces(raw))
+    talk(far, far.clock)
+    assert all(times <= 1 + NAKS_MAX for times in Counter(far.sent).values())
+
+
+def talk(far: Line, clock: Callable[[], float]) -> None:
+    """A card is noticed, spoken to, asked for a PIN, reset, and spoken to again."""
+    port = AttendedPort(PORT, lambda: None)
+    device = ChipReader(port, clock)
+    port.device = device
+    cards: list[CardConnection] = []
+
+    def act(done: Callable[[], object], more: float = 0.0) -> None:
+        began = clock()
+        with suppress(DriverError):
+            done()
+        assert clock() - began <= MOST_EXCHANGES * EXCHANGE_SECONDS + more
+        status = device.status()
+        assert (status.slot == "present") == bool(status.atr)
+
+    with suppress(DriverError), port.begun(far):
+        for _ in range(2):
+            act(device.listen)
+            act(lambda: cards.append(device.reader().connect()))
+            for card in cards:
+                for command in TALK:
+                    act(lambda c=card, said=command: c.transmit(said))  # type: ignore[misc]
+                act(lambda c=card: c.enter_pin(PIN), PIN.seconds + KEYPAD_EXTRA_SECONDS)  # type: ignore[misc]
+                act(lambda c=card: c.close(Disposition.RESET))  # type: ignore[misc]
+
+
+def stripe(raw: bytes) -> None:
+    """What passes a track reader is a few tracks of a few characters, or nothing."""
+    for lrc in Lrc:
+        found = swiped(raw, lrc)
+        assert found.whole == bool(found.tracks)
+        assert found.tracks.keys() <= {1, 2, 3}
+        for text in found.tracks.values():
+            assert text.encode("ascii") in raw
+            assert len(text) <= 105
+            assert "?" not in text
+        assert len(repr(found)) < 30
+
+
+def track_card(raw: bytes) -> None:
+    """A swipe is an old card that can be shown, or an error that has a name. The first
+    byte chooses the layouts, and whether the tracks are the swipe's or anything."""
+    layouts = STRIPES[sum(raw[:1]) % len(STRIPES)]
+    card: SwipeConnection | HostileCard = HostileCard(Parts(raw[1:]))
+    if sum(raw[:1]) < len(STRIPES):
+        card = SwipeConnection(swiped(raw[1:]))
+    try:
+        found = converse(card, read_stripe(layouts))
+    except (CardError, DriverError):
+        return
+    assert found.number
+    assert hidden_in(found) == []
+    assert {*str(found.number)}.isdisjoint("=^")
+
+
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {
     "atr": atr,
@@ -216,4 +359,8 @@ TARGETS: dict[str, Target] = {
     "text": text,
     "number": number,
     "info": info,
+    "ccid": ccid,
+    "line": line,
+    "stripe": stripe,
+    "track_card": track_card,
 }

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.serial_line.magstripe import Lrc
+from drivers.serial_line.settings import PortKind, SerialPort
 from plugin import data_file, main
 from plugin.activation.problem import Problem
 from plugin.activation.region import (
@@ -25,7 +27,7 @@ from plugin.card.pin import Digits
 from plugin.data_file import DataFileError
 from plugin.profile_file import REGIONS, ProfileFile, frozen, load_profile
 from plugin.settings import InstitutionKind
-from plugin.settings_file import load_settings
+from plugin.settings_file import SettingsFile, load_settings
 
 REFERENCE: dict[str, Any] = tomllib.loads(
     (REGIONS / "reference.toml").read_text("utf-8")
@@ -158,6 +160,49 @@ def test_a_pharmacy_registers_nobody() -> None:
             "medical_cards.memory[0].number",
             "has 256 bytes",
         ),
+        *(
+            (
+                "medical_cards.stripe",
+                [{"number": {"track": 2, "offset": 0}}, content],
+                f"medical_cards.stripe[1]{key}",
+                reason,
+            )
+            for content, key, reason in (
+                ({}, ".number", "missing"),
+                ({"number": {"track": 4, "offset": 0}}, ".number.track", "<= 3"),
+                ({"number": {"track": 0, "offset": 0}}, ".number.track", ">= 1"),
+                ({"number": {"offset": 0}}, ".number.track", "missing"),
+                ({"number": {"track": 2}}, ".number.offset", "missing"),
+                ({"number": {"track": 2, "offset": -1}}, ".number.offset", ">= 0"),
+                (
+                    {"number": {"track": 2, "offset": 37}},
+                    ".number.offset",
+                    "track 2 has 37 characters",
+                ),
+                (
+                    {"number": {"track": 2, "offset": 30, "length": 8}},
+                    ".number.length",
+                    "track 2 has 37 characters",
+                ),
+                (
+                    {"number": {"track": 1, "offset": 0, "length": 0}},
+                    ".number.length",
+                    ">= 1",
+                ),
+                (
+                    {"number": {"track": 2, "offset": 0}, "nmae": {}},
+                    ".nmae",
+                    "unknown key",
+                ),
+            )
+        ),
+        (
+            "medical_cards.stripe",
+            {"number": {"track": 2, "offset": 0}},
+            "medical_cards.stripe",
+            "got `object`",
+        ),
+        ("medical_cards.stripe", ..., "medical_cards.stripe", "missing"),
         (
             "social_security_card.psam.factors",
             ["12"],
@@ -330,3 +375,105 @@ def test_wrong_settings_say_where(
         load_settings(file)
 
     assert wrong.value.facts["key"] == key
+
+
+INSTITUTION = {"code": "P1", "name": "药店", "kind": "pharmacy"}
+CHIPS = {"kind": "ccid", "port": "COM3"}
+TRACKS = {"kind": "tracks", "port": "COM4"}
+
+
+def test_serial_readers_are_read_and_frozen(tmp_path: Path) -> None:
+    file = tmp_path / "kaqi.toml"
+    file.write_text(
+        SETTINGS
+        + """
+[[serial]]
+kind = "ccid"
+port = "COM3"
+[[serial]]
+kind = "ccid"
+port = "/dev/ttyS1"
+name = "柜台 2"
+baud = 9600
+stop_bits = 1
+keypad = true
+[[serial]]
+kind = "tracks"
+port = "/dev/ttyUSB0"
+lrc = "always"
+""",
+        encoding="utf-8",
+    )
+
+    first, second, third = load_settings(file).serial
+
+    assert first == SerialPort(kind=PortKind.CCID, port="COM3")
+    assert (first.shown_name, first.speed) == ("Serial reader COM3", (115_200, 2))
+    assert second == SerialPort(
+        kind=PortKind.CCID,
+        port="/dev/ttyS1",
+        name="柜台 2",
+        baud=9600,
+        stop_bits=1,
+        keypad=True,
+    )
+    assert (second.shown_name, second.speed) == ("柜台 2", (9_600, 1))
+    assert third == SerialPort(
+        kind=PortKind.TRACKS, port="/dev/ttyUSB0", lrc=Lrc.ALWAYS
+    )
+    assert (third.shown_name, third.speed) == ("Track reader ttyUSB0", (9_600, 1))
+
+
+@pytest.mark.parametrize(
+    ("serial", "key", "reason", "remedy"),
+    [
+        ([{"kind": "ccid"}], "[0].port", "missing", "add it"),
+        ([{"port": "COM3"}], "[0].kind", "missing", "add it"),
+        ([CHIPS | {"kind": "cicd"}], "[0].kind", "one of: ccid, tracks", ""),
+        ([{"kind": "ccid", "prot": "COM3"}], "[0].prot", "unknown", "or write port"),
+        ([CHIPS | {"buad": 9600}], "[0].buad", "unknown", "or write baud"),
+        ([CHIPS | {"port": ""}], "[0].port", "length >= 1", ""),
+        ([CHIPS | {"port": 3}], "[0].port", "Expected `str`", ""),
+        ([CHIPS | {"baud": 1200}], "[0].baud", "one of: 2400, ", ""),
+        ([CHIPS | {"baud": "9600"}], "[0].baud", "Expected `int | null`", ""),
+        ([CHIPS | {"stop_bits": 3}], "[0].stop_bits", "one of: 1, 2", ""),
+        ([CHIPS | {"keypad": "yes"}], "[0].keypad", "Expected `bool`", ""),
+        ([TRACKS | {"keypad": True}], "[0].keypad", "has no keypad", ""),
+        ([TRACKS | {"lrc": "yes"}], "[0].lrc", "one of: optional, always, never", ""),
+        ([CHIPS | {"lrc": "never"}], "[0].lrc", "only track readers", ""),
+        ([CHIPS | {"name": "a\nb"}], "[0].name", "matching", ""),
+        ([CHIPS, TRACKS | {"port": "COM3"}], "[1].port", "the same port twice", ""),
+        (
+            [CHIPS | {"name": "A"}, TRACKS | {"name": "A"}],
+            "[1].name",
+            "the same name twice",
+            "",
+        ),
+        (
+            [CHIPS | {"name": "Track reader COM4"}, TRACKS],
+            "[1].name",
+            "the same name twice",
+            "",
+        ),
+        (
+            [CHIPS | {"port": "/dev/a/tty"}, CHIPS | {"port": "/dev/b/tty"}],
+            "[1].name",
+            "the same name twice",
+            "",
+        ),
+        (CHIPS, "", "Expected `array`", "write [[serial]]"),
+    ],
+)
+def test_a_wrong_serial_reader_says_where_and_why_and_what_to_do(
+    serial: object, key: str, reason: str, remedy: str
+) -> None:
+    content = {"institution": INSTITUTION, "serial": serial}
+
+    with pytest.raises(DataFileError) as wrong:
+        data_file.check("kaqi.toml", content, SettingsFile)
+
+    assert wrong.value.facts["file"] == "kaqi.toml"
+    assert wrong.value.facts["key"] == f"serial{key}"
+    assert reason in wrong.value.facts["reason"]
+    assert remedy in wrong.value.facts["remedy_en"]
+    assert wrong.value.facts["remedy_zh"]
