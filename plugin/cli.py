@@ -158,7 +158,7 @@ def read(
 ) -> int:
     """读一张卡 / Read one card.
 
-    退出码 / exit codes: 0 read, 2 usage, 10 no reader, 11 no card, 12 mute card,
+    退出码 / exit codes: 0 read, 2 usage, 10 no reader that works, 11 no card, 12 mute card,
     13 unsupported or unreadable card, 14 no smart-card service.
     """
     from plugin import logs, main

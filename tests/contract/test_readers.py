@@ -188,6 +188,22 @@ def test_a_card_that_chains_and_corrects_is_read_like_any_other(bench: Bench) ->
     assert card.counters.commands == COMMANDS  # the FCI is left on the card
 
 
+def test_a_connection_ends_with_the_stay_of_its_card(bench: Bench) -> None:
+    bench.insert(engine("lin.social_security"), bench.first)
+    reader = bench.directory.reader(bench.first)
+    connection = reader.connect()
+    bench.remove(bench.first)
+    another = engine("he.social_security")
+    bench.insert(another, bench.first)
+
+    with pytest.raises(CardRemovedError):
+        connection.transmit(GET_CHALLENGE)
+
+    connection.close()
+    reader.close()
+    assert another.counters.commands == 0
+
+
 def test_a_slow_card_is_waited_for(bench: Bench) -> None:
     slow = ScriptedCard(engine("lin.social_security"), slow_at=5, seconds=0.3)
     bench.insert(slow, bench.first)
