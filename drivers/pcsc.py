@@ -488,6 +488,7 @@ class PcscConnection:
             try:
                 _check(code)
             except NoCardError as left:  # it was there when the exchange began
+                self._reader.cause_of_silence()  # until that is seen by everybody
                 raise CardRemovedError(str(left)) from None
         raise self._reader.cause_of_silence(f"{_unsigned(code):08X}")
 

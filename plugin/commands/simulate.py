@@ -13,8 +13,8 @@ from plugin.commands.serve import Options
 
 HELP = """\
   cards             the cards on the table      桌上的卡
-  in CARD [1|2]     put a card in a reader      插卡
-  out [1|2]         take the card out           取卡
+  in CARD [N]       put a card in reader N      插卡（磁条卡为刷卡）
+  out [N]           take the card out           取卡
   help, quit"""
 
 

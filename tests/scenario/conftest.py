@@ -71,7 +71,7 @@ def _counter(
             "inprocess": module,
         }
         with running(folder, centre.address, readers, desk) as started:
-            yield Counter(started, desk, readers=3)
+            yield Counter(started, desk, readers=3, module=module)
         desk.close()
         return
     hand: VpcdDesk | TwinHand = request.getfixturevalue(
@@ -79,4 +79,4 @@ def _counter(
     )
     readers = {"pcsc": PcscDirectory(), "inprocess": module}
     with running(folder, centre.address, readers, hand) as started:
-        yield Counter(started, hand)
+        yield Counter(started, hand, module=module)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from plugin.client import Transaction
 from simulator.people import card as of_the_cast
+from simulator.reader import InProcessDesk
 from simulator.scenario import Card
 from tests.agents import Running
 
@@ -30,8 +31,10 @@ class Counter:
         hand: Hand,
         readers: int = 2,
         names: tuple[str, ...] = (),
+        module: InProcessDesk | None = None,
     ) -> None:
         self.running = running
+        self.module = module or InProcessDesk()  # where the PSAM is
         self.pos = running.pos
         self.hand = hand
         self.readers = names or hand.readers()[:readers]

@@ -103,6 +103,19 @@ def test_a_card_pulled_at_each_command(
     assert finish(counter, centre) == ONCE
 
 
+@pytest.mark.parametrize("elsewhere", ["pcsc"], indirect=True)
+@pytest.mark.parametrize(
+    ("person", "at"),
+    [*(("zhu", at) for at in (1, SLE4442)), *(("shen", at) for at in (1, 2, SLE4428))],
+)
+def test_a_memory_card_pulled_out_of_a_reader_elsewhere(
+    elsewhere: Counter, centre: CentreProcess, person: str, at: int
+) -> None:
+    pull_memory_card(elsewhere, person, at)
+
+    assert finish(elsewhere, centre) == ONCE
+
+
 @pytest.mark.parametrize(("pull", "at"), FIRST_MIDDLE_LAST)
 def test_a_card_pulled_out_of_a_reader_elsewhere(
     elsewhere: Counter, centre: CentreProcess, pull: Pull, at: int

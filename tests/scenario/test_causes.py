@@ -44,6 +44,7 @@ from tests.scenario.counter import Counter, Tripwire
 from tests.waiting import wait_until
 
 NEW = "qin.social_security"
+ECHOING, SIMULATED = READER_NAMES[0], SIMULATED_NAMES[0]
 FOREIGN = bytes.fromhex("6A82")
 
 
@@ -142,6 +143,14 @@ def scripted(name: str, **fate: object) -> ScriptedCard:
 
 FAULTS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "no reader": (unplugged, "reader.none"),
+    "unplugged while a card is read": (
+        lambda scene: scene.card(
+            Tripwire(
+                card("lin.social_security"), 5, lambda: scene.hand.unplug(SIMULATED)
+            )
+        ),
+        "reader.gone",
+    ),
     "mute, or upside down": (lambda scene: scene.card(MuteCard()), "card.mute"),
     "a foreign chip": (
         lambda scene: scene.card(
@@ -204,7 +213,6 @@ WITHOUT_HSM: dict[str, tuple[PsamImage | None, str]] = {
 }
 
 
-ECHOING, SIMULATED = READER_NAMES[0], SIMULATED_NAMES[0]
 ON_A_LINE: dict[str, tuple[Callable[[Scene], None], str]] = {
     "the port goes": (lambda scene: scene.port_goes(), "reader.port_gone"),
     "noise": (lambda scene: scene.line(wrong_lrc=99), "reader.line_noise"),

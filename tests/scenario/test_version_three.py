@@ -154,16 +154,49 @@ def test_a_psam_without_the_hsm_behind_it_says_what_it_lacks(
 def test_pulled_at_each_command_the_card_still_works_afterwards(
     counter: Counter, centre: CentreProcess, at: int
 ) -> None:
-    card = ScriptedCard(engine("qin.social_security"), pull_at=at)
-    counter.start("outpatient_registration")
-    counter.put(card)
+    pulled_and_put_back(counter, at)
 
+    assert len(centre.effects) == 1
+
+
+HSM_COMMANDS = COMMANDS
+ENDS = [
+    *((True, at) for at in (1, COMMANDS // 2, COMMANDS)),
+    *((False, at) for at in (1, HSM_COMMANDS // 2, HSM_COMMANDS)),
+]
+
+
+@pytest.mark.parametrize("at", range(1, HSM_COMMANDS + 1))
+def test_pulled_at_each_command_while_the_hsm_helps(
+    counter: Counter, hand: InProcessDesk, centre: CentreProcess, at: int
+) -> None:
+    hand.give_psam(None)
+
+    pulled_and_put_back(counter, at)
+
+    assert len(centre.effects) == 1
+
+
+@pytest.mark.parametrize(("psam", "at"), ENDS)
+def test_pulled_out_of_a_reader_elsewhere(
+    elsewhere: Counter, centre: CentreProcess, psam: bool, at: int
+) -> None:
+    if not psam:
+        elsewhere.module.give_psam(None)
+
+    pulled_and_put_back(elsewhere, at)
+
+    assert len(centre.effects) == 1
+
+
+def pulled_and_put_back(counter: Counter, at: int) -> None:
+    """A registration whose card leaves at this command, and comes back."""
+    counter.start("outpatient_registration")
+    counter.put(ScriptedCard(engine("qin.social_security"), pull_at=at))
     counter.says("card.removed")
     counter.take()
     counter.put("qin.social_security")
-
     assert counter.reaches("succeeded").outcome == "activated"
-    assert len(centre.effects) == 1
 
 
 def test_two_counters_share_one_psam(
