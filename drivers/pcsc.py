@@ -122,8 +122,12 @@ _DISPOSITIONS = {
 def _check(code: int) -> None:
     """Raise the error of this return code; return when it is success."""
     if code != scard.SCARD_S_SUCCESS:
-        error = _ERRORS.get(_unsigned(code), DriverError)
-        raise error(f"{scard.SCardGetErrorMessage(code)} ({_unsigned(code):08X})")
+        raise _error_of(code)
+
+
+def _error_of(code: int) -> DriverError:
+    error = _ERRORS.get(_unsigned(code), DriverError)
+    return error(f"{scard.SCardGetErrorMessage(code)} ({_unsigned(code):08X})")
 
 
 # pcsc-lite establishes under a mutex of the whole process, and a deaf service keeps it there.
@@ -426,6 +430,7 @@ class PcscConnection:
     def __init__(self, reader: PcscReader, handle: int, protocol: int) -> None:
         self._reader = reader
         self._handle = handle
+        self._lost = False
         self._pci = (
             scard.SCARD_PCI_T1
             if protocol == scard.SCARD_PROTOCOL_T1
@@ -484,13 +489,19 @@ class PcscConnection:
                 return ResponseApdu.parse(bytes(answer))
             except ApduError as wrong:
                 raise CardProtocolError(str(wrong)) from wrong
-        if _unsigned(code) in _NAMED:
-            try:
-                _check(code)
-            except NoCardError as left:  # it was there when the exchange began
-                self._reader.cause_of_silence()  # until that is seen by everybody
-                raise CardRemovedError(str(left)) from None
-        raise self._reader.cause_of_silence(f"{_unsigned(code):08X}")
+        cause = self._cause(code)
+        self._lost = isinstance(cause, CardRemovedError)
+        raise cause
+
+    def _cause(self, code: int) -> DriverError:
+        """Why there was no answer."""
+        if _unsigned(code) not in _NAMED:
+            return self._reader.cause_of_silence(f"{_unsigned(code):08X}")
+        named = _error_of(code)
+        if isinstance(named, NoCardError):  # it was there when the exchange began
+            self._reader.cause_of_silence()  # until that is seen by everybody
+            return CardRemovedError(str(named))
+        return named
 
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:
@@ -502,5 +513,8 @@ class PcscConnection:
             scard.SCardEndTransaction(self._handle, scard.SCARD_LEAVE_CARD)
 
     def close(self, disposition: Disposition = Disposition.LEAVE) -> None:
-        """Disconnect."""
+        """Disconnect. After a card has left nothing is reset: pcscd would take the slot for
+        one with a silent card, and not notice the next."""
+        if self._lost:
+            disposition = Disposition.LEAVE
         scard.SCardDisconnect(self._handle, _DISPOSITIONS[disposition])
