@@ -63,8 +63,13 @@ class AttendedPort:
             try:
                 self._attend_once()
             except DriverError as trouble:
-                self.tell(None, trouble)
-                self._closed.wait(RETRY_SECONDS)
+                self._give_up_for_now(trouble)
+            except Exception as bug:  # noqa: BLE001 - a port is never left alone
+                self._give_up_for_now(DriverError(type(bug).__name__))
+
+    def _give_up_for_now(self, trouble: DriverError) -> None:
+        self.tell(None, trouble)
+        self._closed.wait(RETRY_SECONDS)
 
     def _attend_once(self) -> None:
         """Until the port goes, which raises DriverError."""

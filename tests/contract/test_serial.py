@@ -28,6 +28,7 @@ from drivers.errors import (
 from drivers.iso7816.apdu import CommandApdu
 from drivers.ports import DirectoryState, SlotState
 from drivers.serial_line import line
+from drivers.serial_line.chip_reader import ChipReader
 from drivers.serial_line.directory import SerialDirectory
 from drivers.serial_line.line import SerialLine
 from drivers.serial_line.settings import PortKind, SerialPort
@@ -194,6 +195,24 @@ def test_what_is_no_reader_is_named(desk: SerialDesk) -> None:
 
     assert state.readers == ()
     assert state.trouble == NotAReaderError(desk.ports[0].port)
+
+
+def test_a_mistake_of_ours_does_not_leave_a_port_alone(
+    desk: SerialDesk, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen, mistakes = ChipReader.listen, [KeyError("a mistake of ours")]
+
+    def sometimes(device: ChipReader) -> None:
+        if mistakes:
+            raise mistakes.pop()
+        listen(device)
+
+    monkeypatch.setattr(ChipReader, "listen", sometimes)
+
+    bench.wait_for(lambda state: state.trouble is not None)
+    bench.wait_for(lambda state: state.trouble is None)
+
+    assert bench.insert(engine("lin.social_security"), ECHOING).slot == "present"
 
 
 def test_a_port_that_is_not_there_is_named(tmp_path: Path) -> None:
