@@ -137,7 +137,7 @@ def apdu(raw: bytes) -> None:
         response = ResponseApdu.parse(raw)
         assert bytes(response) == raw
         assert response.sw.name
-        assert len(repr(response)) < 80
+        assert len(repr(response)) < 100  # the name of its status, and no data
 
 
 def conversation(raw: bytes) -> None:
