@@ -210,16 +210,24 @@ class Service:
         return self._steer(client, run, _EVENTS[action], keyed)
 
     def give_pin(
-        self, client: Client, transaction_id: str, typed: Typed, keyed: Keyed
+        self,
+        client: Client,
+        transaction_id: str,
+        typed: Typed,
+        keyed: Keyed,
+        seq: int | None,
     ) -> TransactionView:
-        """Present what was typed, once, or have it typed on the reader. Raises
-        ProblemError: those of `act`, and why it must not be presented."""
+        """Present what was typed, once, or have it typed on the reader; `seq` is that of
+        the snapshot it answers, where the client says so. Raises ProblemError: those of
+        `act`, and why it must not be presented."""
         replayed = self._replayed(client, keyed)
         if replayed is not None:
             return replayed
         run = self._steerable(client, transaction_id, Action.PIN)
         state = run.now.state
         assert isinstance(state, desk.WaitingPin)  # noqa: S101 - the table says so
+        if seq not in (None, run.seq):  # typed for something that is over
+            raise self._not_now(ALLOWED[type(state)], Action.PIN, state.name)
         refused = pins.objection(state.wanted, typed, self._profile.pin)
         if refused is not None:
             raise ProblemError(refused)

@@ -27,7 +27,7 @@ from simulator.people import PEOPLE, engine
 from simulator.reader import READER_NAMES, InProcessDesk
 from simulator.scenario import Card, ScriptedCard
 from simulator.vpcd import VpcdDesk
-from tests.agents import QUICK, running
+from tests.agents import QUICK, Answer, running
 from tests.centre import CentreProcess
 from tests.leaks import find_pins
 from tests.scenario.counter import Counter
@@ -515,6 +515,38 @@ def test_the_same_key_presents_nothing_twice_and_does_not_know_the_pin(
     assert lin.counters.verifications == 1
 
 
+def test_a_second_click_for_the_same_moment_reaches_no_card(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = registers(till)
+    asked = till.counter.now
+
+    till.types(WRONG, says="pin.wrong")
+    till.counter.now, last = asked, till.counter.now
+
+    assert till.refuses(WRONG) == "transaction.bad_state"
+    assert lin.counters.verifications == 1
+    till.counter.now = last
+    till.types(INITIAL, reaches="succeeded")
+
+
+def test_a_key_belongs_to_one_moment(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = registers(till)
+    path = f"/v1/transactions/{till.counter.now.id}/pin"
+
+    def posts(pin: str) -> Answer:
+        body = {"pin": pin, "seq": till.counter.now.data["seq"]}
+        return till.counter.pos.request("POST", path, body, key="click")
+
+    till.typed += 1
+    posts(WRONG)
+    till.counter.says("pin.wrong")
+    later = posts(INITIAL)
+
+    assert (later.status, later.code) == (422, "idempotency.key_reused")
+    assert lin.counters.verifications == 1
+
+
 def test_only_who_operates_may_give_a_pin(tills: Tills) -> None:
     till = tills.open(new=NewPin.KEEP)
     lin = registers(till)
@@ -784,6 +816,7 @@ def test_where_the_cards_tell_their_tries_nobody_even_begins_to_guess(
     lin = till.of("lin.social_security")
     card = ScriptedCard(lin, lose_at=READ + 2 * (IDENTIFY + 1))
     registers(till, card)
+    till.counter.reaches("waiting_pin.social_security.new")
     till.types(INITIAL, NEW, reaches="waiting_card.social_security")
     wrong(lin, 4)
 
