@@ -53,7 +53,9 @@ class PsamSlot:
 
 class Errands:
     """Those of one procedure. Use as a context manager. `rights` says that the card may
-    have learned something that gives others more than they had."""
+    have learned something that gives others more than they had; it says so before the card
+    is told, and a worker looks whether it is abandoned after that: so who abandons one and
+    finds no rights then knows that the card is never told."""
 
     def __init__(self, psam: PsamSlot, ask_hsm: AskHsm) -> None:
         self._psam = psam

@@ -93,8 +93,6 @@ class Presenter:
             return
 
         def done(answer: Answer | Problem) -> None:
-            if answer == Problem("agent.failed"):
-                answer = pin.Unanswered()  # nobody knows how far it came
             self._note_after(asked, answer)
             _told(asked, answer)
 

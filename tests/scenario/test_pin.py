@@ -30,7 +30,7 @@ from simulator.vpcd import VpcdDesk
 from tests.agents import QUICK, Answer, running
 from tests.centre import CentreProcess
 from tests.leaks import find_pins
-from tests.scenario.counter import Counter
+from tests.scenario.counter import Counter, Tripwire
 from tests.waiting import wait_until
 
 INITIAL, WRONG, NEW, OTHER = "123456", "654321", "246813", "135792"
@@ -855,6 +855,52 @@ def test_a_change_that_the_reader_hangs_on_is_torn_and_found_later(
     assert till.wanted["entry"] == "verify"
     wait_until(lambda: lin.counters.changes == 1)
     till.types(NEW, reaches="succeeded")
+
+
+@pytest.mark.parametrize("entry", [NewPin.KEEP, NewPin.SET])
+def test_a_reader_that_hangs_before_the_pin_goes_out_costs_nothing_and_tears_nothing(
+    tills: Tills, entry: NewPin
+) -> None:
+    till = tills.open(new=entry, initial=())
+    lin = till.of("lin.social_security")
+    card = ScriptedCard(lin, slow_at=READ + 1, seconds=7)
+    registers(till, card)
+    typed = (INITIAL, NEW) if entry is NewPin.SET else (INITIAL, None)
+    before = till.wanted
+
+    till.types(*typed, says="reader.timeout")
+    till.lost = 1
+    assert till.wanted == before
+    wait_until(lambda: card.commands == READ + 1 and lin.counters.commands == READ + 1)
+    till.types(*typed, reaches="succeeded")
+
+
+@pytest.mark.parametrize("entry", [NewPin.KEEP, NewPin.SET])
+def test_a_reader_that_hangs_while_tries_are_counted_has_no_pin_asked_for_twice(
+    tills: Tills, entry: NewPin
+) -> None:
+    till = tills.open(new=entry, initial=(), probe=True)
+    lin = till.of("lin.social_security")
+    till.counter.start("outpatient_registration")
+    till.counter.put(ScriptedCard(lin, slow_at=READ + IDENTIFY + 1, seconds=7))
+
+    till.counter.says("reader.timeout")
+    typed = (INITIAL, NEW) if entry is NewPin.SET else (INITIAL, None)
+    till.types(*typed, reaches="succeeded")
+
+
+def test_our_own_failure_at_a_change_says_that_nobody_knows(tills: Tills) -> None:
+    till = tills.open(new=NewPin.SET)
+    lin = till.of("lin.social_security")
+
+    def stumble() -> NoReturn:
+        raise RuntimeError
+
+    registers(till, Tripwire(lin, READ + IDENTIFY + 1, stumble))
+
+    till.types(INITIAL, NEW, says="pin.change_unknown")
+    till.lost = 1
+    assert till.wanted["entry"] == "verify"
 
 
 def test_an_odd_status_is_shown_and_nothing_is_done_about_it(tills: Tills) -> None:

@@ -153,7 +153,6 @@ def test_a_card_is_not_asked_when_that_cannot_be_written(refuses: str) -> None:
         (pin.Unanswered(), True),
         (Problem("card.removed"), False),
         (Problem("card.swapped"), False),
-        (Problem("agent.failed"), True),
     ],
 )
 def test_a_change_stays_torn_until_the_card_has_answered(
@@ -196,11 +195,3 @@ def test_what_cannot_be_forgotten_stops_nobody() -> None:
 
     assert counter.told == [desk.PinAnswered("a", pin.Accepted())]
     assert counter.torn
-
-
-def test_our_own_failure_says_that_nobody_knows() -> None:
-    counter = Counter().asks(VERIFY)
-
-    counter.hears(Problem("agent.failed"))
-
-    assert counter.told == [desk.PinAnswered("a", pin.Unanswered())]
