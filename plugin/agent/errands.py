@@ -78,7 +78,7 @@ class Errands:
         self.rights = True
         match errand:
             case PinCommand(command):
-                return exchange(card, command)
+                return card.transmit(command)  # once, whatever the answer asks for
             case KeypadEntry(entry):
                 return card.enter_pin(entry)
             case PsamCommand(command):

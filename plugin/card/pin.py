@@ -128,6 +128,7 @@ Answer = Accepted | Wrong | Blocked | NotSet | Refused | NotTyped | Unanswered |
 
 REFERENCE_INVALIDATED = StatusWord(0x6984)
 _BLOCKED = frozenset({AUTHENTICATION_BLOCKED, REFERENCE_INVALIDATED})
+_MORE_DATA = 0x61  # it has something to fetch, and so it has succeeded
 _STATE_CHANGED = 0x65  # ISO 7816-4, 5.6: execution error, memory may have changed
 
 
@@ -191,7 +192,7 @@ def identify(card: str, access: Access) -> Procedure[None]:
 
 def said(sw: StatusWord) -> Answer:
     """What a status word means to a PIN (domain facts, 3.1)."""
-    if sw.is_success:
+    if sw.is_success or sw.sw1 == _MORE_DATA:
         return Accepted()
     if sw.tries_left:
         return Wrong(sw.tries_left)

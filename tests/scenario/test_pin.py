@@ -889,6 +889,21 @@ def test_a_reader_that_hangs_while_tries_are_counted_has_no_pin_asked_for_twice(
     till.types(*typed, reaches="succeeded")
 
 
+@pytest.mark.parametrize("entry", [NewPin.KEEP, NewPin.SET])
+def test_a_card_that_wants_another_length_is_not_given_the_pin_again(
+    tills: Tills, entry: NewPin
+) -> None:
+    till = tills.open(new=entry, initial=())
+    lin = till.of("lin.social_security")
+    card = ScriptedCard(lin, replies={READ + IDENTIFY + 1: b"\x6c\x10"})
+    registers(till, card)
+
+    till.types(INITIAL, NEW if entry is NewPin.SET else None, says="pin.refused")
+    till.lost = 1
+
+    assert card.commands == READ + IDENTIFY + 1
+
+
 def test_our_own_failure_at_a_change_says_that_nobody_knows(tills: Tills) -> None:
     till = tills.open(new=NewPin.SET)
     lin = till.of("lin.social_security")
