@@ -112,9 +112,9 @@ def wanted(role: Role, talk: Talk, policy: PinPolicy, keypad: Keypad) -> Wanted:
     operation = PinOperation.VERIFY if entry is Entry.VERIFY else PinOperation.MODIFY
     compared = (
         role is Role.SOCIAL_SECURITY
-        and policy.new is NewPin.CHANGE_INITIAL
         and entry is Entry.VERIFY
         and talk.torn is None
+        and bool(policy.initial)
     )
     return Wanted(
         role=role,
@@ -171,16 +171,17 @@ def _is_pin(typed: str | None, policy: PinPolicy) -> bool:
 
 
 def following(asked: Wanted, typed: Typed, policy: PinPolicy) -> Entry | None:
-    """What is wanted after this was right; None when that is all."""
+    """What is wanted after this was right; None when that is all. A PIN that nobody here
+    has seen may be the old one, whichever was asked for: it is changed."""
     if asked.role is Role.MEDICAL or asked.entry is Entry.NEW:
         return None
-    found_old = asked.torn is Torn.THEN_OLD
+    still_initial = asked.on_reader or typed.pin in policy.initial
     match policy.new:
         case NewPin.SET:
-            return Entry.NEW if found_old else None
+            found_old = asked.torn is Torn.THEN_OLD
+            return Entry.NEW if found_old or still_initial else None
         case NewPin.CHANGE_INITIAL:
-            unseen_old = asked.on_reader and found_old
-            return Entry.NEW if unseen_old or typed.pin in policy.initial else None
+            return Entry.NEW if still_initial else None
         case NewPin.KEEP | NewPin.NONE:
             return None
 

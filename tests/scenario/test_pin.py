@@ -976,7 +976,7 @@ def test_over_the_real_resource_manager(
 
 
 def test_a_pin_typed_on_the_reader_never_comes_here(tills: Tills) -> None:
-    till = tills.open(new=NewPin.KEEP, keypad=True)
+    till = tills.open(new=NewPin.KEEP, initial=(), keypad=True)
     registers(till)
     assert till.wanted["on_reader"]
     assert till.counter.now.data["step"]["key"].endswith(".reader")
@@ -1026,7 +1026,7 @@ def test_a_keypad_that_nobody_touches_gives_up_and_is_asked_again(
     tills: Tills,
 ) -> None:
     clocks = Clocks(card=20, confirm=20, pin=5, centre=2)
-    till = tills.open(new=NewPin.KEEP, keypad=True, clocks=clocks)
+    till = tills.open(new=NewPin.KEEP, initial=(), keypad=True, clocks=clocks)
     registers(till)
 
     till.types_on_reader(says="pin.entry_timeout")
@@ -1045,7 +1045,32 @@ def test_pins_of_several_lengths_are_typed_here_though_there_is_a_keypad(
     assert lin.counters.changes == 1
 
 
-def test_a_change_that_was_torn_on_the_keypad_is_told_from_the_new_pin(
+def test_an_initial_pin_that_must_not_be_kept_is_compared_and_so_typed_here(
+    tills: Tills,
+) -> None:
+    till = tills.open(new=NewPin.KEEP, keypad=True)
+    lin = registers(till)
+
+    assert not till.wanted["on_reader"]
+    assert till.refuses(INITIAL) == "pin.still_initial"
+    assert lin.counters.commands == READ
+
+
+def test_a_torn_change_that_left_the_initial_pin_is_made_after_all(
+    tills: Tills,
+) -> None:
+    till = tills.open(new=NewPin.SET)
+    lin, card = torn(till, done=False)
+
+    till.counter.put(card)
+    till.counter.reaches("waiting_pin.social_security")
+    till.types(INITIAL, reaches="waiting_pin.social_security.new")
+    till.types(INITIAL, NEW, reaches="succeeded")
+
+    assert lin.counters.changes == 1
+
+
+def test_a_change_that_was_torn_on_the_keypad_is_made_again_where_nobody_sees_it(
     tills: Tills,
 ) -> None:
     till = tills.open(new=NewPin.SET, keypad=True)
@@ -1058,7 +1083,9 @@ def test_a_change_that_was_torn_on_the_keypad_is_told_from_the_new_pin(
     till.counter.reaches("waiting_pin.social_security.reader")
     assert till.counter.code == "pin.change_unknown"
     assert (till.wanted["entry"], till.wanted["on_reader"]) == ("verify", True)
-    till.types_on_reader(NEW, reaches="succeeded")
+    till.types_on_reader(NEW, reaches="waiting_pin.social_security.new.reader")
+    till.types_on_reader(NEW, OTHER, OTHER, reaches="succeeded")
+    assert lin.counters.changes == 2
 
 
 def test_the_terminal_sends_the_holder_to_the_reader(

@@ -52,7 +52,7 @@ def policy(
     [
         (OLD, NewPin.SET, NONE, Entry.VERIFY, False),
         (OLD, NewPin.SET, BOTH, Entry.VERIFY, True),
-        (SSC, NewPin.KEEP, BOTH, Entry.VERIFY, True),
+        (SSC, NewPin.KEEP, BOTH, Entry.VERIFY, False),
         (SSC, NewPin.SET, NONE, Entry.NEW, False),
         (SSC, NewPin.SET, VERIFIES, Entry.NEW, False),
         (SSC, NewPin.SET, BOTH, Entry.NEW, True),
@@ -115,7 +115,7 @@ def test_what_must_not_be_presented_is_said(
 
 
 def test_on_a_keypad_nothing_comes_from_here_and_the_last_try_is_confirmed() -> None:
-    wanted = pins.wanted(SSC, Talk(tries_left=1), policy(), BOTH)
+    wanted = pins.wanted(OLD, Talk(tries_left=1), policy(), BOTH)
 
     def code(typed: Typed) -> str | None:
         found = pins.objection(wanted, typed, policy())
@@ -134,11 +134,13 @@ def test_on_a_keypad_nothing_comes_from_here_and_the_last_try_is_confirmed() -> 
         (NewPin.CHANGE_INITIAL, None, "135792", NONE, None),
         (NewPin.CHANGE_INITIAL, None, "123456", NONE, Entry.NEW),
         (NewPin.SET, Torn.NEW_FIRST, "246813", NONE, None),
+        (NewPin.SET, Torn.NEW_FIRST, "123456", NONE, Entry.NEW),
+        (NewPin.SET, Torn.NEW_FIRST, None, BOTH, Entry.NEW),
         (NewPin.SET, Torn.THEN_OLD, "135792", NONE, Entry.NEW),
         (NewPin.CHANGE_INITIAL, Torn.NEW_FIRST, "246813", NONE, None),
         (NewPin.CHANGE_INITIAL, Torn.NEW_FIRST, "123456", NONE, Entry.NEW),
         (NewPin.CHANGE_INITIAL, Torn.THEN_OLD, "123456", NONE, Entry.NEW),
-        (NewPin.CHANGE_INITIAL, Torn.NEW_FIRST, None, BOTH, None),
+        (NewPin.CHANGE_INITIAL, Torn.NEW_FIRST, None, BOTH, Entry.NEW),
         (NewPin.CHANGE_INITIAL, Torn.THEN_OLD, None, BOTH, Entry.NEW),
         (NewPin.KEEP, Torn.THEN_OLD, "135792", NONE, None),
     ],
