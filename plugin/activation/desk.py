@@ -338,12 +338,14 @@ class SlotsChanged(Struct, frozen=True):
 
 class CardRead(Struct, frozen=True):
     """This stay's card was read. `keypad` is what its reader can do with a PIN; `torn`
-    says that the card may have either of two."""
+    says that the card may have either of two; `at_worst` is how few tries it may have, as
+    far as this till knows."""
 
     insertion_id: str
     card: Card
     keypad: Keypad = frozenset()
     torn: bool = False
+    at_worst: int | None = None
 
 
 class ReadFailed(Struct, frozen=True):
@@ -671,7 +673,7 @@ def _card_read(facts: Facts, state: Reading, read: CardRead) -> Step:
 
 def _placed(facts: Facts, role: Role, read: CardRead) -> Facts:
     """This card lies in this reader now; its counter may have changed outside."""
-    talk = facts.talks.get(role, Talk())
+    talk = facts.talks.get(role, _talk_of(read))
     torn = talk.torn or (pins.Torn.NEW_FIRST if read.torn else None)
     return replace(
         facts,
@@ -679,6 +681,11 @@ def _placed(facts: Facts, role: Role, read: CardRead) -> Facts:
         keypads={**facts.keypads, read.insertion_id: read.keypad},
         talks={**facts.talks, role: replace(talk, torn=torn, asked=False)},
     )
+
+
+def _talk_of(read: CardRead) -> Talk:
+    """What is known of a card's PIN before anybody has spoken of it."""
+    return Talk(tries_left=read.at_worst, feared=read.at_worst is not None)
 
 
 def _pin_given(desk: Desk, state: WaitingPin, typed: Typed) -> Step:

@@ -363,15 +363,16 @@ class Service:
             if isinstance(outcome, Problem):
                 self._apply(run, desk.ReadFailed(stay, outcome))
                 return
-            card = outcome.card
+            card, presenter = outcome.card, self._presenter
+            worst = presenter.tries_at_worst(card)
             try:
-                torn = self._presenter.is_torn(card)
+                torn = presenter.is_torn(card)
             except JournalError as failed:
                 self._apply(run, desk.ReadFailed(stay, Problem(failed.code)))
                 return
             if isinstance(card, SocialSecurityCard):
                 run.atr = self._board.atr(stay)
-            self._apply(run, desk.CardRead(stay, card, outcome.keypad, torn))
+            self._apply(run, desk.CardRead(stay, card, outcome.keypad, torn, worst))
 
         layouts, asks = self._profile.cards, self._profile.pin.wanted
         self._board.read(

@@ -418,6 +418,62 @@ def test_the_try_before_the_last_leads_to_the_warning(tills: Tills) -> None:
     assert till.counter.code == "pin.locked"
 
 
+def test_a_lost_answer_may_have_cost_the_try_before_the_last(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = till.of("lin.social_security")
+    wrong(lin, 3)
+    card = ScriptedCard(lin, lose_at=READ + 2 * (IDENTIFY + 1))
+    registers(till, card)
+    till.types(WRONG, says="pin.wrong")
+    assert till.wanted["tries_left"] == 2
+    till.types(WRONG, says="pin.answer_lost")
+
+    till.counter.put(card)
+    till.counter.says("pin.last_try")
+    assert (till.wanted["tries_left"], till.wanted["last_try"]) == (None, True)
+    assert till.refuses(INITIAL) == "pin.last_try"
+    till.types(INITIAL, reaches="succeeded", confirm_last_try=True)
+
+
+def test_the_last_try_is_known_in_the_next_transaction_too(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = registers(till)
+    wrong(lin, 4)
+    till.types(WRONG, says="pin.last_try")
+    till.counter.now = till.counter.pos.kaqi.cancel(till.counter.now)
+    till.counter.take()
+
+    till.counter.start("outpatient_registration")
+    till.counter.put(lin)
+    till.counter.says("pin.last_try")
+    assert till.refuses(INITIAL) == "pin.last_try"
+    till.types(INITIAL, reaches="succeeded", confirm_last_try=True)
+
+
+@pytest.mark.parametrize(
+    ("entry", "step"),
+    [(NewPin.KEEP, ""), (NewPin.SET, ".new"), (NewPin.KEEP, ".reader")],
+)
+def test_tries_that_somebody_else_spends_meanwhile_are_seen_before_the_pin_goes_out(
+    tills: Tills, entry: NewPin, step: str
+) -> None:
+    keypad = step == ".reader"
+    till = tills.open(new=entry, initial=(), probe=True, keypad=keypad)
+    lin = registers(till)
+    till.counter.reaches(f"waiting_pin.social_security{step}")
+    assert till.wanted["tries_left"] == 6
+    wrong(lin, 5)
+
+    if keypad:
+        till.types_on_reader(says="pin.last_try")
+    else:
+        till.types(WRONG, NEW if entry is NewPin.SET else None, says="pin.last_try")
+    till.lost = 1
+
+    assert (till.wanted["tries_left"], till.wanted["last_try"]) == (1, True)
+    assert (lin.counters.verifications, till.keypad.prompts) == (0, 0)
+
+
 @pytest.mark.parametrize("probe", [False, True])
 def test_a_blocked_pin_ends_it_and_says_where_to_go(
     tills: Tills, centre: CentreProcess, *, probe: bool
@@ -814,7 +870,7 @@ def test_where_the_cards_tell_their_tries_nobody_even_begins_to_guess(
 ) -> None:
     till = tills.open(new=NewPin.SET, probe=True)
     lin = till.of("lin.social_security")
-    card = ScriptedCard(lin, lose_at=READ + 2 * (IDENTIFY + 1))
+    card = ScriptedCard(lin, lose_at=READ + 2 * (IDENTIFY + 1) + 1)
     registers(till, card)
     till.counter.reaches("waiting_pin.social_security.new")
     till.types(INITIAL, NEW, reaches="waiting_card.social_security")

@@ -263,6 +263,7 @@ def test_what_is_typed_on_the_keypad_is_what_the_card_compares() -> None:
         ("9000", pin.Accepted()),
         ("6110", pin.Accepted()),
         ("63C3", pin.Wrong(3)),
+        ("6300", pin.Wrong(None)),
         ("63C0", pin.Blocked()),
         ("6983", pin.Blocked()),
         ("6984", pin.Blocked()),
