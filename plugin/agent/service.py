@@ -30,6 +30,7 @@ from plugin.agent.happenings import Happenings
 from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.presenter import Asked, Presenter
+from plugin.agent.rate import Rate
 from plugin.agent.readers import ReaderBoard, ReaderView
 from plugin.agent.recovery import Activations
 from plugin.agent.views import TransactionView
@@ -43,6 +44,7 @@ from plugin.settings import Institution, Terminal
 KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
 KEPT_AT_MOST = 500  # and how many: about 3 MiB; no till finishes as many in an hour
 LOOK_AGAIN_MS = 60_000
+PIN_STARTS_A_MINUTE = 5
 _log = logging.getLogger("kaqi.service")
 
 STUMBLED = desk.Stumbled(Problem("agent.failed"))
@@ -157,6 +159,7 @@ class Service:
         self._activations = Activations(
             journal, courier, loop, random, self._activation_moved
         )
+        self._pin_starts = Rate(PIN_STARTS_A_MINUTE, loop.ticks)
         self._presenter = Presenter(
             board, journal, self._activations, keys, profile, loop.wall
         )
@@ -231,6 +234,9 @@ class Service:
         refused = pins.objection(state.wanted, typed, self._profile.pin)
         if refused is not None:
             raise ProblemError(refused)
+        if seconds := self._pin_starts.seconds_to_wait(client.id):
+            limited = Problem("client.rate_limited", {"seconds": str(seconds)})
+            raise ProblemError(limited, retry_after=seconds)
         return self._steer(client, run, desk.PinGiven(typed), keyed)
 
     def _steerable(self, client: Client, transaction_id: str, action: Action) -> Run:
