@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -603,6 +604,23 @@ def test_a_key_belongs_to_one_moment(tills: Tills) -> None:
     assert lin.counters.verifications == 1
 
 
+def test_a_client_that_keeps_sending_pins_has_to_wait(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = till.of("lin.social_security")
+    odd = {at: b"\x6f\x00" for at in range(READ + 1, READ + 21) if not (at - READ) % 4}
+    registers(till, ScriptedCard(lin, replies=odd))
+
+    for _ in range(5):
+        till.types(INITIAL, says="pin.refused")
+    till.lost = 5
+    with pytest.raises(KaqiError) as refused:
+        till.counter.pos.kaqi.pin(till.counter.now, INITIAL)
+
+    assert (refused.value.status, refused.value.code) == (429, "client.rate_limited")
+    assert 0 < refused.value.problem["retry_after"] <= 12
+    assert till.counter.now.state == "waiting_pin"
+
+
 def test_only_who_operates_may_give_a_pin(tills: Tills) -> None:
     till = tills.open(new=NewPin.KEEP)
     lin = registers(till)
@@ -1026,6 +1044,21 @@ def test_over_the_real_resource_manager(
 
     assert till.verifications == till.typed == 4
     assert till.cards[1].counters.changes == 1
+
+
+def test_the_log_does_not_tell_how_long_a_pin_is(tills: Tills, tmp_path: Path) -> None:
+    till = tills.open(
+        new=NewPin.SET, initial=(), digits=Digits(minimum=4, maximum=12), probe=True
+    )
+    registers(till)
+    till.counter.reaches("waiting_pin.social_security.new")
+    till.types(INITIAL, "97531086421", reaches="succeeded")
+
+    lines = (tmp_path / "logs" / "kaqi.log").read_text(encoding="utf-8").splitlines()
+    exchanges = [each for each in map(json.loads, lines) if each["event"] == "apdu"]
+    sent = {each["header"]: each["sent"] for each in exchanges}
+    assert (sent["00200000"], sent["805E0100"]) == (None, None)
+    assert None not in {sent[key] for key in sent if key[2:4] in ("A4", "B2")}
 
 
 # The reader's own keypad
