@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,7 +30,7 @@ from simulator.people import PEOPLE, engine
 from simulator.reader import READER_NAMES, InProcessDesk
 from simulator.scenario import Card, ScriptedCard
 from simulator.vpcd import VpcdDesk
-from tests.agents import QUICK, Answer, running
+from tests.agents import QUICK, Answer, Pos, running
 from tests.centre import CentreProcess
 from tests.leaks import find_pins
 from tests.scenario.counter import Counter, Tripwire
@@ -862,6 +864,48 @@ def test_a_torn_card_is_known_after_a_restart_until_it_is_mended(
     till.counter.reaches("succeeded")
 
     assert till.counter.now.outcome == "already_active"
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_killed_while_a_card_changes_its_pin_the_change_is_torn(
+    tills: Tills, tmp_path: Path, centre: CentreProcess, *, done: bool
+) -> None:
+    at = READ + IDENTIFY + 1
+    command = (sys.executable, "-m", "tests.halting_agent")
+    with subprocess.Popen(
+        (*command, str(tmp_path), centre.address, str(at)),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as agent:
+        assert agent.stdout is not None
+        port, token = agent.stdout.readline().split()
+        pos = Pos(int(port), token)
+        begun = pos.kaqi.start("outpatient_registration")
+        begun = pos.until(begun, lambda now: now.pin_wanted is not None)
+        pos.kaqi.pin(begun, INITIAL, NEW)
+        assert agent.stdout.readline() == "asked\n"
+        agent.kill()
+    till = tills.open(new=NewPin.SET)
+    lin = till.of("lin.social_security")
+    if done:
+        lin.process(bytes.fromhex("805E010007123456FF246813"))
+        till.typed = 1
+
+    before = till.counter.pos.kaqi.get(begun.id)
+    assert before.problem is not None
+    assert before.problem["code"] == "agent.restarted_at_card"
+    till.counter.start("outpatient_registration")
+    till.counter.put(lin)
+    till.counter.says("pin.change_unknown")
+    if not done:
+        till.types(NEW, says="pin.try_the_old")
+        till.types(INITIAL, reaches="waiting_pin.social_security.new")
+        till.types(INITIAL, NEW, reaches="succeeded")
+    else:
+        till.types(NEW, reaches="succeeded")
+
+    assert lin.counters.changes == 1
+    assert len(centre.effects) == 1
 
 
 def test_nobody_guesses_with_two_tries_left(
