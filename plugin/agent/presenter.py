@@ -152,9 +152,13 @@ class Presenter:
         return asked.wanted.spare if self._profile.pin.probe else None
 
     def _note_before(self, asked: Asked) -> None:
-        """What must be durable before the card is asked. Raises JournalError."""
+        """What must be durable before the card is asked; that it may be torn last of all,
+        so that what fails before leaves nothing to forget. Raises JournalError."""
         changes = asked.wanted.entry is Entry.NEW
         step = CardStep.CHANGING if changes else CardStep.VERIFYING
+        self._activations.happened(
+            asked.origin.intent_id, saga.CardAsked(step, asked.wanted.tries_told)
+        )
         if changes:
             card_ref = self._card_ref(asked.issue)
             self._journal.tear(
@@ -165,9 +169,6 @@ class Presenter:
                     life=self._life,
                 )
             )
-        self._activations.happened(
-            asked.origin.intent_id, saga.CardAsked(step, asked.wanted.tries_told)
-        )
 
     def _note_after(self, asked: Asked, answer: Answer | Problem) -> None:
         """A card that has answered a change, or taken a PIN, is torn no more. Where that

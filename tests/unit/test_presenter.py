@@ -53,7 +53,7 @@ class FullJournal(MemoryJournal):
         super().mend(card_ref)
 
     def _write(self, what: str) -> None:
-        if what == self.refuses:
+        if what in self.refuses.split():
             raise JournalError("no space left")
 
 
@@ -139,6 +139,15 @@ def test_a_card_is_not_asked_when_that_cannot_be_written(refuses: str) -> None:
     assert counter.answers == []
     assert counter.told == [desk.PinNotPresented("a", Problem("agent.journal_failed"))]
     assert not counter.torn
+
+
+def test_a_journal_that_can_neither_note_nor_forget_leaves_no_card_torn() -> None:
+    counter = Counter()
+    counter.journal.refuses = "save mend"
+
+    counter.asks(CHANGE)
+
+    assert (counter.answers, counter.torn) == ([], False)
 
 
 @pytest.mark.parametrize(
