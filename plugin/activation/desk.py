@@ -710,8 +710,10 @@ def _pin_answered(desk: Desk, state: PinAtWork, stay: str, answer: Answer) -> St
         facts = replace(facts, keypads={**facts.keypads, stay: frozenset()})
     policy, talk = facts.terms.profile.pin, facts.talks[role]
     match pins.judge(state.wanted, talk, state.then, answer, policy):
-        case pins.Settled():
-            return _advance(replace(facts, settled=facts.settled | {role}))
+        case pins.Settled():  # who was turned away meanwhile may be wanted now
+            looked = frozenset(facts.accepted)
+            settled = facts.settled | {role}
+            return _advance(replace(facts, settled=settled, seen=looked))
         case pins.Again(after, problem):
             lost = isinstance(answer, Unanswered)  # said until the card is back
             return _advance(

@@ -429,6 +429,21 @@ def test_the_counter_is_asked_for_once_each_time_the_card_comes() -> None:
     assert till.now.state.wanted.tries_left == 3
 
 
+def test_a_new_card_that_came_while_the_old_one_was_wanted_is_read_in_its_turn() -> (
+    None
+):
+    till = Till(None, None, pin=policy(NewPin.NONE))
+    till.lies("old", None).reads("old", medical())
+    till.lies(None, None).lies(None, "new").reads("new", social_security())
+    assert till.problem == "card.swapped"
+    till.lies("back", "new").reads("back", medical())
+
+    till.happens(desk.PinGiven(Typed(pin="135792")))
+    till.happens(desk.PinAnswered("back", Accepted()))
+
+    assert state_of(till) == desk.Reading(SSC, Slot("r2", "new"))
+
+
 def test_the_old_cards_pin_is_settled_before_its_reader_is_needed() -> None:
     till = Till(None, pin=policy(NewPin.NONE)).lies("old").reads("old", medical())
     assert isinstance(till.now.state, desk.WaitingPin)
