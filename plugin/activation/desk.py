@@ -249,8 +249,9 @@ class Failed(Struct, frozen=True):
 
 
 class Cancelled(Struct, frozen=True):
-    """Somebody said no."""
+    """Somebody said no; `notices` say what had been done by then."""
 
+    notices: tuple[Problem, ...] = ()
     name = "cancelled"
 
 
@@ -704,7 +705,7 @@ def _pin_answered(desk: Desk, state: PinAtWork, stay: str, answer: Answer) -> St
     if stay != state.slot.insertion_id:
         return Step(desk)
     if state.leaving:
-        return _at(desk.facts, Cancelled())
+        return _at(desk.facts, Cancelled(pins.done_by_then(state.wanted, answer)))
     facts, role = _asked(desk.facts, state.wanted.role), state.wanted.role
     if answer == pins.NO_KEYPAD:  # so it is typed here
         facts = replace(facts, keypads={**facts.keypads, stay: frozenset()})

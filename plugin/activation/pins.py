@@ -7,6 +7,7 @@ then nobody has it. So nothing here can present it again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import assert_never
 
@@ -112,6 +113,12 @@ class Wanted(Struct, frozen=True, kw_only=True):
 _TORN_SAYS = {
     Torn.NEW_FIRST: "pin.change_unknown",
     Torn.THEN_OLD: "pin.try_the_old",
+}
+
+
+_LEAVES: Mapping[type[Answer], str] = {
+    Accepted: "pin.changed",
+    Unanswered: "pin.change_unknown",
 }
 
 
@@ -257,6 +264,12 @@ def judge(
             return _unanswered(asked, after)
         case _:
             assert_never(answer)
+
+
+def done_by_then(asked: Wanted, answer: Answer) -> tuple[Problem, ...]:
+    """What a holder must know who leaves with this answer: which PIN holds from now on."""
+    code = _LEAVES.get(type(answer)) if asked.entry is Entry.NEW else None
+    return (Problem(code),) if code else ()
 
 
 def at_worst(before: int | None, answer: Answer) -> int | None:

@@ -183,6 +183,8 @@ def shown(now: Desk) -> Shown:
             return Shown(role=wanted.role, reader=slot.reader, pin=asked)
         case desk.Succeeded(outcome, confirmation, notices):
             return Shown(outcome=outcome, confirmation=confirmation, notices=notices)
+        case desk.Cancelled(notices):
+            return Shown(notices=notices)
         case desk.Failed(problem) | desk.Expired(problem):
             return Shown(problem=problem)
         case desk.InDoubt():

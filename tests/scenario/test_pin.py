@@ -1290,6 +1290,7 @@ def test_a_cancel_while_the_holder_types_waits_for_the_card(tills: Tills) -> Non
     till.counter.reaches("cancelled")
 
     assert lin.counters.changes == 1
+    assert [each["code"] for each in till.counter.now.notices] == ["pin.changed"]
 
 
 def test_a_cancel_while_a_pin_is_awaited_ends_it_at_once(

@@ -368,22 +368,23 @@ def test_while_the_card_is_at_work_nothing_else_moves(event: desk.Event) -> None
 
 
 @pytest.mark.parametrize(
-    "event",
+    ("event", "notice"),
     [
-        desk.PinAnswered("a", Accepted()),
-        desk.PinAnswered("a", Unanswered()),
-        desk.PinNotPresented("a", Problem("card.removed")),
+        (desk.PinAnswered("a", Accepted()), "pin.changed"),
+        (desk.PinAnswered("a", Unanswered()), "pin.change_unknown"),
+        (desk.PinAnswered("a", Wrong(3)), None),
+        (desk.PinNotPresented("a", Problem("card.removed")), None),
     ],
 )
 def test_a_cancel_while_the_card_is_at_work_ends_it_when_it_has_answered(
-    event: desk.Event,
+    event: desk.Event, notice: str | None
 ) -> None:
     till = at_work().happens(desk.CancelAsked())
     assert not till.now.is_terminal
 
     till.happens(event)
 
-    assert till.now.state == desk.Cancelled()
+    assert till.now.state == desk.Cancelled((Problem(notice),) if notice else ())
     assert desk.Activate() not in till.wanted
 
 
