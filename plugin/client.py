@@ -185,9 +185,16 @@ class Kaqi:
         *,
         confirm_last_try: bool = False,
     ) -> Transaction:
-        """Present what the holder typed; without a PIN, begin on the reader's keypad. It is
-        presented once: what the card said is in the snapshots that follow."""
-        body = {"pin": pin, "new_pin": new_pin, "confirm_last_try": confirm_last_try}
+        """Present what the holder typed for this snapshot; without a PIN, begin on the
+        reader's keypad. It is presented once: what the card said is in the snapshots that
+        follow. `transaction.bad_state` means that the snapshot was not the last one, and
+        that no card was asked."""
+        body = {
+            "pin": pin,
+            "new_pin": new_pin,
+            "seq": transaction.data["seq"],
+            "confirm_last_try": confirm_last_try,
+        }
         said = {key: value for key, value in body.items() if value is not None}
         return Transaction(
             self._post(f"/v1/transactions/{transaction.id}/pin", said, None)

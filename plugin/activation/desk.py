@@ -249,8 +249,9 @@ class Failed(Struct, frozen=True):
 
 
 class Cancelled(Struct, frozen=True):
-    """Somebody said no."""
+    """Somebody said no; `notices` say what had been done by then."""
 
+    notices: tuple[Problem, ...] = ()
     name = "cancelled"
 
 
@@ -338,12 +339,14 @@ class SlotsChanged(Struct, frozen=True):
 
 class CardRead(Struct, frozen=True):
     """This stay's card was read. `keypad` is what its reader can do with a PIN; `torn`
-    says that the card may have either of two."""
+    says that the card may have either of two; `at_worst` is how few tries it may have, as
+    far as this till knows."""
 
     insertion_id: str
     card: Card
     keypad: Keypad = frozenset()
     torn: bool = False
+    at_worst: int | None = None
 
 
 class ReadFailed(Struct, frozen=True):
@@ -671,7 +674,7 @@ def _card_read(facts: Facts, state: Reading, read: CardRead) -> Step:
 
 def _placed(facts: Facts, role: Role, read: CardRead) -> Facts:
     """This card lies in this reader now; its counter may have changed outside."""
-    talk = facts.talks.get(role, Talk())
+    talk = facts.talks.get(role, _talk_of(read))
     torn = talk.torn or (pins.Torn.NEW_FIRST if read.torn else None)
     return replace(
         facts,
@@ -679,6 +682,11 @@ def _placed(facts: Facts, role: Role, read: CardRead) -> Facts:
         keypads={**facts.keypads, read.insertion_id: read.keypad},
         talks={**facts.talks, role: replace(talk, torn=torn, asked=False)},
     )
+
+
+def _talk_of(read: CardRead) -> Talk:
+    """What is known of a card's PIN before anybody has spoken of it."""
+    return Talk(tries_left=read.at_worst, feared=read.at_worst is not None)
 
 
 def _pin_given(desk: Desk, state: WaitingPin, typed: Typed) -> Step:
@@ -697,14 +705,16 @@ def _pin_answered(desk: Desk, state: PinAtWork, stay: str, answer: Answer) -> St
     if stay != state.slot.insertion_id:
         return Step(desk)
     if state.leaving:
-        return _at(desk.facts, Cancelled())
+        return _at(desk.facts, Cancelled(pins.done_by_then(state.wanted, answer)))
     facts, role = _asked(desk.facts, state.wanted.role), state.wanted.role
     if answer == pins.NO_KEYPAD:  # so it is typed here
         facts = replace(facts, keypads={**facts.keypads, stay: frozenset()})
     policy, talk = facts.terms.profile.pin, facts.talks[role]
     match pins.judge(state.wanted, talk, state.then, answer, policy):
-        case pins.Settled():
-            return _advance(replace(facts, settled=facts.settled | {role}))
+        case pins.Settled():  # who was turned away meanwhile may be wanted now
+            looked = frozenset(facts.accepted)
+            settled = facts.settled | {role}
+            return _advance(replace(facts, settled=settled, seen=looked))
         case pins.Again(after, problem):
             lost = isinstance(answer, Unanswered)  # said until the card is back
             return _advance(

@@ -7,12 +7,14 @@ then nobody has it. So nothing here can present it again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from drivers.iso7816 import status_word
 from drivers.iso7816.status_word import StatusWord
 from drivers.ports import PinOperation
 from plugin.activation.problem import Problem
@@ -63,10 +65,12 @@ class Typed(Struct, frozen=True, kw_only=True):
 
 class Talk(Struct, frozen=True, kw_only=True):
     """What is known of one card's PIN. `entry` is what an answer led to; None in the
-    beginning. `asked` says that the card was asked for its counter."""
+    beginning. `feared` says that `tries_left` is not the card's word, but how few there are
+    at worst. `asked` says that the card was asked for its counter."""
 
     entry: Entry | None = None
     tries_left: int | None = None
+    feared: bool = False
     torn: Torn | None = None
     asked: bool = False
 
@@ -77,23 +81,44 @@ class Talk(Struct, frozen=True, kw_only=True):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What is asked for just now: on the reader's keypad, or here."""
+    """What is asked for just now: on the reader's keypad, or here. `tries_left` and
+    `feared` are those of the talk."""
 
     role: Role
     entry: Entry
     on_reader: bool = False
     tries_left: int | None = None
+    feared: bool = False
     torn: Torn | None = None
 
     @property
+    def tries_told(self) -> int | None:
+        """How many tries are left, where the card has said so."""
+        return None if self.feared else self.tries_left
+
+    @property
     def is_last_try(self) -> bool:
-        """Whether a wrong PIN would block the card."""
+        """Whether a wrong PIN would, or might, block the card."""
         return self.tries_left == LAST_TRY
+
+    @property
+    def spare(self) -> int | None:
+        """With how many tries left this is not presented, where the card can be asked at
+        the last moment: somebody else may have spent some. None: with any."""
+        if self.torn is not None:
+            return TORN_STOPS_AT
+        return None if self.is_last_try else LAST_TRY
 
 
 _TORN_SAYS = {
     Torn.NEW_FIRST: "pin.change_unknown",
     Torn.THEN_OLD: "pin.try_the_old",
+}
+
+
+_LEAVES: Mapping[type[Answer], str] = {
+    Accepted: "pin.changed",
+    Unanswered: "pin.change_unknown",
 }
 
 
@@ -112,15 +137,16 @@ def wanted(role: Role, talk: Talk, policy: PinPolicy, keypad: Keypad) -> Wanted:
     operation = PinOperation.VERIFY if entry is Entry.VERIFY else PinOperation.MODIFY
     compared = (
         role is Role.SOCIAL_SECURITY
-        and policy.new is NewPin.CHANGE_INITIAL
         and entry is Entry.VERIFY
         and talk.torn is None
+        and bool(policy.initial)
     )
     return Wanted(
         role=role,
         entry=entry,
         on_reader=operation in able and not compared,
         tries_left=talk.tries_left,
+        feared=talk.feared,
         torn=talk.torn,
     )
 
@@ -171,16 +197,17 @@ def _is_pin(typed: str | None, policy: PinPolicy) -> bool:
 
 
 def following(asked: Wanted, typed: Typed, policy: PinPolicy) -> Entry | None:
-    """What is wanted after this was right; None when that is all."""
+    """What is wanted after this was right; None when that is all. A PIN that nobody here
+    has seen may be the old one, whichever was asked for: it is changed."""
     if asked.role is Role.MEDICAL or asked.entry is Entry.NEW:
         return None
-    found_old = asked.torn is Torn.THEN_OLD
+    still_initial = asked.on_reader or typed.pin in policy.initial
     match policy.new:
         case NewPin.SET:
-            return Entry.NEW if found_old else None
+            found_old = asked.torn is Torn.THEN_OLD
+            return Entry.NEW if found_old or still_initial else None
         case NewPin.CHANGE_INITIAL:
-            unseen_old = asked.on_reader and found_old
-            return Entry.NEW if unseen_old or typed.pin in policy.initial else None
+            return Entry.NEW if still_initial else None
         case NewPin.KEEP | NewPin.NONE:
             return None
 
@@ -212,29 +239,62 @@ def judge(
     asked: Wanted, talk: Talk, then: Entry | None, answer: Answer, policy: PinPolicy
 ) -> Verdict:
     """What the card's answer means; `then` is what is wanted once it is right."""
+    only_where_set = asked.role is Role.MEDICAL and policy.old is OldPin.IF_SET
+    after = _counted_down(talk, answer)
     match answer:
         case Accepted() if then is None:
             return Settled()
         case Accepted():
             return Again(Talk(entry=then, asked=True))
-        case Wrong(left):
-            return _wrong(replace(talk, tries_left=left))
-        case Counter(left):
-            return _counted(talk if left is None else replace(talk, tries_left=left))
+        case Wrong():
+            return _wrong(after)
+        case Counter():
+            return _counted(after)
         case Blocked():
             return Hopeless(Problem("pin.locked"))
-        case NotSet() if asked.role is Role.MEDICAL and policy.old is OldPin.IF_SET:
+        case NotSet() | Refused(status_word.UNKNOWN_INS) if only_where_set:
             return Settled()
         case NotSet():
             return Hopeless(Problem("pin.not_set"))
         case Refused(sw):
-            return _refused(talk, sw)
+            return _refused(after, sw)
         case NotTyped(code):
             return Again(talk, Problem(code))
         case Unanswered():
-            return _unanswered(asked, talk)
+            return _unanswered(asked, after)
         case _:
             assert_never(answer)
+
+
+def done_by_then(asked: Wanted, answer: Answer) -> tuple[Problem, ...]:
+    """What a holder must know who leaves with this answer: which PIN holds from now on."""
+    code = _LEAVES.get(type(answer)) if asked.entry is Entry.NEW else None
+    return (Problem(code),) if code else ()
+
+
+def at_worst(before: int | None, answer: Answer) -> int | None:
+    """How many tries are left at worst, when there were so many before; None where nobody
+    knows, or where it does not matter any more."""
+    match answer:
+        case Wrong(int(left)) | Counter(int(left)):
+            return left
+        case Wrong() | Refused() | Unanswered():
+            return max(LAST_TRY, before - 1) if before is not None else None
+        case Counter() | NotTyped():
+            return before
+        case Accepted() | Blocked() | NotSet():
+            return None
+        case _:
+            assert_never(answer)
+
+
+def _counted_down(talk: Talk, answer: Answer) -> Talk:
+    """The talk with the tries that are left now."""
+    if answer == Counter(None):
+        return talk
+    left = at_worst(talk.tries_left, answer)
+    told = isinstance(answer, Wrong | Counter) and answer.tries_left is not None
+    return replace(talk, tries_left=left, feared=left is not None and not told)
 
 
 def _wrong(talk: Talk) -> Verdict:
@@ -258,12 +318,12 @@ def _refused(talk: Talk, sw: StatusWord) -> Verdict:
     facts = {"sw": f"{sw.value:04X}"}
     if code == LockedCardError.code:
         return Hopeless(Problem(code, facts))
-    return Again(replace(talk, tries_left=None), Problem("pin.refused", facts))
+    return Again(talk, Problem("pin.refused", facts))
 
 
 def _unanswered(asked: Wanted, talk: Talk) -> Verdict:
     """A lost answer to a change leaves one of two PINs; to a verification, the counter."""
+    talk = replace(talk, asked=False)
     if asked.entry is Entry.NEW:
-        return Again(Talk(entry=Entry.VERIFY, torn=Torn.NEW_FIRST))
-    lost = replace(talk, tries_left=None, asked=False)
-    return Again(lost, Problem("pin.answer_lost"))
+        return Again(replace(talk, entry=Entry.VERIFY, torn=Torn.NEW_FIRST))
+    return Again(talk, Problem("pin.answer_lost"))

@@ -380,9 +380,9 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
             )
             return Step(dropped)
         case Restarted():
-            return _before_sending(
-                record, Dropped("failed", Problem("agent.restarted")), now
-            )
+            card_asked = record.state is ActivationState.CARD_STEPS
+            code = "agent.restarted_at_card" if card_asked else "agent.restarted"
+            return _before_sending(record, Dropped("failed", Problem(code)), now)
         case _:
             return Step(record)
 

@@ -53,7 +53,9 @@ class PsamSlot:
 
 class Errands:
     """Those of one procedure. Use as a context manager. `rights` says that the card may
-    have learned something that gives others more than they had."""
+    have learned something that gives others more than they had; it says so before the card
+    is told, and a worker looks whether it is abandoned after that: so who abandons one and
+    finds no rights then knows that the card is never told."""
 
     def __init__(self, psam: PsamSlot, ask_hsm: AskHsm) -> None:
         self._psam = psam
@@ -76,7 +78,7 @@ class Errands:
         self.rights = True
         match errand:
             case PinCommand(command):
-                return exchange(card, command)
+                return card.transmit(command)  # once, whatever the answer asks for
             case KeypadEntry(entry):
                 return card.enter_pin(entry)
             case PsamCommand(command):

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from drivers.conversation import Procedure
 from drivers.ports import PinOperation
-from plugin.activation import desk, saga
+from plugin.activation import desk, pins, saga
 from plugin.activation.desk import Slot
 from plugin.activation.pins import Entry, Typed, Wanted
 from plugin.activation.problem import Problem
@@ -28,6 +28,8 @@ from plugin.card.social_security import Issue
 from plugin.journal.port import Journal, JournalError, Torn
 from plugin.privacy import Keys
 
+FEW_MAX = 1_000  # cards whose tries are remembered
+PROMPTS = {Entry.VERIFY: 1, Entry.NEW: 3}  # how often somebody types on a keypad
 _log = logging.getLogger("kaqi.presenter")
 
 
@@ -75,6 +77,9 @@ class Presenter:
         self._profile = profile
         self._wall = wall
         self._life = uuid.uuid4().hex  # this run of the agent
+        self._few: dict[
+            str, int
+        ] = {}  # tries left at worst, of cards that were not right
 
     def is_torn(self, card: Card) -> bool:
         """Whether this card was left with one of two PINs. Raises JournalError."""
@@ -82,8 +87,14 @@ class Presenter:
             return False
         return self._journal.torn(self._card_ref(card.issue)) is not None
 
+    def tries_at_worst(self, card: Card) -> int | None:
+        """How few tries this card may have left, as far as this run of the agent knows."""
+        return self._few.get(self._card_ref(card.issue)) if card.issue else None
+
     def present(self, asked: Asked, typed: Typed) -> None:
         """One PIN, one time: noted before the card is asked, forgotten with this call."""
+        on_reader = asked.wanted.on_reader
+        procedure = self._typed_there(asked) if on_reader else self._here(asked, typed)
         try:
             self._note_before(asked)
         except JournalError as failed:
@@ -93,50 +104,61 @@ class Presenter:
             return
 
         def done(answer: Answer | Problem) -> None:
-            if answer == Problem("agent.failed"):
-                answer = pin.Unanswered()  # nobody knows how far it came
             self._note_after(asked, answer)
+            self._remember(asked, answer)
             _told(asked, answer)
 
-        on_reader, seconds = asked.wanted.on_reader, self._profile.clocks.pin
-        procedure = self._typed_there(asked) if on_reader else self._here(asked, typed)
+        typing = self._profile.clocks.pin * PROMPTS[asked.wanted.entry]
         self._carrier.present(
             asked.slot,
             procedure,
             done,
             asked.origin.trace_id,
-            seconds if on_reader else 0.0,
+            typing if on_reader else 0.0,
         )
 
     def count_tries(self, asked: Asked) -> None:
         """Ask the card for its counter, which spends nothing."""
         code, access = asked.issue.identification_code, self._profile.cards.access
+
+        def done(answer: Answer | Problem) -> None:
+            self._remember(asked, answer)
+            _told(asked, answer)
+
         self._carrier.present(
             asked.slot,
             lambda: pin.count_tries(code, access),
-            lambda answer: _told(asked, answer),
+            done,
             asked.origin.trace_id,
         )
 
     def _here(self, asked: Asked, typed: Typed) -> Callable[[], Procedure[Answer]]:
         code, access = asked.issue.identification_code, self._profile.cards.access
-        now = Pin(typed.pin or "")
+        now, spare = Pin(typed.pin or ""), self._spare(asked)
         if asked.wanted.entry is Entry.VERIFY:
-            return lambda: pin.verify(code, access, now)
+            return lambda: pin.verify(code, access, now, spare)
         new = Pin(typed.new_pin or "")
-        return lambda: pin.change(code, access, now, new)
+        return lambda: pin.change(code, access, now, new, spare)
 
     def _typed_there(self, asked: Asked) -> Callable[[], Procedure[Answer]]:
         code, access = asked.issue.identification_code, self._profile.cards.access
         verifies = asked.wanted.entry is Entry.VERIFY
         operation = PinOperation.VERIFY if verifies else PinOperation.MODIFY
         digits, seconds = self._profile.pin.digits, self._profile.clocks.pin
-        return lambda: pin.on_keypad(code, access, operation, digits, seconds)
+        spare = self._spare(asked)
+        return lambda: pin.on_keypad(code, access, operation, digits, seconds, spare)
+
+    def _spare(self, asked: Asked) -> int | None:
+        return asked.wanted.spare if self._profile.pin.probe else None
 
     def _note_before(self, asked: Asked) -> None:
-        """What must be durable before the card is asked. Raises JournalError."""
+        """What must be durable before the card is asked; that it may be torn last of all,
+        so that what fails before leaves nothing to forget. Raises JournalError."""
         changes = asked.wanted.entry is Entry.NEW
         step = CardStep.CHANGING if changes else CardStep.VERIFYING
+        self._activations.happened(
+            asked.origin.intent_id, saga.CardAsked(step, asked.wanted.tries_told)
+        )
         if changes:
             card_ref = self._card_ref(asked.issue)
             self._journal.tear(
@@ -147,9 +169,6 @@ class Presenter:
                     life=self._life,
                 )
             )
-        self._activations.happened(
-            asked.origin.intent_id, saga.CardAsked(step, asked.wanted.tries_left)
-        )
 
     def _note_after(self, asked: Asked, answer: Answer | Problem) -> None:
         """A card that has answered a change, or taken a PIN, is torn no more. Where that
@@ -163,6 +182,18 @@ class Presenter:
             self._journal.mend(self._card_ref(asked.issue))
         except JournalError as failed:
             _log.error("the journal failed", extra={"code": failed.code})
+
+    def _remember(self, asked: Asked, answer: Answer | Problem) -> None:
+        """So that the last try is warned of in the next transaction too."""
+        if isinstance(answer, Problem):
+            return
+        card_ref = self._card_ref(asked.issue)
+        left = pins.at_worst(asked.wanted.tries_left, answer)
+        self._few.pop(card_ref, None)
+        if left is not None:
+            self._few[card_ref] = left
+        for forgotten in list(self._few)[:-FEW_MAX]:
+            del self._few[forgotten]
 
     def _card_ref(self, issue: Issue) -> str:
         return self._keys.digest("card", issue.identification_code)

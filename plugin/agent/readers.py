@@ -21,7 +21,7 @@ from drivers.ports import (
 )
 from plugin.activation.desk import Slot
 from plugin.activation.problem import Problem
-from plugin.agent.errands import AskHsm, Errands, PsamSlot
+from plugin.agent.errands import AskHsm, Errands, PsamSlot, without_help
 from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.worker import Job, ReaderWorker
@@ -178,7 +178,7 @@ class ReaderBoard:
             trace_id,
             lambda: Errands(self._psam, ask_hsm),
         )
-        self._have_done(reader, job, STALL_SECONDS, ReaderWorker.stalled)
+        self._have_done(reader, job, STALL_SECONDS)
 
     def present(
         self,
@@ -190,24 +190,28 @@ class ReaderBoard:
     ) -> None:
         """Present a PIN to the card of this stay, once; `seconds` is how long somebody may
         type on the reader. `done` is called as by `read`; with a problem only when the
-        card was not asked."""
+        card was not asked and will not be."""
         reader = self._with_stay(slot)
         if reader is None:
             self._loop.post(lambda: done(Problem("card.removed")))
             return
-        job = Job(procedure, done, trace_id)
-        patience = seconds + STALL_SECONDS
-        self._have_done(reader, job, patience, lambda _: Unanswered())
+        errands = without_help()
+
+        def known(outcome: Answer | Problem) -> None:
+            asked = errands.rights and isinstance(outcome, Problem)
+            done(Unanswered() if asked else outcome)
+
+        job = Job(procedure, known, trace_id, lambda: errands)
+        self._have_done(reader, job, seconds + STALL_SECONDS)
 
     def _have_done(
         self,
         reader: _Reader,
         job: Job[Found],
         patience: float,
-        given_up: Callable[[ReaderWorker], Found | Problem],
     ) -> None:
         """Give a job to the reader's thread; one that gets nowhere for so many seconds is
-        abandoned, and `given_up` says what that means."""
+        abandoned."""
         worker, done = self._worker(reader), job.done
         token = reader.reading = object()
 
@@ -225,7 +229,7 @@ class ReaderBoard:
                 return
             reader.worker = None  # its thread is abandoned with all that it holds
             worker.abandon()
-            finish(given_up(worker))
+            finish(worker.stalled())
 
         worker.read(
             replace(job, done=lambda found: self._loop.post(lambda: finish(found)))

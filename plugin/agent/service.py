@@ -30,6 +30,7 @@ from plugin.agent.happenings import Happenings
 from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.presenter import Asked, Presenter
+from plugin.agent.rate import Rate
 from plugin.agent.readers import ReaderBoard, ReaderView
 from plugin.agent.recovery import Activations
 from plugin.agent.views import TransactionView
@@ -43,6 +44,7 @@ from plugin.settings import Institution, Terminal
 KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
 KEPT_AT_MOST = 500  # and how many: about 3 MiB; no till finishes as many in an hour
 LOOK_AGAIN_MS = 60_000
+PIN_STARTS_A_MINUTE = 5
 _log = logging.getLogger("kaqi.service")
 
 STUMBLED = desk.Stumbled(Problem("agent.failed"))
@@ -157,6 +159,7 @@ class Service:
         self._activations = Activations(
             journal, courier, loop, random, self._activation_moved
         )
+        self._pin_starts = Rate(PIN_STARTS_A_MINUTE, loop.ticks)
         self._presenter = Presenter(
             board, journal, self._activations, keys, profile, loop.wall
         )
@@ -210,19 +213,30 @@ class Service:
         return self._steer(client, run, _EVENTS[action], keyed)
 
     def give_pin(
-        self, client: Client, transaction_id: str, typed: Typed, keyed: Keyed
+        self,
+        client: Client,
+        transaction_id: str,
+        typed: Typed,
+        keyed: Keyed,
+        seq: int | None,
     ) -> TransactionView:
-        """Present what was typed, once, or have it typed on the reader. Raises
-        ProblemError: those of `act`, and why it must not be presented."""
+        """Present what was typed, once, or have it typed on the reader; `seq` is that of
+        the snapshot it answers, where the client says so. Raises ProblemError: those of
+        `act`, and why it must not be presented."""
         replayed = self._replayed(client, keyed)
         if replayed is not None:
             return replayed
         run = self._steerable(client, transaction_id, Action.PIN)
         state = run.now.state
         assert isinstance(state, desk.WaitingPin)  # noqa: S101 - the table says so
+        if seq not in (None, run.seq):  # typed for something that is over
+            raise self._not_now(ALLOWED[type(state)], Action.PIN, state.name)
         refused = pins.objection(state.wanted, typed, self._profile.pin)
         if refused is not None:
             raise ProblemError(refused)
+        if seconds := self._pin_starts.seconds_to_wait(client.id):
+            limited = Problem("client.rate_limited", {"seconds": str(seconds)})
+            raise ProblemError(limited, retry_after=seconds)
         return self._steer(client, run, desk.PinGiven(typed), keyed)
 
     def _steerable(self, client: Client, transaction_id: str, action: Action) -> Run:
@@ -355,15 +369,16 @@ class Service:
             if isinstance(outcome, Problem):
                 self._apply(run, desk.ReadFailed(stay, outcome))
                 return
-            card = outcome.card
+            card, presenter = outcome.card, self._presenter
+            worst = presenter.tries_at_worst(card)
             try:
-                torn = self._presenter.is_torn(card)
+                torn = presenter.is_torn(card)
             except JournalError as failed:
                 self._apply(run, desk.ReadFailed(stay, Problem(failed.code)))
                 return
             if isinstance(card, SocialSecurityCard):
                 run.atr = self._board.atr(stay)
-            self._apply(run, desk.CardRead(stay, card, outcome.keypad, torn))
+            self._apply(run, desk.CardRead(stay, card, outcome.keypad, torn, worst))
 
         layouts, asks = self._profile.cards, self._profile.pin.wanted
         self._board.read(

@@ -183,6 +183,8 @@ def shown(now: Desk) -> Shown:
             return Shown(role=wanted.role, reader=slot.reader, pin=asked)
         case desk.Succeeded(outcome, confirmation, notices):
             return Shown(outcome=outcome, confirmation=confirmation, notices=notices)
+        case desk.Cancelled(notices):
+            return Shown(notices=notices)
         case desk.Failed(problem) | desk.Expired(problem):
             return Shown(problem=problem)
         case desk.InDoubt():
@@ -198,7 +200,7 @@ def _pin_shown(now: Desk, wanted: Wanted, *, at_work: bool) -> PinShown:
         on_reader=wanted.on_reader,
         digits_min=policy.digits.minimum,
         digits_max=policy.digits.maximum,
-        tries_left=wanted.tries_left if policy.show_tries else None,
+        tries_left=wanted.tries_told if policy.show_tries else None,
         last_try=wanted.is_last_try,
         at_work=at_work,
     )

@@ -24,6 +24,7 @@ from plugin.agent.errands import Errands, without_help
 from plugin.agent.failure import described
 from plugin.card.authentication import HsmQuestion
 from plugin.card.errors import CardError
+from plugin.card.pin import WITH_PIN
 from plugin.centre.port import CentreError
 
 _log = logging.getLogger("kaqi.reader")
@@ -135,7 +136,8 @@ class ReaderWorker:
     def _note(
         self, trace_id: str
     ) -> Callable[[CommandApdu, ResponseApdu | None], None]:
-        """Progress is noted always, exchanges only where somebody reads them."""
+        """Progress is noted always, exchanges only where somebody reads them; how long a
+        PIN is is nobody's business."""
         detailed = _log.isEnabledFor(logging.DEBUG)
 
         def note(command: CommandApdu, got: ResponseApdu | None) -> None:
@@ -146,7 +148,7 @@ class ReaderWorker:
                 exchange = {
                     "reader": self.name,
                     "header": command.header.hex().upper(),
-                    "sent": len(command.data),
+                    "sent": None if command.ins in WITH_PIN else len(command.data),
                     "received": len(got.data),
                     "sw": f"{got.sw.value:04X}",
                     "trace_id": trace_id,

@@ -14,7 +14,22 @@ from plugin.api.events import EVENT_STREAM
 from plugin.api.operation import LAST_EVENT_ID, Heading, Operation
 from plugin.api.requests import Nothing
 
-PROBLEM_STATUSES = (400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 428, 503, 507)
+PROBLEM_STATUSES = (
+    400,
+    401,
+    403,
+    404,
+    405,
+    409,
+    413,
+    415,
+    421,
+    422,
+    428,
+    429,
+    503,
+    507,
+)
 _TEMPLATE = "#/components/schemas/{name}"
 
 

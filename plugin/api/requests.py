@@ -18,6 +18,8 @@ Reference = Annotated[str, whole(r"[0-9A-Za-z._:/#-]{1,64}")]
 TransactionId = Annotated[str, whole(r"t-[0-9a-f]{32}")]
 IntentId = Annotated[str, whole(r"[0-9a-f-]{36}")]
 ReaderId = Annotated[str, whole(r"[!-~]{1,64}")]
+_SECRET = {"format": "password", "writeOnly": True}
+Digits = Annotated[str, Meta(max_length=64, extra_json_schema=_SECRET)]
 
 
 class Nothing(Strict):
@@ -48,11 +50,13 @@ class StartTransaction(Strict):
 
 class GivePin(Strict):
     """What the holder typed here: `pin`, and `new_pin` where a new one is wanted; neither,
-    to type on the reader's keypad. `confirm_last_try` says that the holder knows that a
-    wrong PIN blocks the card."""
+    to type on the reader's keypad. `seq` is that of the snapshot it answers: send it
+    always, and a click that comes twice, or too late, reaches no card.
+    `confirm_last_try` says that the holder knows that a wrong PIN blocks the card."""
 
-    pin: Annotated[str, Meta(max_length=64)] | None = None
-    new_pin: Annotated[str, Meta(max_length=64)] | None = None
+    pin: Digits | None = None
+    new_pin: Digits | None = None
+    seq: Annotated[int, Meta(ge=0)] | None = None
     confirm_last_try: bool = False
 
     def __repr__(self) -> str:
@@ -70,7 +74,7 @@ class GivePin(Strict):
     @property
     def lasting(self) -> GivePin:
         """Without the PINs."""
-        return GivePin(confirm_last_try=self.confirm_last_try)
+        return GivePin(seq=self.seq, confirm_last_try=self.confirm_last_try)
 
 
 class InsertCard(Strict):

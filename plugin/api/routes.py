@@ -94,8 +94,10 @@ class Api:
         """The holder has typed what `expects` asks for; with neither PIN, it begins on the
         reader's keypad. It is presented to the card once. 202 with the snapshot."""
         give, client, keyed = self._parts.service.give_pin, asked.client, asked.keyed
-        transaction_id, typed = asked.where.transaction_id, asked.body.typed
-        view = await self._decide(lambda: give(client, transaction_id, typed, keyed))
+        transaction_id, said = asked.where.transaction_id, asked.body
+        view = await self._decide(
+            lambda: give(client, transaction_id, said.typed, keyed, said.seq)
+        )
         return self._begun(view)
 
     async def _act(self, asked: AboutOne, action: Action) -> Response:

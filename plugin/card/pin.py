@@ -23,6 +23,7 @@ from plugin.card.errors import SwappedCardError
 from plugin.card.files import Access
 
 VERIFY, CHANGE = 0x20, 0x5E
+WITH_PIN = frozenset({VERIFY, CHANGE})
 BETWEEN = b"\xff"  # no packed digit looks like it
 DIGITS_MIN, DIGITS_MAX = 3, 12  # two to six bytes on the card
 
@@ -89,9 +90,9 @@ class Accepted(Struct, frozen=True):
 
 
 class Wrong(Struct, frozen=True):
-    """It was wrong; so many tries are left, one at least."""
+    """It was wrong; so many tries are left, one at least, where the card tells."""
 
-    tries_left: int
+    tries_left: int | None
 
 
 class Blocked(Struct, frozen=True):
@@ -126,32 +127,46 @@ class Counter(Struct, frozen=True):
 
 Answer = Accepted | Wrong | Blocked | NotSet | Refused | NotTyped | Unanswered | Counter
 
+FAILED = StatusWord(0x6300)  # and no counter
 REFERENCE_INVALIDATED = StatusWord(0x6984)
 _BLOCKED = frozenset({AUTHENTICATION_BLOCKED, REFERENCE_INVALIDATED})
+_MORE_DATA = 0x61  # it has something to fetch, and so it has succeeded
 _STATE_CHANGED = 0x65  # ISO 7816-4, 5.6: execution error, memory may have changed
 
 
-def verify(card: str, access: Access, pin: Pin) -> Procedure[Answer]:
+def verify(
+    card: str, access: Access, pin: Pin, spare: int | None = None
+) -> Procedure[Answer]:
     """VERIFY: 4 commands. `card` is the identification code (32 hex) this PIN is for.
+    With `spare`, only where the region says so, one more asks for the counter first: a
+    card with no more tries than that is not given the PIN, and its Counter comes back.
 
     Raises SwappedCardError for another card, CardError for one that cannot be told: the
     PIN was not presented then.
     """
     yield from identify(card, access)
-    return (yield from _presented(PinCommand(_verify(pin.packed))))
+    return (yield from _presented(PinCommand(_verify(pin.packed)), spare))
 
 
-def change(card: str, access: Access, old: Pin, new: Pin) -> Procedure[Answer]:
-    """CHANGE PIN: 4 commands. A wrong old one costs a try. Raises as `verify`."""
+def change(
+    card: str, access: Access, old: Pin, new: Pin, spare: int | None = None
+) -> Procedure[Answer]:
+    """CHANGE PIN: as `verify`. A wrong old one costs a try."""
     yield from identify(card, access)
-    return (yield from _presented(PinCommand(_change(old.packed, new.packed))))
+    command = PinCommand(_change(old.packed, new.packed))
+    return (yield from _presented(command, spare))
 
 
 def on_keypad(
-    card: str, access: Access, operation: PinOperation, digits: Digits, seconds: int
+    card: str,
+    access: Access,
+    operation: PinOperation,
+    digits: Digits,
+    seconds: int,
+    spare: int | None = None,
 ) -> Procedure[Answer]:
     """The same two, typed on the reader, which sends the last command itself. `digits`
-    must fit a keypad. Raises as `verify`."""
+    must fit a keypad."""
     yield from identify(card, access)
     blank = b"\xff" * digits.length
     verifies = operation is PinOperation.VERIFY
@@ -163,13 +178,17 @@ def on_keypad(
         digits_max=digits.maximum,
         seconds=seconds,
     )
-    return (yield from _presented(KeypadEntry(entry)))
+    return (yield from _presented(KeypadEntry(entry), spare))
 
 
 def count_tries(card: str, access: Access) -> Procedure[Answer]:
     """An empty VERIFY, which spends nothing on cards that know it: 4 commands. Only where
     the region says so. Raises as `verify`."""
     yield from identify(card, access)
+    return (yield from _counted())
+
+
+def _counted() -> Procedure[Answer]:
     got: ResponseApdu = yield _verify(b"")
     match said(got.sw):
         case Wrong(left):
@@ -191,9 +210,9 @@ def identify(card: str, access: Access) -> Procedure[None]:
 
 def said(sw: StatusWord) -> Answer:
     """What a status word means to a PIN (domain facts, 3.1)."""
-    if sw.is_success:
+    if sw.is_success or sw.sw1 == _MORE_DATA:
         return Accepted()
-    if sw.tries_left:
+    if sw.tries_left or sw == FAILED:
         return Wrong(sw.tries_left)
     if sw.tries_left == 0 or sw in _BLOCKED:
         return Blocked()
@@ -202,8 +221,15 @@ def said(sw: StatusWord) -> Answer:
     return Unanswered() if sw.sw1 == _STATE_CHANGED else Refused(sw)
 
 
-def _presented(errand: PinCommand | KeypadEntry) -> Procedure[Answer]:
+def _presented(
+    errand: PinCommand | KeypadEntry, spare: int | None
+) -> Procedure[Answer]:
     """Present it once; whatever comes of that, it is not presented again."""
+    if spare is not None:
+        counted = yield from _counted()
+        left = counted.tries_left if isinstance(counted, Counter) else 0
+        if left is not None and left <= spare:
+            return counted
     try:
         got: ResponseApdu = yield errand
     except (PinEntryError, NoKeypadError) as nothing:

@@ -85,13 +85,14 @@ def give_pin(kaqi: Kaqi, transaction: Transaction, person: Person) -> Transactio
         return kaqi.pin(transaction, confirm_last_try=last, **typed)
     except KaqiError as refused:
         too_late = refused.code == "transaction.bad_state"
-        if not (too_late or refused.code.startswith("pin.")):
+        if not (refused.code in _TYPED_AGAIN or refused.code.startswith("pin.")):
             raise
         for text in [] if too_late else screen.sentences(refused.problem):
             screen.line(f"   ! {text}")
         return kaqi.get(transaction.id)
 
 
+_TYPED_AGAIN = {"transaction.bad_state", "client.rate_limited"}
 _SAID: Mapping[str, Mapping[str, str]] = {
     "activate": {"zh-CN": "确认启用？", "en": "Activate?"},
     "pin": {"zh-CN": "密码", "en": "PIN"},

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -27,10 +30,10 @@ from simulator.people import PEOPLE, engine
 from simulator.reader import READER_NAMES, InProcessDesk
 from simulator.scenario import Card, ScriptedCard
 from simulator.vpcd import VpcdDesk
-from tests.agents import QUICK, running
+from tests.agents import QUICK, Answer, Pos, running
 from tests.centre import CentreProcess
 from tests.leaks import find_pins
-from tests.scenario.counter import Counter
+from tests.scenario.counter import Counter, Tripwire
 from tests.waiting import wait_until
 
 INITIAL, WRONG, NEW, OTHER = "123456", "654321", "246813", "135792"
@@ -418,6 +421,62 @@ def test_the_try_before_the_last_leads_to_the_warning(tills: Tills) -> None:
     assert till.counter.code == "pin.locked"
 
 
+def test_a_lost_answer_may_have_cost_the_try_before_the_last(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = till.of("lin.social_security")
+    wrong(lin, 3)
+    card = ScriptedCard(lin, lose_at=READ + 2 * (IDENTIFY + 1))
+    registers(till, card)
+    till.types(WRONG, says="pin.wrong")
+    assert till.wanted["tries_left"] == 2
+    till.types(WRONG, says="pin.answer_lost")
+
+    till.counter.put(card)
+    till.counter.says("pin.last_try")
+    assert (till.wanted["tries_left"], till.wanted["last_try"]) == (None, True)
+    assert till.refuses(INITIAL) == "pin.last_try"
+    till.types(INITIAL, reaches="succeeded", confirm_last_try=True)
+
+
+def test_the_last_try_is_known_in_the_next_transaction_too(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = registers(till)
+    wrong(lin, 4)
+    till.types(WRONG, says="pin.last_try")
+    till.counter.now = till.counter.pos.kaqi.cancel(till.counter.now)
+    till.counter.take()
+
+    till.counter.start("outpatient_registration")
+    till.counter.put(lin)
+    till.counter.says("pin.last_try")
+    assert till.refuses(INITIAL) == "pin.last_try"
+    till.types(INITIAL, reaches="succeeded", confirm_last_try=True)
+
+
+@pytest.mark.parametrize(
+    ("entry", "step"),
+    [(NewPin.KEEP, ""), (NewPin.SET, ".new"), (NewPin.KEEP, ".reader")],
+)
+def test_tries_that_somebody_else_spends_meanwhile_are_seen_before_the_pin_goes_out(
+    tills: Tills, entry: NewPin, step: str
+) -> None:
+    keypad = step == ".reader"
+    till = tills.open(new=entry, initial=(), probe=True, keypad=keypad)
+    lin = registers(till)
+    till.counter.reaches(f"waiting_pin.social_security{step}")
+    assert till.wanted["tries_left"] == 6
+    wrong(lin, 5)
+
+    if keypad:
+        till.types_on_reader(says="pin.last_try")
+    else:
+        till.types(WRONG, NEW if entry is NewPin.SET else None, says="pin.last_try")
+    till.lost = 1
+
+    assert (till.wanted["tries_left"], till.wanted["last_try"]) == (1, True)
+    assert (lin.counters.verifications, till.keypad.prompts) == (0, 0)
+
+
 @pytest.mark.parametrize("probe", [False, True])
 def test_a_blocked_pin_ends_it_and_says_where_to_go(
     tills: Tills, centre: CentreProcess, *, probe: bool
@@ -513,6 +572,55 @@ def test_the_same_key_presents_nothing_twice_and_does_not_know_the_pin(
     assert again.headers["idempotency-replayed"] == "true"
     assert other.headers["idempotency-replayed"] == "true"
     assert lin.counters.verifications == 1
+
+
+def test_a_second_click_for_the_same_moment_reaches_no_card(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = registers(till)
+    asked = till.counter.now
+
+    till.types(WRONG, says="pin.wrong")
+    till.counter.now, last = asked, till.counter.now
+
+    assert till.refuses(WRONG) == "transaction.bad_state"
+    assert lin.counters.verifications == 1
+    till.counter.now = last
+    till.types(INITIAL, reaches="succeeded")
+
+
+def test_a_key_belongs_to_one_moment(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = registers(till)
+    path = f"/v1/transactions/{till.counter.now.id}/pin"
+
+    def posts(pin: str) -> Answer:
+        body = {"pin": pin, "seq": till.counter.now.data["seq"]}
+        return till.counter.pos.request("POST", path, body, key="click")
+
+    till.typed += 1
+    posts(WRONG)
+    till.counter.says("pin.wrong")
+    later = posts(INITIAL)
+
+    assert (later.status, later.code) == (422, "idempotency.key_reused")
+    assert lin.counters.verifications == 1
+
+
+def test_a_client_that_keeps_sending_pins_has_to_wait(tills: Tills) -> None:
+    till = tills.open(new=NewPin.KEEP, initial=())
+    lin = till.of("lin.social_security")
+    odd = {at: b"\x6f\x00" for at in range(READ + 1, READ + 21) if not (at - READ) % 4}
+    registers(till, ScriptedCard(lin, replies=odd))
+
+    for _ in range(5):
+        till.types(INITIAL, says="pin.refused")
+    till.lost = 5
+    with pytest.raises(KaqiError) as refused:
+        till.counter.pos.kaqi.pin(till.counter.now, INITIAL)
+
+    assert (refused.value.status, refused.value.code) == (429, "client.rate_limited")
+    assert 0 < refused.value.problem["retry_after"] <= 12
+    assert till.counter.now.state == "waiting_pin"
 
 
 def test_only_who_operates_may_give_a_pin(tills: Tills) -> None:
@@ -758,6 +866,48 @@ def test_a_torn_card_is_known_after_a_restart_until_it_is_mended(
     assert till.counter.now.outcome == "already_active"
 
 
+@pytest.mark.parametrize("done", [False, True])
+def test_killed_while_a_card_changes_its_pin_the_change_is_torn(
+    tills: Tills, tmp_path: Path, centre: CentreProcess, *, done: bool
+) -> None:
+    at = READ + IDENTIFY + 1
+    command = (sys.executable, "-m", "tests.halting_agent")
+    with subprocess.Popen(
+        (*command, str(tmp_path), centre.address, str(at)),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as agent:
+        assert agent.stdout is not None
+        port, token = agent.stdout.readline().split()
+        pos = Pos(int(port), token)
+        begun = pos.kaqi.start("outpatient_registration")
+        begun = pos.until(begun, lambda now: now.pin_wanted is not None)
+        pos.kaqi.pin(begun, INITIAL, NEW)
+        assert agent.stdout.readline() == "asked\n"
+        agent.kill()
+    till = tills.open(new=NewPin.SET)
+    lin = till.of("lin.social_security")
+    if done:
+        lin.process(bytes.fromhex("805E010007123456FF246813"))
+        till.typed = 1
+
+    before = till.counter.pos.kaqi.get(begun.id)
+    assert before.problem is not None
+    assert before.problem["code"] == "agent.restarted_at_card"
+    till.counter.start("outpatient_registration")
+    till.counter.put(lin)
+    till.counter.says("pin.change_unknown")
+    if not done:
+        till.types(NEW, says="pin.try_the_old")
+        till.types(INITIAL, reaches="waiting_pin.social_security.new")
+        till.types(INITIAL, NEW, reaches="succeeded")
+    else:
+        till.types(NEW, reaches="succeeded")
+
+    assert lin.counters.changes == 1
+    assert len(centre.effects) == 1
+
+
 def test_nobody_guesses_with_two_tries_left(
     tills: Tills, centre: CentreProcess
 ) -> None:
@@ -782,8 +932,9 @@ def test_where_the_cards_tell_their_tries_nobody_even_begins_to_guess(
 ) -> None:
     till = tills.open(new=NewPin.SET, probe=True)
     lin = till.of("lin.social_security")
-    card = ScriptedCard(lin, lose_at=READ + 2 * (IDENTIFY + 1))
+    card = ScriptedCard(lin, lose_at=READ + 2 * (IDENTIFY + 1) + 1)
     registers(till, card)
+    till.counter.reaches("waiting_pin.social_security.new")
     till.types(INITIAL, NEW, reaches="waiting_card.social_security")
     wrong(lin, 4)
 
@@ -822,6 +973,70 @@ def test_a_change_that_the_reader_hangs_on_is_torn_and_found_later(
     assert till.wanted["entry"] == "verify"
     wait_until(lambda: lin.counters.changes == 1)
     till.types(NEW, reaches="succeeded")
+
+
+@pytest.mark.parametrize("entry", [NewPin.KEEP, NewPin.SET])
+def test_a_reader_that_hangs_before_the_pin_goes_out_costs_nothing_and_tears_nothing(
+    tills: Tills, entry: NewPin
+) -> None:
+    till = tills.open(new=entry, initial=())
+    lin = till.of("lin.social_security")
+    card = ScriptedCard(lin, slow_at=READ + 1, seconds=7)
+    registers(till, card)
+    typed = (INITIAL, NEW) if entry is NewPin.SET else (INITIAL, None)
+    before = till.wanted
+
+    till.types(*typed, says="reader.timeout")
+    till.lost = 1
+    assert till.wanted == before
+    wait_until(lambda: card.commands == READ + 1 and lin.counters.commands == READ + 1)
+    till.types(*typed, reaches="succeeded")
+
+
+@pytest.mark.parametrize("entry", [NewPin.KEEP, NewPin.SET])
+def test_a_reader_that_hangs_while_tries_are_counted_has_no_pin_asked_for_twice(
+    tills: Tills, entry: NewPin
+) -> None:
+    till = tills.open(new=entry, initial=(), probe=True)
+    lin = till.of("lin.social_security")
+    till.counter.start("outpatient_registration")
+    till.counter.put(ScriptedCard(lin, slow_at=READ + IDENTIFY + 1, seconds=7))
+
+    till.counter.says("reader.timeout")
+    typed = (INITIAL, NEW) if entry is NewPin.SET else (INITIAL, None)
+    till.types(*typed, reaches="succeeded")
+    counts, pins = 2, 1  # the count that hung ends after all, and hurts nobody
+    sent = READ + 2 * IDENTIFY + counts + pins
+    wait_until(lambda: lin.counters.commands == sent)
+
+
+@pytest.mark.parametrize("entry", [NewPin.KEEP, NewPin.SET])
+def test_a_card_that_wants_another_length_is_not_given_the_pin_again(
+    tills: Tills, entry: NewPin
+) -> None:
+    till = tills.open(new=entry, initial=())
+    lin = till.of("lin.social_security")
+    card = ScriptedCard(lin, replies={READ + IDENTIFY + 1: b"\x6c\x10"})
+    registers(till, card)
+
+    till.types(INITIAL, NEW if entry is NewPin.SET else None, says="pin.refused")
+    till.lost = 1
+
+    assert card.commands == READ + IDENTIFY + 1
+
+
+def test_our_own_failure_at_a_change_says_that_nobody_knows(tills: Tills) -> None:
+    till = tills.open(new=NewPin.SET)
+    lin = till.of("lin.social_security")
+
+    def stumble() -> NoReturn:
+        raise RuntimeError
+
+    registers(till, Tripwire(lin, READ + IDENTIFY + 1, stumble))
+
+    till.types(INITIAL, NEW, says="pin.change_unknown")
+    till.lost = 1
+    assert till.wanted["entry"] == "verify"
 
 
 def test_an_odd_status_is_shown_and_nothing_is_done_about_it(tills: Tills) -> None:
@@ -878,11 +1093,26 @@ def test_over_the_real_resource_manager(
     assert till.cards[1].counters.changes == 1
 
 
+def test_the_log_does_not_tell_how_long_a_pin_is(tills: Tills, tmp_path: Path) -> None:
+    till = tills.open(
+        new=NewPin.SET, initial=(), digits=Digits(minimum=4, maximum=12), probe=True
+    )
+    registers(till)
+    till.counter.reaches("waiting_pin.social_security.new")
+    till.types(INITIAL, "97531086421", reaches="succeeded")
+
+    lines = (tmp_path / "logs" / "kaqi.log").read_text(encoding="utf-8").splitlines()
+    exchanges = [each for each in map(json.loads, lines) if each["event"] == "apdu"]
+    sent = {each["header"]: each["sent"] for each in exchanges}
+    assert (sent["00200000"], sent["805E0100"]) == (None, None)
+    assert None not in {sent[key] for key in sent if key[2:4] in ("A4", "B2")}
+
+
 # The reader's own keypad
 
 
 def test_a_pin_typed_on_the_reader_never_comes_here(tills: Tills) -> None:
-    till = tills.open(new=NewPin.KEEP, keypad=True)
+    till = tills.open(new=NewPin.KEEP, initial=(), keypad=True)
     registers(till)
     assert till.wanted["on_reader"]
     assert till.counter.now.data["step"]["key"].endswith(".reader")
@@ -932,7 +1162,7 @@ def test_a_keypad_that_nobody_touches_gives_up_and_is_asked_again(
     tills: Tills,
 ) -> None:
     clocks = Clocks(card=20, confirm=20, pin=5, centre=2)
-    till = tills.open(new=NewPin.KEEP, keypad=True, clocks=clocks)
+    till = tills.open(new=NewPin.KEEP, initial=(), keypad=True, clocks=clocks)
     registers(till)
 
     till.types_on_reader(says="pin.entry_timeout")
@@ -951,7 +1181,32 @@ def test_pins_of_several_lengths_are_typed_here_though_there_is_a_keypad(
     assert lin.counters.changes == 1
 
 
-def test_a_change_that_was_torn_on_the_keypad_is_told_from_the_new_pin(
+def test_an_initial_pin_that_must_not_be_kept_is_compared_and_so_typed_here(
+    tills: Tills,
+) -> None:
+    till = tills.open(new=NewPin.KEEP, keypad=True)
+    lin = registers(till)
+
+    assert not till.wanted["on_reader"]
+    assert till.refuses(INITIAL) == "pin.still_initial"
+    assert lin.counters.commands == READ
+
+
+def test_a_torn_change_that_left_the_initial_pin_is_made_after_all(
+    tills: Tills,
+) -> None:
+    till = tills.open(new=NewPin.SET)
+    lin, card = torn(till, done=False)
+
+    till.counter.put(card)
+    till.counter.reaches("waiting_pin.social_security")
+    till.types(INITIAL, reaches="waiting_pin.social_security.new")
+    till.types(INITIAL, NEW, reaches="succeeded")
+
+    assert lin.counters.changes == 1
+
+
+def test_a_change_that_was_torn_on_the_keypad_is_made_again_where_nobody_sees_it(
     tills: Tills,
 ) -> None:
     till = tills.open(new=NewPin.SET, keypad=True)
@@ -964,7 +1219,9 @@ def test_a_change_that_was_torn_on_the_keypad_is_told_from_the_new_pin(
     till.counter.reaches("waiting_pin.social_security.reader")
     assert till.counter.code == "pin.change_unknown"
     assert (till.wanted["entry"], till.wanted["on_reader"]) == ("verify", True)
-    till.types_on_reader(NEW, reaches="succeeded")
+    till.types_on_reader(NEW, reaches="waiting_pin.social_security.new.reader")
+    till.types_on_reader(NEW, OTHER, OTHER, reaches="succeeded")
+    assert lin.counters.changes == 2
 
 
 def test_the_terminal_sends_the_holder_to_the_reader(
@@ -1012,8 +1269,10 @@ def test_a_pin_is_forgotten_with_the_try_it_was_typed_for(tills: Tills) -> None:
     till.types("975310", says="pin.wrong")
 
     gc.collect()
-    kept = [each for each in gc.get_objects() if isinstance(each, Typed | Job)]
-    assert kept == []
+    held, trace_id = gc.get_objects(), till.counter.now.data["trace_id"]
+    assert [each for each in held if isinstance(each, Typed)] == []
+    jobs = [each for each in held if isinstance(each, Job)]
+    assert [each for each in jobs if each.trace_id == trace_id] == []
 
 
 # Endings
@@ -1031,6 +1290,7 @@ def test_a_cancel_while_the_holder_types_waits_for_the_card(tills: Tills) -> Non
     till.counter.reaches("cancelled")
 
     assert lin.counters.changes == 1
+    assert [each["code"] for each in till.counter.now.notices] == ["pin.changed"]
 
 
 def test_a_cancel_while_a_pin_is_awaited_ends_it_at_once(

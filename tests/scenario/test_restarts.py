@@ -184,7 +184,7 @@ def test_killed_between_pins_sends_nothing_and_presents_nothing_again(
         ended = pos.kaqi.get(started.id)
         assert ended.state == "failed"
         assert ended.problem is not None
-        assert ended.problem["code"] == "agent.restarted"
+        assert ended.problem["code"] == "agent.restarted_at_card"
         assert activation_of(pos, ended)["state"] == "ABANDONED"
         assert centre.effects == []
         again = register(pos, "sale-2")

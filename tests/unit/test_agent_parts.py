@@ -30,6 +30,7 @@ from plugin.agent.failure import described
 from plugin.agent.happenings import KEPT, Happening, Happenings
 from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
+from plugin.agent.rate import Rate
 from plugin.agent.recovery import Activations
 from plugin.agent.service import IntentIds
 from plugin.agent.worker import Job, ReaderWorker
@@ -484,3 +485,17 @@ def test_intent_ids_grow_even_when_the_clock_goes_back() -> None:
     assert made == sorted(set(made))
     assert {UUID(each).version for each in made} == {7}
     assert len({each[:18] for each in made}) == len(made)
+
+
+def test_a_rate_lets_so_many_through_at_once_and_then_one_by_one() -> None:
+    now = [7_000]
+    rate = Rate(5, lambda: now[0])
+
+    assert [rate.seconds_to_wait("pos") for _ in range(6)] == [0, 0, 0, 0, 0, 12]
+    assert rate.seconds_to_wait("another") == 0
+    now[0] += 11_000
+    assert rate.seconds_to_wait("pos") == 1
+    now[0] += 1_000
+    assert [rate.seconds_to_wait("pos") for _ in range(2)] == [0, 12]
+    now[0] += 600_000
+    assert [rate.seconds_to_wait("pos") for _ in range(6)] == [0, 0, 0, 0, 0, 12]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from drivers.iso7816.status_word import StatusWord
 from plugin.activation import desk
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Clock, Desk, Outcome, Slot
 from plugin.activation.pins import Typed
@@ -35,6 +36,7 @@ from plugin.card.pin import (
     Blocked,
     NotSet,
     NotTyped,
+    Refused,
     Unanswered,
     Wrong,
 )
@@ -56,6 +58,9 @@ PIN_ANSWERS: list[Answer] = [
     Accepted(),
     Wrong(5),
     Wrong(1),
+    Wrong(None),
+    Refused(StatusWord(0x6D00)),
+    Refused(StatusWord(0x6F00)),
     Blocked(),
     NotSet(),
     NotTyped("pin.cancelled"),
@@ -567,8 +572,34 @@ def test_whatever_happens_the_desk_stays_true(
             assert step.desk.state.slot.insertion_id in step.desk.facts.seen
         if desk.Activate() in step.effects:
             _assert_allowed(step.desk)
+        _assert_goes_on(before, step)
 
     assert activations <= 1
+
+
+def _assert_goes_on(before: Desk, after: desk.Step) -> None:
+    """Nothing that was learned is lost, and nobody is left standing: what is wanted comes
+    with a change that can be seen, and a card at work has been asked."""
+    was, now = before.facts, after.desk.facts
+    assert was.settled <= now.settled
+    for role in Role:
+        assert was.card(role) in (None, now.card(role))
+        assert role not in was.talks or role in now.talks
+    seen = (before.state, was.problem) != (after.desk.state, now.problem)
+    assert seen or not after.effects
+    match before.state, after.desk.state:
+        case _, desk.PinAtWork(leaving=True):
+            pass
+        case old, desk.PinAtWork() as at_work if old != at_work:
+            assert isinstance(after.effects[0], desk.PresentPin | desk.CountTries)
+        case _, state:
+            assert after.desk.is_terminal or type(state) in {
+                *CLOCKS,
+                desk.Reading,
+                desk.PinAtWork,
+                desk.Committing,
+                desk.InDoubt,
+            }
 
 
 def _assert_presentable(

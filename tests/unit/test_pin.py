@@ -261,13 +261,16 @@ def test_what_is_typed_on_the_keypad_is_what_the_card_compares() -> None:
     ("sw", "answer"),
     [
         ("9000", pin.Accepted()),
+        ("6110", pin.Accepted()),
         ("63C3", pin.Wrong(3)),
+        ("6300", pin.Wrong(None)),
         ("63C0", pin.Blocked()),
         ("6983", pin.Blocked()),
         ("6984", pin.Blocked()),
         ("6A88", pin.NotSet()),
         ("6581", pin.Unanswered()),
         ("6D00", pin.Refused(StatusWord(0x6D00))),
+        ("6C03", pin.Refused(StatusWord(0x6C03))),
         ("9303", pin.Refused(StatusWord(0x9303))),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.iso7816.status_word import StatusWord
 from drivers.ports import PinOperation
@@ -52,7 +53,7 @@ def policy(
     [
         (OLD, NewPin.SET, NONE, Entry.VERIFY, False),
         (OLD, NewPin.SET, BOTH, Entry.VERIFY, True),
-        (SSC, NewPin.KEEP, BOTH, Entry.VERIFY, True),
+        (SSC, NewPin.KEEP, BOTH, Entry.VERIFY, False),
         (SSC, NewPin.SET, NONE, Entry.NEW, False),
         (SSC, NewPin.SET, VERIFIES, Entry.NEW, False),
         (SSC, NewPin.SET, BOTH, Entry.NEW, True),
@@ -115,7 +116,7 @@ def test_what_must_not_be_presented_is_said(
 
 
 def test_on_a_keypad_nothing_comes_from_here_and_the_last_try_is_confirmed() -> None:
-    wanted = pins.wanted(SSC, Talk(tries_left=1), policy(), BOTH)
+    wanted = pins.wanted(OLD, Talk(tries_left=1), policy(), BOTH)
 
     def code(typed: Typed) -> str | None:
         found = pins.objection(wanted, typed, policy())
@@ -134,11 +135,13 @@ def test_on_a_keypad_nothing_comes_from_here_and_the_last_try_is_confirmed() -> 
         (NewPin.CHANGE_INITIAL, None, "135792", NONE, None),
         (NewPin.CHANGE_INITIAL, None, "123456", NONE, Entry.NEW),
         (NewPin.SET, Torn.NEW_FIRST, "246813", NONE, None),
+        (NewPin.SET, Torn.NEW_FIRST, "123456", NONE, Entry.NEW),
+        (NewPin.SET, Torn.NEW_FIRST, None, BOTH, Entry.NEW),
         (NewPin.SET, Torn.THEN_OLD, "135792", NONE, Entry.NEW),
         (NewPin.CHANGE_INITIAL, Torn.NEW_FIRST, "246813", NONE, None),
         (NewPin.CHANGE_INITIAL, Torn.NEW_FIRST, "123456", NONE, Entry.NEW),
         (NewPin.CHANGE_INITIAL, Torn.THEN_OLD, "123456", NONE, Entry.NEW),
-        (NewPin.CHANGE_INITIAL, Torn.NEW_FIRST, None, BOTH, None),
+        (NewPin.CHANGE_INITIAL, Torn.NEW_FIRST, None, BOTH, Entry.NEW),
         (NewPin.CHANGE_INITIAL, Torn.THEN_OLD, None, BOTH, Entry.NEW),
         (NewPin.KEEP, Torn.THEN_OLD, "135792", NONE, None),
     ],
@@ -184,8 +187,13 @@ def test_what_cannot_go_on_here_says_why(
     assert found.problem.code == code
 
 
-def test_no_pin_on_an_old_card_counts_as_done_where_only_a_set_one_counts() -> None:
-    assert verdict(NotSet(), role=OLD) == Settled()
+@pytest.mark.parametrize("answer", [NotSet(), Refused(StatusWord(0x6D00))])
+def test_no_pin_on_an_old_card_counts_as_done_where_only_a_set_one_counts(
+    answer: Answer,
+) -> None:
+    assert verdict(answer, role=OLD) == Settled()
+    assert verdict(answer, role=OLD, old=OldPin.ALWAYS) != Settled()
+    assert verdict(answer, role=SSC) != Settled()
 
 
 def test_every_try_is_counted_down_and_the_last_one_warned_of() -> None:
@@ -212,14 +220,57 @@ def test_nothing_typed_changes_nothing() -> None:
     assert found == Again(known, Problem("pin.cancelled"))
 
 
-def test_an_odd_status_leaves_the_counter_unknown() -> None:
-    found = verdict(Refused(StatusWord(0x6F00)), Talk(tries_left=3))
+@pytest.mark.parametrize("before", [3, 2, 1])
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (Refused(StatusWord(0x6F00)), "pin.refused"),
+        (Unanswered(), "pin.answer_lost"),
+        (Wrong(None), "pin.wrong"),
+    ],
+)
+def test_an_answer_without_a_counter_may_have_cost_a_try_and_the_last_is_asked_for(
+    answer: Answer, code: str, before: int
+) -> None:
+    known = Talk(entry=Entry.VERIFY, tries_left=before)
+
+    found = verdict(answer, known)
+
+    assert isinstance(found, Again)
+    assert found.talk == replace(known, tries_left=max(1, before - 1), feared=True)
+    assert found.problem is not None
+    warned = found.talk.tries_left == 1 and code == "pin.wrong"
+    assert found.problem.code == ("pin.last_try" if warned else code)
+    wanted = pins.wanted(SSC, found.talk, policy(), NONE)
+    assert wanted.tries_told is None
+    assert wanted.is_last_try is (before < 3)
+
+
+def test_a_lost_answer_to_a_change_may_have_cost_a_try_as_well() -> None:
+    found = verdict(Unanswered(), Talk(tries_left=2))
+
+    assert isinstance(found, Again)
+    assert pins.wanted(SSC, found.talk, policy(NewPin.SET), NONE).is_last_try
+
+
+def test_who_knows_nothing_of_the_counter_fears_nothing() -> None:
+    found = verdict(Refused(StatusWord(0x6F00)))
 
     assert found == Again(Talk(), Problem("pin.refused", {"sw": "6F00"}))
 
 
-def test_a_lost_answer_to_a_verification_leaves_the_counter_unknown() -> None:
-    known = Talk(entry=Entry.VERIFY, tries_left=3, asked=True)
+def test_a_counter_that_is_told_ends_the_fear() -> None:
+    afraid = Talk(tries_left=1, feared=True)
+
+    assert verdict(Counter(3), afraid) == Again(Talk(tries_left=3))
+    assert verdict(Counter(None), afraid) == Again(afraid)
+    assert verdict(NotTyped("pin.cancelled"), afraid) == Again(
+        afraid, Problem("pin.cancelled")
+    )
+
+
+def test_a_lost_answer_to_a_verification_is_counted_again_where_cards_tell() -> None:
+    known = Talk(entry=Entry.VERIFY, asked=True)
 
     found = verdict(Unanswered(), known)
 
@@ -227,7 +278,7 @@ def test_a_lost_answer_to_a_verification_leaves_the_counter_unknown() -> None:
 
 
 def test_a_lost_answer_to_a_change_asks_for_the_new_pin_first() -> None:
-    found = verdict(Unanswered(), Talk(tries_left=3, asked=True))
+    found = verdict(Unanswered(), Talk(asked=True))
 
     assert found == Again(Talk(entry=Entry.VERIFY, torn=Torn.NEW_FIRST))
 
@@ -317,22 +368,23 @@ def test_while_the_card_is_at_work_nothing_else_moves(event: desk.Event) -> None
 
 
 @pytest.mark.parametrize(
-    "event",
+    ("event", "notice"),
     [
-        desk.PinAnswered("a", Accepted()),
-        desk.PinAnswered("a", Unanswered()),
-        desk.PinNotPresented("a", Problem("card.removed")),
+        (desk.PinAnswered("a", Accepted()), "pin.changed"),
+        (desk.PinAnswered("a", Unanswered()), "pin.change_unknown"),
+        (desk.PinAnswered("a", Wrong(3)), None),
+        (desk.PinNotPresented("a", Problem("card.removed")), None),
     ],
 )
 def test_a_cancel_while_the_card_is_at_work_ends_it_when_it_has_answered(
-    event: desk.Event,
+    event: desk.Event, notice: str | None
 ) -> None:
     till = at_work().happens(desk.CancelAsked())
     assert not till.now.is_terminal
 
     till.happens(event)
 
-    assert till.now.state == desk.Cancelled()
+    assert till.now.state == desk.Cancelled((Problem(notice),) if notice else ())
     assert desk.Activate() not in till.wanted
 
 
@@ -376,6 +428,21 @@ def test_the_counter_is_asked_for_once_each_time_the_card_comes() -> None:
     till.happens(desk.PinAnswered("b", Counter(3)))
     assert isinstance(till.now.state, desk.WaitingPin)
     assert till.now.state.wanted.tries_left == 3
+
+
+def test_a_new_card_that_came_while_the_old_one_was_wanted_is_read_in_its_turn() -> (
+    None
+):
+    till = Till(None, None, pin=policy(NewPin.NONE))
+    till.lies("old", None).reads("old", medical())
+    till.lies(None, None).lies(None, "new").reads("new", social_security())
+    assert till.problem == "card.swapped"
+    till.lies("back", "new").reads("back", medical())
+
+    till.happens(desk.PinGiven(Typed(pin="135792")))
+    till.happens(desk.PinAnswered("back", Accepted()))
+
+    assert state_of(till) == desk.Reading(SSC, Slot("r2", "new"))
 
 
 def test_the_old_cards_pin_is_settled_before_its_reader_is_needed() -> None:

@@ -110,7 +110,7 @@ def test_a_restart_between_card_steps_sends_nothing(asked: saga.Event) -> None:
     after = saga.step(record, saga.Restarted(), 0, A)
 
     assert after.record.state is ActivationState.ABANDONED
-    assert after.record.problem == Problem("agent.restarted")
+    assert after.record.problem == Problem("agent.restarted_at_card")
     assert after.effects == ()
 
 
