@@ -501,8 +501,13 @@ class Step(Struct, frozen=True):
 def begin(
     terms: Terms, slots: tuple[Slot, ...], trouble: Problem | None = None
 ) -> Step:
-    """A transaction starts with whatever lies on the counter."""
-    return _advance(Facts(terms=terms, slots=slots, trouble=trouble, accepted={}))
+    """A transaction starts with whatever lies on the counter. What was swiped before it
+    was somebody else's."""
+    stays = ((slot.insertion_id or "", slot.swiped) for slot in slots)
+    earlier = frozenset(stay for stay, swiped in stays if swiped)
+    return _advance(
+        Facts(terms=terms, slots=slots, trouble=trouble, seen=earlier, accepted={})
+    )
 
 
 def step(desk: Desk, event: Event) -> Step:
@@ -634,6 +639,9 @@ def _waiting(facts: Facts, role: Role) -> WaitingCard | WaitingRemoval:
     return WaitingRemoval(next(held, None))
 
 
+_SAYS_WHY_IT_WENT = frozenset({"card.removed", "reader.gone", "reader.port_gone"})
+
+
 def _slots_changed(
     desk: Desk, slots: tuple[Slot, ...], trouble: Problem | None
 ) -> Step:
@@ -641,8 +649,8 @@ def _slots_changed(
     left = {stay: role for stay, role in desk.facts.accepted.items() if stay in stays}
     facts = replace(desk.facts, slots=slots, trouble=trouble, accepted=left)
     gone = facts.problem_stay is not None and facts.problem_stay not in stays
-    about_removal = facts.problem is not None and facts.problem.code == "card.removed"
-    if gone and not about_removal:
+    about_that = facts.problem is not None and facts.problem.code in _SAYS_WHY_IT_WENT
+    if gone and not about_that:
         facts = replace(facts, problem=None, problem_stay=None)
     if isinstance(
         desk.state, WaitingReader | WaitingCard | WaitingRemoval | WaitingPin

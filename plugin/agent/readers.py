@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -47,6 +47,13 @@ class ReaderView(Struct, frozen=True, kw_only=True):
     is_psam: bool
 
 
+class _Pending(Struct, eq=False):
+    """A job whose outcome is awaited. `done` is taken out when it is told, so that a timer
+    that still waits keeps nobody's card in memory."""
+
+    done: list[Callable[[Any], None]]
+
+
 class _Reader(Struct):
     """What the board remembers of one reader."""
 
@@ -57,7 +64,7 @@ class _Reader(Struct):
     used: bool = False
     last_problem: str | None = None
     worker: ReaderWorker | None = None
-    reading: object | None = field(default=None)
+    reading: _Pending | None = field(default=None)
 
 
 class ReaderBoard:
@@ -212,16 +219,16 @@ class ReaderBoard:
     ) -> None:
         """Give a job to the reader's thread; one that gets nowhere for so many seconds is
         abandoned."""
-        worker, done = self._worker(reader), job.done
-        token = reader.reading = object()
+        worker = self._worker(reader)
+        pending = reader.reading = _Pending([job.done])
 
         def finish(outcome: Found | Problem) -> None:
-            if reader.reading is token:
+            if reader.reading is pending:
                 reader.reading = None
-                done(outcome)
+                pending.done.pop()(outcome)
 
         def give_up_when_stalled() -> None:
-            if reader.reading is not token:
+            if reader.reading is not pending:
                 return
             left = patience - worker.idle_seconds()
             if left > 0:

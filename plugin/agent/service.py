@@ -506,10 +506,12 @@ class Service:
         seconds = getattr(self._profile.clocks, clock.value)
         token = run.clock = object()
         run.deadline = self._loop.wall_in(seconds)
+        transaction_id = run.origin.transaction_id
 
         def ring() -> None:
-            if run.clock is token:
-                self._apply(run, desk.ClockRanOut(clock))
+            ticking = self._runs.get(transaction_id)
+            if ticking is not None and ticking.clock is token:
+                self._apply(ticking, desk.ClockRanOut(clock))
 
         self._loop.after(seconds * 1000, ring)
 

@@ -420,7 +420,7 @@ def test_what_goes_wrong_at_the_keypad_has_its_own_cause(
         InProcessDesk(keypads={SIMULATED: Keypad()}),
         load_profile("reference"),
     )
-    keep = structs.replace(region.pin, new=NewPin.KEEP)
+    keep = structs.replace(region.pin, new=NewPin.KEEP, initial=frozenset())
     with running(
         tmp_path,
         centre.address,

@@ -8,6 +8,7 @@ from simulator.people import CAST, PEOPLE, Standing
 from simulator.serial_peer import READER_NAMES, TRACK_NAME
 from tests.centre import CentreProcess
 from tests.scenario.counter import Counter, new_card, two_cards
+from tests.waiting import wait_until
 
 ENDS = {
     "lin": ("activated", None),
@@ -110,6 +111,27 @@ def test_an_old_card_that_is_a_stripe(
 
     check(elsewhere, centre, "song")
     assert centre.received["match"] == 1  # a stripe carries no social security number
+
+
+@pytest.mark.parametrize("elsewhere", ["serial"], indirect=True)
+def test_what_was_swiped_before_is_somebody_elses(elsewhere: Counter) -> None:
+    track = READERS.index(TRACK_NAME)
+    elsewhere.put("song.medical", track)
+    swiped = elsewhere.ids[track]
+    wait_until(
+        lambda: any(
+            each["id"] == swiped and each["slot"] == "swiped"
+            for each in elsewhere.pos.kaqi.readers()
+        )
+    )
+
+    elsewhere.start("pharmacy")
+    assert elsewhere.now.data["step"]["key"] == "waiting_card.medical"
+    elsewhere.put("lin.medical", 0)
+
+    elsewhere.reaches("waiting_card.social_security")
+    elsewhere.put("lin.social_security", 1)
+    elsewhere.reaches("waiting_confirm")  # both cards are of one person
 
 
 def test_a_stripe_in_a_chip_reader_is_mute(counter: Counter) -> None:
