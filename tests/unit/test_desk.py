@@ -129,6 +129,51 @@ def confirming() -> Counter:
     return counter.happens(desk.Matched(same_person=True), desk.StatusTold(INACTIVE))
 
 
+def test_what_was_swiped_before_the_beginning_is_not_read() -> None:
+    earlier = Slot("tracks", "before", swiped=True)
+    step = desk.begin(terms(), (earlier, Slot("chips")))
+
+    assert step.effects == ()
+    assert step.desk.state == desk.WaitingCard(Role.MEDICAL)
+
+
+def test_what_was_wrong_with_a_swipe_stays_until_the_next_one() -> None:
+    passed, nothing = Slot("tracks", "first", swiped=True), Slot("tracks")
+    counter = Counter(None)
+    counter.happens(
+        desk.SlotsChanged((passed, Slot("chips"))),
+        desk.SlotsChanged((nothing, Slot("chips"))),
+        desk.ReadFailed("first", Problem("card.swipe_failed")),
+        desk.SlotsChanged((nothing, Slot("chips"))),
+    )
+    assert counter.problem == "card.swipe_failed"
+
+    again = Slot("tracks", "second", swiped=True)
+    counter.happens(desk.SlotsChanged((again, Slot("chips"))))
+
+    assert counter.problem is None
+    assert counter.states[-1] == "reading"
+
+
+@pytest.mark.parametrize(
+    ("code", "stays"),
+    [
+        ("card.removed", True),
+        ("reader.gone", True),
+        ("reader.port_gone", True),
+        ("card.unsupported", False),
+    ],
+)
+def test_only_what_says_why_a_card_went_is_said_after_it_has_gone(
+    code: str, stays: bool
+) -> None:
+    counter = Counter("card").happens(desk.ReadFailed("card", Problem(code)))
+
+    counter.lies(None)
+
+    assert (counter.problem == code) is stays
+
+
 def test_old_card_then_new_card_on_two_readers() -> None:
     counter = confirming()
 
