@@ -29,6 +29,7 @@ from drivers.errors import (
 
 CHUNK = 4096
 TICK_SECONDS = 0.05
+EAGER_SECONDS = 0.000_15  # an answer sooner than this would come before we had woken up
 WRITE_SECONDS = 2.0
 STOP_BITS = {1: serial.STOPBITS_ONE, 2: serial.STOPBITS_TWO}
 POSIX = os.name == "posix"
@@ -123,6 +124,7 @@ class _Descriptor:
 
     def __init__(self, port: serial.Serial) -> None:
         self._line: int = port.fileno()
+        self._eager_until = 0.0
         self._woken, self._waking = socket.socketpair()
         self._waking.setblocking(False)
         self._wake_number = self._woken.fileno()
@@ -133,8 +135,12 @@ class _Descriptor:
     def write(self, data: bytes) -> None:
         while data:
             data = data[os.write(self._line, data) :]
+        self._eager_until = time.monotonic() + EAGER_SECONDS
 
     def read(self, seconds: float) -> bytes | None:
+        while time.monotonic() < self._eager_until:
+            if self._ready.poll(0):
+                break
         ready = [found for found, _ in self._ready.poll(seconds * 1000)]
         if self._wake_number in ready:
             self._woken.recv(CHUNK)
