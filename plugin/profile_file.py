@@ -351,40 +351,7 @@ def frozen(found: ProfileFile) -> RegionProfile:
             InstitutionKind.PHARMACY: _scenarios(found.scenarios.pharmacy),
             InstitutionKind.HOSPITAL: _scenarios(found.scenarios.hospital),
         },
-        cards=Layouts(
-            cpu=tuple(
-                CpuLayout(
-                    spec_versions=tuple(card.spec_versions),
-                    card_classes=tuple(card.card_classes),
-                )
-                for card in found.medical_cards.cpu
-            ),
-            memory=tuple(
-                MemoryLayout(
-                    chip=Chip(card.chip),
-                    number=_place(card.number),
-                    social_security_number=_place_or_none(card.social_security_number),
-                    name=_place_or_none(card.name),
-                )
-                for card in found.medical_cards.memory
-            ),
-            stripe=tuple(
-                StripeLayout(
-                    number=_columns(card.number),
-                    social_security_number=_columns_or_none(
-                        card.social_security_number
-                    ),
-                    name=_columns_or_none(card.name),
-                )
-                for card in found.medical_cards.stripe
-            ),
-            authentication=_authentication(found.social_security_card),
-            access=Access(
-                root=Root(found.files.root),
-                select_any=found.files.select == "any",
-                by_number=found.files.records == "number",
-            ),
-        ),
+        cards=_layouts(found),
         card_number=Check(found.social_security_card.card_number),
         pin=PinPolicy(
             old=OldPin(found.pin.old),
@@ -410,6 +377,41 @@ def frozen(found: ProfileFile) -> RegionProfile:
                 can_tell_status=found.centre.status,
                 message_life_ms=found.centre.message_life * 1000,
             ),
+        ),
+    )
+
+
+def _layouts(found: ProfileFile) -> Layouts:
+    return Layouts(
+        cpu=tuple(
+            CpuLayout(
+                spec_versions=tuple(card.spec_versions),
+                card_classes=tuple(card.card_classes),
+            )
+            for card in found.medical_cards.cpu
+        ),
+        memory=tuple(
+            MemoryLayout(
+                chip=Chip(card.chip),
+                number=_place(card.number),
+                social_security_number=_place_or_none(card.social_security_number),
+                name=_place_or_none(card.name),
+            )
+            for card in found.medical_cards.memory
+        ),
+        stripe=tuple(
+            StripeLayout(
+                number=_columns(card.number),
+                social_security_number=_columns_or_none(card.social_security_number),
+                name=_columns_or_none(card.name),
+            )
+            for card in found.medical_cards.stripe
+        ),
+        authentication=_authentication(found.social_security_card),
+        access=Access(
+            root=Root(found.files.root),
+            select_any=found.files.select == "any",
+            by_number=found.files.records == "number",
         ),
     )
 

@@ -182,8 +182,9 @@ def test_a_movement_nobody_told_of_is_found_out(desk: SerialDesk, bench: Bench) 
     peer = desk.peers[SILENT]
     peer._notifies = False  # as a program before us may have left the reader
 
-    bench.insert(engine("lin.social_security"), SILENT)
-    bench.remove(SILENT)
+    assert bench.insert(engine("lin.social_security"), SILENT).slot == "present"
+    desk.remove(SILENT)
+    assert bench.wait_for_slot(SILENT, "empty").atr == b""
 
 
 def test_what_is_no_reader_is_named(desk: SerialDesk) -> None:
@@ -393,7 +394,7 @@ def test_without_descriptors_no_port_is_opened_and_none_is_lost(
 
 
 def test_a_port_that_goes_while_it_is_opened_has_gone(tmp_path: Path) -> None:
-    far, ended = PtyLine(tmp_path / "tty"), threading.Event()
+    far, ended, opened = PtyLine(tmp_path / "tty"), threading.Event(), 0
 
     def loose_contact() -> None:
         while not ended.is_set():
@@ -408,10 +409,13 @@ def test_a_port_that_goes_while_it_is_opened_has_gone(tmp_path: Path) -> None:
         while time.monotonic() < until:
             with suppress(PortGoneError):
                 SerialLine(str(far.link), 9_600, 1).close()
+                opened += 1
     finally:
         ended.set()
         thread.join()
         far.close()
+
+    assert opened
 
 
 def held() -> tuple[int, int]:

@@ -753,6 +753,8 @@ def test_a_reader_unplugged_while_a_pin_is_awaited_loses_nothing(
     till.counter.reaches("waiting_pin.social_security")
     till.types(INITIAL, reaches="succeeded")
 
+    assert till.verifications == 1
+
 
 def test_a_card_pulled_while_its_holder_types_on_the_reader_is_asked_for_again(
     tills: Tills,
@@ -770,6 +772,8 @@ def test_a_card_pulled_while_its_holder_types_on_the_reader_is_asked_for_again(
     till.counter.put(lin, 1)
     till.counter.reaches("waiting_pin.social_security.reader")
     till.types_on_reader(INITIAL, reaches="succeeded")
+
+    assert till.verifications == 1  # what was typed for the pulled card reached none
 
 
 # Torn changes
@@ -1008,6 +1012,7 @@ def test_a_reader_that_hangs_while_tries_are_counted_has_no_pin_asked_for_twice(
     counts, pins = 2, 1  # the count that hung ends after all, and hurts nobody
     sent = READ + 2 * IDENTIFY + counts + pins
     wait_until(lambda: lin.counters.commands == sent)
+    assert till.verifications == 1
 
 
 @pytest.mark.parametrize("entry", [NewPin.KEEP, NewPin.SET])
