@@ -55,6 +55,7 @@ def desk() -> Iterator[SerialDesk]:
 def bench(desk: SerialDesk) -> Iterator[Bench]:
     found = Bench(SerialDirectory(desk.ports), desk, KINDS["serial"])
     with watched(found) as watching:
+        watching.wait_for(lambda state: len(state.readers) == len(desk.ports))
         yield watching
 
 

@@ -36,7 +36,7 @@ def desk() -> Iterator[SerialDesk]:
 @pytest.fixture
 def bench(desk: SerialDesk) -> Iterator[Bench]:
     with watched(Bench(SerialDirectory(desk.ports), desk, KINDS["serial"])) as found:
-        found.wait_for_slot(TRACK_NAME, "empty")
+        found.wait_for(lambda state: len(state.readers) == len(desk.ports))
         yield found
 
 
