@@ -1174,6 +1174,8 @@ def test_a_keypad_that_nobody_touches_gives_up_and_is_asked_again(
     till.lost = 1
     till.types_on_reader(INITIAL, reaches="succeeded")
 
+    assert till.keypad.prompts == 2
+
 
 def test_pins_of_several_lengths_are_typed_here_though_there_is_a_keypad(
     tills: Tills,
