@@ -62,7 +62,7 @@ from drivers.serial_line.line import Line
 
 HELLO_SECONDS = 0.5
 HELLOS = 3
-ANSWER_SECONDS = 4.5  # of one command, whatever the card asks for
+ANSWER_SECONDS = 4.0  # of one command, whatever the card asks for
 QUIET_SECONDS = 3.0  # without any sign of life
 NOISY_SECONDS = 1.0  # what was garbled is not said again
 INTER_BYTE_SECONDS = 0.2

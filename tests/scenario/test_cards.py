@@ -374,7 +374,7 @@ def test_the_resource_manager_stopped_and_started_in_the_middle(
     assert finish(counter, centre) == ONCE
 
 
-SILENT_SECONDS = 6.0  # five until a reader is given up, and a moment to find out why
+SILENT_SECONDS = 5.0  # until what is wrong has a name
 
 
 @pytest.mark.parametrize("elsewhere", ["pcsc"], indirect=True)
