@@ -35,8 +35,8 @@ from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 from plugin.api.rendering import Rendering
 from plugin.api.routes import Parts
+from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
-from plugin.centre.reference import ReferenceCentre
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder
 from plugin.journal.sqlite import SqliteJournal
@@ -243,13 +243,13 @@ def is_simulated_centre(address: str) -> bool:
         http.close()
 
 
-def reference_centre(profile: RegionProfile, settings: Settings) -> ReferenceCentre:
+def centre_of(profile: RegionProfile, settings: Settings) -> Centre:
     """The centre of this profile, at the address the settings give, if they give one.
     Raises DataFileError about the credential."""
     credential = settings.centre_credential_file
-    return ReferenceCentre(
-        settings.centre_address or profile.centre.address,
-        profile.centre.abilities,
+    return adapters.opened(
+        profile.centre,
+        address=settings.centre_address,
         credential=secret(Path(credential)) if credential else None,
         patience=Patience(read=profile.clocks.centre),
     )
@@ -283,7 +283,7 @@ def agent(
     """
     keys = folder.keys()
     hub = Hub()
-    centre = reference_centre(profile, settings)
+    centre = centre_of(profile, settings)
     till = Till(
         clock=SystemClock(),
         random=SystemRandom(),

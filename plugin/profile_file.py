@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,14 +16,24 @@ from msgspec import Meta
 
 from plugin import data_file
 from plugin.activation.region import (
+    ACTIVE,
+    CAUSES,
+    HAVE_WAYS_BACK,
+    ActivationBy,
     CentreProfile,
     Check,
     Clocks,
     CountsFrom,
     Effect,
+    Envelope,
+    Holders,
+    MatchBy,
     NewPin,
+    NewPinWhen,
+    Offers,
     OldPin,
     PinPolicy,
+    RefusalRule,
     RegionProfile,
     Role,
     Scenario,
@@ -44,6 +55,7 @@ from plugin.card.memory import CHIPS, Chip, Encoding, MemoryLayout, Place
 from plugin.card.pin import DIGITS_MAX, DIGITS_MIN, Digits
 from plugin.card.reading import Layouts
 from plugin.card.stripe import CHARACTERS, Columns, StripeLayout
+from plugin.centre.adapters import OFFERS
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.settings import InstitutionKind
 from plugin.shapes import Strict, WrongValueError, whole
@@ -56,10 +68,11 @@ Name = Annotated[str, Meta(min_length=1)]
 OneCharacter = Annotated[str, Meta(min_length=1, max_length=1)]
 KeyId = Annotated[int, Meta(ge=0, le=0xFF)]
 Seconds = Annotated[int, Meta(ge=10, le=3600)]
+XmlName = Annotated[str, whole(r"[A-Za-z_][0-9A-Za-z_.-]{0,39}")]
 
 
-class NameFile(Strict):
-    """The city's name in both languages."""
+class WordsFile(Strict):
+    """One thing in both languages."""
 
     zh: Name
     en: Name
@@ -69,6 +82,7 @@ class ScenarioFile(Strict):
     """One scenario at one kind of institution."""
 
     steps: list[Literal["medical", "social_security"]]
+    activation_by: Literal["centre", "registration", "pin_change"]
     confirm: bool
     centre_required: bool
 
@@ -78,6 +92,10 @@ class ScenarioFile(Strict):
         if "social_security" not in self.steps:
             raise WrongValueError(
                 "steps", "no activation without the social security card"
+            )
+        if self.activation_by == "registration" and "medical" in self.steps:
+            raise WrongValueError(
+                "activation_by", "no visit is registered with an old card"
             )
 
 
@@ -157,6 +175,7 @@ class StripeFile(Strict):
 class MedicalCardsFile(Strict):
     """The old cards of the city."""
 
+    match: Literal["number", "centre"]
     cpu: list[CpuCardFile]
     memory: list[MemoryCardFile]
     stripe: list[StripeFile]
@@ -206,6 +225,14 @@ class FilesFile(Strict):
     records: Literal["tag", "number"]
 
 
+class HoldersFile(Strict):
+    """Whose cards may be activated."""
+
+    first_replacement_only: bool
+    minimum_age: Annotated[int, Meta(ge=0, le=120)]
+    proxies: list[Name]
+
+
 class DigitsFile(Strict):
     """How long a PIN is."""
 
@@ -222,6 +249,7 @@ class PinFile(Strict):
 
     old: Literal["never", "if_set", "always"]
     new: Literal["none", "keep", "set", "change_initial"]
+    new_when: Literal["always", "old_had_one"]
     initial: list[Annotated[str, whole(r"[0-9]+")]]
     digits: DigitsFile
     show_tries: bool
@@ -235,6 +263,10 @@ class PinFile(Strict):
             )
         if self.new == "change_initial" and not self.initial:
             raise WrongValueError("initial", "new changes initial PINs: name one")
+        if self.new_when == "old_had_one" and self.old == "never":
+            raise WrongValueError(
+                "new_when", "the old card is never asked whether it has a PIN"
+            )
 
 
 class WindowFile(Strict):
@@ -258,20 +290,87 @@ class ClocksFile(Strict):
     card: Seconds
     confirm: Seconds
     pin: Annotated[int, Meta(ge=10, le=240)]
+    registration: Seconds
     centre: Annotated[int, Meta(ge=1, le=120)]
+
+
+class RefusalFile(Strict):
+    """What one "no" of the centre means."""
+
+    means: str
+    code: Name | None = None
+    contains: Name | None = None
+
+    def __post_init__(self) -> None:
+        if self.code is None and self.contains is None:
+            raise WrongValueError("code", "neither code nor contains: it fits nothing")
+        if self.means not in (ACTIVE, *CAUSES):
+            raise WrongValueError("means", _one_of((ACTIVE, *sorted(CAUSES))))
+
+
+class EnvelopeFile(Strict):
+    """The XML dialect with transaction 2132."""
+
+    path: Annotated[str, whole(r"/[!-~]{0,199}")]
+    root: XmlName
+    encoding: Literal["utf-8", "gb18030"]
+    insurance: Annotated[str, Meta(max_length=20)]
+    operator: Annotated[str, Meta(min_length=1, max_length=30)]
+    accepted: Annotated[list[Name], Meta(min_length=1)]
+    refused: list[Name]
+    id_length: Annotated[int, Meta(ge=20, le=64)]
+    time: Literal["yyyyMMddHHmmss", "yyyy-MM-dd HH:mm:ss"]
+    input: dict[
+        XmlName,
+        Literal[
+            "identification_code",
+            "card_number",
+            "social_security_number",
+            "name",
+            "issue_date",
+            "medical_number",
+        ],
+    ]
+
+    def __post_init__(self) -> None:
+        if set(self.accepted) & set(self.refused):
+            raise WrongValueError("refused", "the same as accepted")
+        if "?" in self.path or "#" in self.path:
+            raise WrongValueError("path", "an address has neither query nor fragment")
 
 
 class CentreFile(Strict):
     """Who holds the truth, and what they can do."""
 
-    adapter: Literal["reference"]
+    adapter: Literal["reference", "enable2132"]
     address: str
     dedupe: Literal["id", "card", "duplicate_code", "none"]
     status: bool
     message_life: Annotated[int, Meta(ge=1, le=86_400)]
+    refusals: list[RefusalFile]
+    enable2132: EnvelopeFile | None = None
 
     def __post_init__(self) -> None:
         check_address("address", self.address)
+        if (self.adapter == "enable2132") != (self.enable2132 is not None):
+            reason = "only the adapter enable2132 has it, and that must"
+            raise WrongValueError("enable2132", reason)
+        if self.status and not self.offers.activation_status:
+            raise WrongValueError("status", f"{self.adapter} has no such question")
+        if self.dedupe in ("id", "card") and not self.status:
+            raise WrongValueError(
+                "dedupe", "that is found out by asking, and status is false"
+            )
+        told = any(each.means == ACTIVE for each in self.refusals)
+        if self.dedupe == "duplicate_code" and not told:
+            raise WrongValueError(
+                "dedupe", 'no refusal means "active": nothing tells a duplicate'
+            )
+
+    @property
+    def offers(self) -> Offers:
+        """What the adapter has a question for."""
+        return OFFERS[self.adapter]
 
 
 class ProfileFile(Strict):
@@ -280,27 +379,110 @@ class ProfileFile(Strict):
     format: Literal[1]
     id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
     version: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.-]{1,20}$")]
-    name: NameFile
+    name: WordsFile
     scenarios: ScenariosFile
     medical_cards: MedicalCardsFile
     social_security_card: SocialSecurityCardFile
     files: FilesFile
+    holders: HoldersFile
     pin: PinFile
     windows: WindowsFile
     clocks: ClocksFile
     centre: CentreFile
+    ways_back: dict[str, Annotated[list[Name], Meta(min_length=1)]]
+    places: dict[str, WordsFile]
+    wording: dict[str, WordsFile]
 
     def __post_init__(self) -> None:
-        wanted = any(
-            "medical" in scenario.steps
-            for kind in (self.scenarios.pharmacy, self.scenarios.hospital)
-            for _, scenario in _given(kind)
+        for check in (_check_cards, _check_activation, _check_offers, _check_words):
+            check(self)
+
+
+def _check_cards(found: ProfileFile) -> None:
+    """An old card that is asked for must be of a known kind."""
+    wanted = any("medical" in each.steps for _, each in _every_scenario(found))
+    cards = found.medical_cards
+    if wanted and not (cards.cpu or cards.memory or cards.stripe):
+        raise WrongValueError(
+            "medical_cards.cpu", "a scenario asks for an old card: no kind is known"
         )
-        cards = self.medical_cards
-        if wanted and not (cards.cpu or cards.memory or cards.stripe):
+
+
+def _check_activation(found: ProfileFile) -> None:
+    """What makes a card active must be able to."""
+    for place, scenario in _every_scenario(found):
+        key, by = f"{place}.activation_by", scenario.activation_by
+        if by == "pin_change" and found.pin.new not in ("set", "change_initial"):
+            raise WrongValueError(key, "pin.new changes no PIN")
+        if by == "pin_change" and found.pin.new_when != "always":
+            raise WrongValueError(key, "pin.new_when changes it for some only")
+        if by == "registration" and not found.centre.offers.card_status:
             raise WrongValueError(
-                "medical_cards.cpu", "a scenario asks for an old card: no kind is known"
+                key, f"{found.centre.adapter} cannot say whether it has become active"
             )
+
+
+def _check_offers(found: ProfileFile) -> None:
+    """What the rules need to be told, the centre must be able to tell."""
+    offers, named = found.centre.offers, f"{found.centre.adapter} cannot be asked"
+    blocking = [
+        f"windows.{name}.effect"
+        for name in ("activation", "financial")
+        if getattr(found.windows, name).effect == "block"
+    ]
+    needs_status = [
+        *blocking,
+        *(["holders.minimum_age"] if found.holders.minimum_age else []),
+        *(
+            ["holders.first_replacement_only"]
+            if found.holders.first_replacement_only
+            else []
+        ),
+    ]
+    if needs_status and not offers.card_status:
+        raise WrongValueError(needs_status[0], f"{named} how a card stands, nor today")
+    if found.medical_cards.match == "centre" and not offers.match:
+        raise WrongValueError("medical_cards.match", f"{named} whose an old card is")
+    means = found.social_security_card.authenticate
+    if "hsm" in means and not offers.authenticate:
+        raise WrongValueError(
+            "social_security_card.authenticate", f"{named} for an HSM's cryptogram"
+        )
+
+
+def _check_words(found: ProfileFile) -> None:
+    """Ways, places and moments are those of our texts."""
+    for code in found.ways_back:
+        if code not in HAVE_WAYS_BACK:
+            raise WrongValueError("ways_back", _one_of(sorted(HAVE_WAYS_BACK)))
+    if found.ways_back or found.places or found.holders.proxies:
+        known = _texts("ways")
+        for code, ways in found.ways_back.items():
+            if not set(ways) <= set(known["ways"]):
+                raise WrongValueError(f"ways_back.{code}", _one_of(known["ways"]))
+        places = known["places"]
+        if not set(found.places) <= set(places):
+            raise WrongValueError("places", _one_of(places))
+        if not set(found.holders.proxies) <= set(places):
+            raise WrongValueError("holders.proxies", _one_of(places))
+    if found.wording and not set(found.wording) <= set(_texts("prompts")):
+        raise WrongValueError("wording", _one_of(_texts("prompts")))
+
+
+def _texts(name: str) -> dict[str, Any]:
+    """One of our own files."""
+    content = (REGIONS.parent / f"{name}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(content)
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return f"one of: {', '.join(names)}"
+
+
+def _every_scenario(found: ProfileFile) -> Iterator[tuple[str, ScenarioFile]]:
+    for kind in ("pharmacy", "hospital"):
+        for name, scenario in _given(getattr(found.scenarios, kind)):
+            yield f"scenarios.{kind}.{name}", scenario
 
 
 def check_address(key: str, address: str) -> None:
@@ -346,16 +528,23 @@ def frozen(found: ProfileFile) -> RegionProfile:
     return RegionProfile(
         id=found.id,
         version=found.version,
-        name={"zh-CN": found.name.zh, "en": found.name.en},
+        name=_words(found.name),
         scenarios={
             InstitutionKind.PHARMACY: _scenarios(found.scenarios.pharmacy),
             InstitutionKind.HOSPITAL: _scenarios(found.scenarios.hospital),
         },
         cards=_layouts(found),
+        match=MatchBy(found.medical_cards.match),
+        holders=Holders(
+            first_replacement_only=found.holders.first_replacement_only,
+            minimum_age=found.holders.minimum_age,
+            proxies=frozenset(found.holders.proxies),
+        ),
         card_number=Check(found.social_security_card.card_number),
         pin=PinPolicy(
             old=OldPin(found.pin.old),
             new=NewPin(found.pin.new),
+            new_when=NewPinWhen(found.pin.new_when),
             initial=frozenset(found.pin.initial),
             digits=Digits(minimum=found.pin.digits.min, maximum=found.pin.digits.max),
             show_tries=found.pin.show_tries,
@@ -367,17 +556,50 @@ def frozen(found: ProfileFile) -> RegionProfile:
             card=found.clocks.card,
             confirm=found.clocks.confirm,
             pin=found.clocks.pin,
+            registration=found.clocks.registration,
             centre=found.clocks.centre,
         ),
-        centre=CentreProfile(
-            adapter=found.centre.adapter,
-            address=found.centre.address,
-            abilities=Abilities(
-                dedupe=Dedupe(found.centre.dedupe),
-                can_tell_status=found.centre.status,
-                message_life_ms=found.centre.message_life * 1000,
-            ),
+        centre=_centre(found.centre),
+        ways_back={code: tuple(ways) for code, ways in found.ways_back.items()},
+        places={key: _words(each) for key, each in found.places.items()},
+        wording={key: _words(each) for key, each in found.wording.items()},
+    )
+
+
+def _words(found: WordsFile) -> dict[str, str]:
+    return {"zh-CN": found.zh, "en": found.en}
+
+
+def _centre(found: CentreFile) -> CentreProfile:
+    return CentreProfile(
+        adapter=found.adapter,
+        address=found.address,
+        abilities=Abilities(
+            dedupe=Dedupe(found.dedupe),
+            can_tell_status=found.status,
+            message_life_ms=found.message_life * 1000,
         ),
+        offers=found.offers,
+        refusals=tuple(
+            RefusalRule(means=each.means, code=each.code, contains=each.contains)
+            for each in found.refusals
+        ),
+        envelope=_envelope(found.enable2132) if found.enable2132 else None,
+    )
+
+
+def _envelope(found: EnvelopeFile) -> Envelope:
+    return Envelope(
+        path=found.path,
+        root=found.root,
+        encoding=found.encoding,
+        insurance=found.insurance,
+        operator=found.operator,
+        accepted=frozenset(found.accepted),
+        refused=frozenset(found.refused),
+        id_length=found.id_length,
+        compact_time=found.time == "yyyyMMddHHmmss",
+        input=dict(found.input),
     )
 
 
@@ -461,6 +683,7 @@ def _scenarios(found: PharmacyFile) -> dict[Scenario, ScenarioRules]:
     return {
         Scenario(name): ScenarioRules(
             steps=tuple(map(Role, scenario.steps)),
+            activation_by=ActivationBy(scenario.activation_by),
             confirm=scenario.confirm,
             centre_required=scenario.centre_required,
         )

@@ -72,7 +72,7 @@ def _findings(options: Options) -> Iterator[Finding]:
     detail = f"{settings.institution.code} {profile.label}"
     yield Finding(name="settings", required=True, detail=detail)
     yield _port(settings.port if options.port is None else options.port)
-    centre = main.reference_centre(profile, settings)
+    centre = main.centre_of(profile, settings)
     yield doctor.centre(centre)
     centre.close()
 
