@@ -40,6 +40,7 @@ class CardStatus(Struct, frozen=True, kw_only=True):
     today: date
     handed_over: date | None = None
     financial_enabled: bool | None = None
+    first_replacement: bool | None = None  # of an old medical card, by this card
     since: str | None = None
     channel: str | None = None
     words: Refusal | None = None

@@ -90,6 +90,11 @@ class Centre(Protocol):
         """The canonical body of an activation: the same arguments, the same bytes."""
         ...
 
+    def message_name(self, activation_id: str) -> str:
+        """By what the centre's people find this message: the id as far as their format
+        takes it. The same id, the same name."""
+        ...
+
     def activate(self, record: Activation) -> Accepted | Refused:
         """Send the record's message. Raises CentreError: it may have worked."""
         ...

@@ -121,6 +121,10 @@ class ReferenceCentre:
             }
         )
 
+    def message_name(self, activation_id: str) -> str:
+        """The id itself."""
+        return activation_id
+
     def activate(self, record: Activation) -> Accepted | Refused:
         """Send the record's message."""
         message_id = f"{record.origin.intent_id}-{record.sends}"
