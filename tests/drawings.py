@@ -16,7 +16,14 @@ from plugin.activation import desk, saga
 from plugin.activation.desk import Clock, Desk, Slot
 from plugin.activation.pins import Typed
 from plugin.activation.problem import Problem, Refusal
-from plugin.activation.region import NewPin, OldPin, PinPolicy, Role, Scenario
+from plugin.activation.region import (
+    ActivationBy,
+    NewPin,
+    OldPin,
+    PinPolicy,
+    Role,
+    Scenario,
+)
 from plugin.activation.rules import Standing
 from plugin.activation.saga import (
     Abilities,
@@ -99,6 +106,8 @@ def saga_diagram() -> str:
 
 def _saga_events(record: Activation) -> Iterable[saga.Event]:
     yield saga.CardAsked(saga.CardStep.CHANGING)
+    yield saga.CardAsked(saga.CardStep.CHANGING, activates="r")
+    yield saga.CardKept()
     yield saga.CardsAccepted(card_ref="r", attempt=1, activation_id=NAME, message=b"{}")
     yield saga.FoundActive(YES)
     yield saga.Dropped("cancelled")
@@ -118,10 +127,15 @@ def desk_diagram() -> str:
     edges: Edges = defaultdict(set)
     seen: set[str] = set()
     todo = [
-        desk.begin(terms(scenario, pin=policy), slots).desk
+        desk.begin(terms(scenario, pin=policy, by=by), slots).desk
         for scenario in (Scenario.PHARMACY, Scenario.OUTPATIENT_REGISTRATION)
         for slots in ((), (Slot("r1"),))
-        for policy in (PinPolicy(), PINS)
+        for policy, by in (
+            (PinPolicy(), ActivationBy.CENTRE),
+            (PINS, ActivationBy.CENTRE),
+            (PINS, ActivationBy.PIN_CHANGE),
+            (PinPolicy(), ActivationBy.REGISTRATION),
+        )
     ]
     while todo:
         now = todo.pop()
@@ -144,11 +158,8 @@ def desk_diagram() -> str:
             sorted(f"`{a}`" for (a, b), n in edges.items() if b == end and event in n)
         )
         + "."
-        for event, end in (
-            ("CancelAsked", "cancelled"),
-            ("ClockRanOut", "expired"),
-            ("Stumbled", "failed"),
-        )
+        for event in sorted(everywhere)
+        for end in sorted({b for (_, b), names in edges.items() if event in names})
     ]
     return "\n\n".join([_mermaid("[*]", kept, ends, _beginnings()), *below])
 
@@ -163,6 +174,8 @@ def _desk_key(now: Desk) -> str:
         (
             _place(now.state),
             facts.terms.scenario,
+            facts.terms.rules.activation_by,
+            (facts.torn, facts.changed, facts.registered),
             facts.slots,
             sorted(facts.seen),
             [facts.slot_of(role) is None for role in Role],

@@ -12,9 +12,12 @@ event adds to the facts, and `_advance` looks for the first thing that is still 
     the old card's PIN, while it is still in    waiting_pin
     that both belong to one person              matching
     how the card stands at the centre           checking
+    that the visit has been registered          waiting_registration
     the operator's yes                          waiting_confirm
     the new card's PIN                          waiting_pin
     the activation itself                       committing, in_doubt
+
+A dry run ends before the registration, the yes or the PIN: it changes nothing anywhere.
 
 So the order of the cards does not matter: a social security card that comes first is
 checked at once, and the old card is asked for only if it is needed. A card that is wrong,
@@ -26,6 +29,9 @@ that no movement can be missed. `seen` are the stays of cards that were dealt wi
 A PIN is presented when somebody has typed it, once, to the card it was typed for. While the
 card is at work nothing else happens; a cancel is remembered until it has answered. A card
 that is pulled meanwhile is asked for again, and no other is taken in its place.
+
+Where the change of the PIN is the activation, it is the committing: once the card may have
+taken the new PIN, nobody can cancel, and who leaves then leaves in doubt.
 """
 
 from __future__ import annotations
@@ -38,13 +44,21 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from plugin.activation import pins, rules
-from plugin.activation.pins import Entry, Keypad, Talk, Typed, Wanted
+from plugin.activation.pins import Entry, Keypad, Talk, Torn, Typed, Wanted
 from plugin.activation.problem import Problem
-from plugin.activation.region import RegionProfile, Role, Scenario, ScenarioRules
+from plugin.activation.region import (
+    ActivationBy,
+    MatchBy,
+    NewPinWhen,
+    RegionProfile,
+    Role,
+    Scenario,
+    ScenarioRules,
+)
 from plugin.activation.rules import CardStatus
 from plugin.activation.saga import Activation, ActivationState, Confirmation
 from plugin.card.medical import MedicalCard
-from plugin.card.pin import Answer, Unanswered
+from plugin.card.pin import Accepted, Answer, Unanswered
 from plugin.card.reading import Card
 from plugin.card.social_security import SocialSecurityCard
 
@@ -55,6 +69,8 @@ class Outcome(StrEnum):
     ACTIVATED = "activated"
     ALREADY_ACTIVE = "already_active"
     NOT_CHECKED = "not_checked"
+    WILL_ACTIVATE = "will_activate_on_registration"
+    WOULD_ACTIVATE = "would_activate"  # of a dry run
 
 
 class Clock(StrEnum):
@@ -63,7 +79,15 @@ class Clock(StrEnum):
     CARD = "card"
     CONFIRM = "confirm"
     PIN = "pin"
+    REGISTRATION = "registration"
     CENTRE = "centre"
+
+
+class Registered(StrEnum):
+    """Why the centre is asked once more."""
+
+    SAID = "said"  # somebody says that the visit is registered
+    OVERDUE = "overdue"  # nobody says anything
 
 
 class Action(StrEnum):
@@ -82,6 +106,22 @@ class Terms(Struct, frozen=True, kw_only=True):
     rules: ScenarioRules
     profile: RegionProfile
     simulated: bool
+    dry_run: bool = False
+
+    @property
+    def two_cards(self) -> bool:
+        """Whether the old card takes part."""
+        return Role.MEDICAL in self.rules.steps
+
+    @property
+    def asks_status(self) -> bool:
+        """Whether this centre can say how a card stands."""
+        return self.profile.centre.offers.card_status
+
+    @property
+    def changes_pin(self) -> bool:
+        """Whether the change of the PIN is the activation."""
+        return self.rules.activation_by is ActivationBy.PIN_CHANGE
 
 
 class Slot(Struct, frozen=True):
@@ -111,6 +151,11 @@ class Facts(Struct, frozen=True, kw_only=True):
     keypads: Mapping[str, Keypad] = field(default_factory=dict)  # by stay
     talks: Mapping[Role, Talk] = field(default_factory=dict)
     settled: frozenset[Role] = frozenset()  # whose PIN is done with
+    had_pin: frozenset[Role] = frozenset()  # whose PIN was right
+    changed: bool = False  # the new card has taken a new PIN
+    torn: bool = False  # it may have: its answer is lost
+    activated: Confirmation | None = None  # what our own journal knows of the card
+    registered: Registered | None = None
     same_person: bool | None = None
     status: CardStatus | None = None
     confirmed: bool = False
@@ -133,10 +178,13 @@ class Facts(Struct, frozen=True, kw_only=True):
 
     def pin_due(self, role: Role) -> bool:
         """Whether this card's PIN must be asked for. Memory cards have none."""
-        card = self.card(role)
+        card, policy = self.card(role), self.terms.profile.pin
         if card is None or card.issue is None or role in self.settled:
             return False
-        return pins.due(self.terms.profile.pin, role)
+        if self.terms.dry_run or not pins.due(policy, role):
+            return False
+        of_old = role is Role.MEDICAL or policy.new_when is NewPinWhen.ALWAYS
+        return of_old or Role.MEDICAL in self.had_pin
 
     @property
     def missing(self) -> Role | None:
@@ -200,6 +248,14 @@ class WaitingConfirm(Struct, frozen=True):
     name = "waiting_confirm"
 
 
+class WaitingRegistration(Struct, frozen=True):
+    """The card will be activated when the visit is registered, which is not our doing;
+    `notices` are what the operator should know."""
+
+    notices: tuple[Problem, ...]
+    name = "waiting_registration"
+
+
 class WaitingPin(Struct, frozen=True):
     """Somebody should type a PIN for the card in this slot."""
 
@@ -227,7 +283,7 @@ class Committing(Struct, frozen=True):
 
 
 class InDoubt(Struct, frozen=True):
-    """The centre's answer was lost; it is being asked. The holder need not wait."""
+    """An answer was lost, the centre's or the card's. The holder need not wait."""
 
     name = "in_doubt"
 
@@ -270,6 +326,7 @@ State = (
     | Matching
     | Checking
     | WaitingConfirm
+    | WaitingRegistration
     | WaitingPin
     | PinAtWork
     | Committing
@@ -289,6 +346,7 @@ ALLOWED: dict[type[State], frozenset[Action]] = {
     Matching: frozenset({Action.CANCEL}),
     Checking: frozenset({Action.CANCEL}),
     WaitingConfirm: frozenset({Action.CANCEL, Action.CONFIRM}),
+    WaitingRegistration: frozenset({Action.CANCEL, Action.CONTINUE}),
     WaitingPin: frozenset({Action.CANCEL, Action.PIN}),
     PinAtWork: frozenset({Action.CANCEL}),
     Committing: frozenset(),
@@ -304,6 +362,7 @@ CLOCKS: dict[type[State], Clock] = {
     WaitingCard: Clock.CARD,
     WaitingRemoval: Clock.CARD,
     WaitingConfirm: Clock.CONFIRM,
+    WaitingRegistration: Clock.REGISTRATION,
     WaitingPin: Clock.PIN,
     Matching: Clock.CENTRE,
     Checking: Clock.CENTRE,
@@ -322,8 +381,21 @@ class Desk(Struct, frozen=True):
         return isinstance(self.state, Terminal)
 
     @property
+    def is_left_in_doubt(self) -> bool:
+        """Whether the holder has gone with a card of which only the card knows."""
+        return isinstance(self.state, InDoubt) and self.facts.torn
+
+    @property
     def uses_readers(self) -> bool:
-        """Whether cards are still looked at: not once the centre has the message."""
+        """Whether cards are still looked at: not once the centre has the message, or the
+        registration desk the word."""
+        at_desk = isinstance(self.state, WaitingRegistration)
+        asked_again = self.facts.registered is not None
+        return self.needs_holder and not (at_desk or asked_again)
+
+    @property
+    def needs_holder(self) -> bool:
+        """Whether what was read is still needed."""
         return not isinstance(self.state, Terminal | Committing | InDoubt)
 
 
@@ -340,13 +412,15 @@ class SlotsChanged(Struct, frozen=True):
 class CardRead(Struct, frozen=True):
     """This stay's card was read. `keypad` is what its reader can do with a PIN; `torn`
     says that the card may have either of two; `at_worst` is how few tries it may have, as
-    far as this till knows."""
+    far as this till knows; `activated` that this till has activated it, where the centre
+    cannot be asked."""
 
     insertion_id: str
     card: Card
     keypad: Keypad = frozenset()
     torn: bool = False
     at_worst: int | None = None
+    activated: Confirmation | None = None
 
 
 class ReadFailed(Struct, frozen=True):
@@ -539,30 +613,38 @@ def step(desk: Desk, event: Event) -> Step:
             return _pin_not_presented(desk, state, stay, problem)
         case CancelAsked() if isinstance(state, PinAtWork):
             return Step(replace(desk, state=replace(state, leaving=True)))
+        case ContinueAsked() if isinstance(state, WaitingRegistration):
+            return _advance(_asked_again(facts, Registered.SAID))
         case ContinueAsked() if isinstance(state, WaitingCard | WaitingRemoval):
             return _advance(_second_look(facts))
         case CancelAsked() if Action.CANCEL in ALLOWED[type(state)]:
-            return Step(replace(desk, state=Cancelled()))
+            return _leave(facts, Cancelled())
         case ClockRanOut(clock) if CLOCKS.get(type(state)) is clock:
             return _clock_ran_out(facts, state, clock)
         case ActivationMoved(record) if isinstance(state, Committing | InDoubt):
-            return _activation_moved(facts, record)
+            return _activation_moved(desk, record)
         case NotBegun(problem) if isinstance(state, Committing):
             return _at(facts, Failed(problem))
         case Stumbled(problem) if Action.CANCEL in ALLOWED[type(state)]:
-            return _at(facts, Failed(problem))
+            return _leave(facts, Failed(problem))
         case _:
             return Step(desk)
 
 
 def _advance(facts: Facts) -> Step:
     """Go to the first thing that is still missing."""
-    card, missing = facts.social_security, facts.missing
+    terms, card, missing = facts.terms, facts.social_security, facts.missing
     notices: tuple[Problem, ...] = ()
+    if card is not None and facts.activated is not None:
+        return _at(facts, Succeeded(Outcome.ALREADY_ACTIVE, facts.activated))
     if card is not None and facts.status is not None:
-        match rules.judge(facts.status, card, facts.terms.profile):
+        match rules.judge(
+            facts.status, card, terms.profile, with_old_card=terms.two_cards
+        ):
             case rules.AlreadyActive(confirmation):
-                return _at(facts, Succeeded(Outcome.ALREADY_ACTIVE, confirmation))
+                just_now = facts.registered is not None
+                outcome = Outcome.ACTIVATED if just_now else Outcome.ALREADY_ACTIVE
+                return _at(facts, Succeeded(outcome, confirmation))
             case rules.Stopped(problem):
                 return _at(facts, Failed(problem))
             case rules.MayActivate(notices):
@@ -571,19 +653,73 @@ def _advance(facts: Facts) -> Step:
         return _at(facts, Failed(Problem("transaction.person_mismatch")))
     if facts.pin_due(Role.MEDICAL):
         return _await_pin(facts, Role.MEDICAL)
-    two_cards = Role.MEDICAL in facts.terms.rules.steps
-    unmatched = two_cards and facts.same_person is None
-    if card is not None and facts.status is None and (missing or not unmatched):
+    unmatched = terms.two_cards and facts.same_person is None
+    unchecked = card is not None and facts.status is None and terms.asks_status
+    if unchecked and (missing or not unmatched):
         return _at(facts, Checking(), AskStatus())
     if missing is not None:
         return _await_card(facts, missing)
+    if unmatched and _cannot_match(facts):
+        return _at(facts, Failed(Problem("card.medical_without_number")))
     if unmatched:
         return _at(facts, Matching(), Match())
-    if facts.terms.rules.confirm and not facts.confirmed:
+    if terms.dry_run:
+        return _at(facts, _would_activate(terms, notices))
+    if terms.rules.activation_by is ActivationBy.REGISTRATION:
+        return _await_registration(facts, notices)
+    if terms.rules.confirm and not facts.confirmed:
         return _at(facts, WaitingConfirm(notices))
     if facts.pin_due(Role.SOCIAL_SECURITY):
         return _await_pin(facts, Role.SOCIAL_SECURITY)
     return _at(facts, Committing(), Activate())
+
+
+def _cannot_match(facts: Facts) -> bool:
+    """Whether the old card does not say whose it is, and nobody is asked in this region."""
+    medical, card = facts.medical, facts.social_security
+    return (
+        facts.terms.profile.match is MatchBy.NUMBER
+        and medical is not None
+        and card is not None
+        and rules.same_person(medical, card) is None
+    )
+
+
+def _would_activate(terms: Terms, notices: tuple[Problem, ...]) -> Succeeded:
+    """As far as anybody can say beforehand."""
+    unsaid = () if terms.asks_status else (Problem("centre.cannot_tell"),)
+    return Succeeded(Outcome.WOULD_ACTIVATE, notices=(*notices, *unsaid))
+
+
+def _asked_again(facts: Facts, registered: Registered) -> Facts:
+    """Once more how the card stands, now that the visit may be registered."""
+    return replace(
+        facts, registered=registered, status=None, problem=None, problem_stay=None
+    )
+
+
+def _await_registration(
+    facts: Facts, notices: tuple[Problem, ...], silent: Problem | None = None
+) -> Step:
+    """Say what will happen; later, what has not happened yet. `silent` is why the centre
+    could not be asked after the registration."""
+    if facts.registered is Registered.OVERDUE:
+        told = (*notices, *([silent] if silent else ()))
+        return _at(facts, Succeeded(Outcome.WILL_ACTIVATE, notices=told))
+    if facts.registered is Registered.SAID:
+        facts = replace(facts, problem=silent or Problem("card.not_active_yet"))
+    return _at(facts, WaitingRegistration(notices))
+
+
+def _leave(facts: Facts, otherwise: Failed | Cancelled | Expired) -> Step:
+    """The transaction ends like this, unless the card may have become active meanwhile:
+    it alone knows."""
+    if not facts.torn:
+        return _at(facts, otherwise)
+    problem = Problem("card.must_return")
+    if isinstance(otherwise, Failed):
+        problem = otherwise.problem
+    return _at(replace(facts, problem=problem, problem_stay=None), InDoubt())
 
 
 def _await_pin(facts: Facts, role: Role) -> Step:
@@ -674,7 +810,8 @@ def _card_read(facts: Facts, state: Reading, read: CardRead) -> Step:
         case MedicalCard():
             role, taken = Role.MEDICAL, replace(facts, medical=card)
         case SocialSecurityCard():
-            role, taken = Role.SOCIAL_SECURITY, replace(facts, social_security=card)
+            role = Role.SOCIAL_SECURITY
+            taken = replace(facts, social_security=card, activated=read.activated)
         case _:
             assert_never(card)
     return _advance(_placed(taken, role, read))
@@ -712,17 +849,26 @@ def _pin_given(desk: Desk, state: WaitingPin, typed: Typed) -> Step:
 def _pin_answered(desk: Desk, state: PinAtWork, stay: str, answer: Answer) -> Step:
     if stay != state.slot.insertion_id:
         return Step(desk)
-    if state.leaving:
-        return _at(desk.facts, Cancelled(pins.done_by_then(state.wanted, answer)))
     facts, role = _asked(desk.facts, state.wanted.role), state.wanted.role
+    facts = _taken_note(facts, state.wanted, answer)
+    if state.leaving and not facts.changed:
+        done = pins.done_by_then(state.wanted, answer)
+        return _leave(facts, Cancelled(done))
     if answer == pins.NO_KEYPAD:  # so it is typed here
         facts = replace(facts, keypads={**facts.keypads, stay: frozenset()})
     policy, talk = facts.terms.profile.pin, facts.talks[role]
     match pins.judge(state.wanted, talk, state.then, answer, policy):
         case pins.Settled():  # who was turned away meanwhile may be wanted now
             looked = frozenset(facts.accepted)
-            settled = facts.settled | {role}
-            return _advance(replace(facts, settled=settled, seen=looked))
+            return _advance(
+                replace(
+                    facts,
+                    settled=facts.settled | {role},
+                    had_pin=facts.had_pin
+                    | ({role} if isinstance(answer, Accepted) else set()),
+                    seen=looked,
+                )
+            )
         case pins.Again(after, problem):
             lost = isinstance(answer, Unanswered)  # said until the card is back
             return _advance(
@@ -734,7 +880,29 @@ def _pin_answered(desk: Desk, state: PinAtWork, stay: str, answer: Answer) -> St
                 )
             )
         case pins.Hopeless(problem):
-            return _at(facts, Failed(problem))
+            return _leave(facts, Failed(_whose(role, problem)))
+
+
+def _taken_note(facts: Facts, asked: Wanted, answer: Answer) -> Facts:
+    """Where a change of the PIN activates: whether it has happened, or may have."""
+    if not facts.terms.changes_pin or asked.role is Role.MEDICAL:
+        return facts
+    if isinstance(answer, Unanswered):
+        return replace(facts, torn=facts.torn or asked.entry is Entry.NEW)
+    if not isinstance(answer, Accepted):
+        return replace(facts, torn=facts.torn and asked.entry is not Entry.NEW)
+    found_new = asked.torn is Torn.NEW_FIRST
+    return replace(facts, torn=False, changed=asked.entry is Entry.NEW or found_new)
+
+
+def _whose(role: Role, problem: Problem) -> Problem:
+    """An old card that is blocked leaves other ways than a new one."""
+    if role is Role.MEDICAL and problem.code in _BLOCKED:
+        return Problem("card.medical_blocked")
+    return problem
+
+
+_BLOCKED = frozenset({"pin.locked", "card.app_locked"})
 
 
 def _pin_not_presented(
@@ -744,7 +912,7 @@ def _pin_not_presented(
     if stay != state.slot.insertion_id:
         return Step(desk)
     if state.leaving:
-        return _at(desk.facts, Cancelled())
+        return _leave(desk.facts, Cancelled())
     facts = _asked(desk.facts, state.wanted.role)
     if problem.code == "card.swapped":
         others = {at: role for at, role in facts.accepted.items() if at != stay}
@@ -803,6 +971,8 @@ def _second_look(facts: Facts) -> Facts:
 
 def _centre_silent(facts: Facts, problem: Problem) -> Step:
     """Where the centre is not required the queue goes on."""
+    if facts.registered is not None:
+        return _await_registration(facts, (), silent=problem)
     if facts.terms.rules.centre_required:
         return _at(facts, Failed(problem))
     return _at(facts, Succeeded(Outcome.NOT_CHECKED, notices=(problem,)))
@@ -811,46 +981,83 @@ def _centre_silent(facts: Facts, problem: Problem) -> Step:
 def _clock_ran_out(facts: Facts, state: State, clock: Clock) -> Step:
     match clock:
         case Clock.CARD if isinstance(state, WaitingReader):
-            return _at(facts, Expired(state.problem))
+            return _leave(facts, Expired(state.problem))
         case Clock.CARD:
-            return _at(facts, Expired(Problem("transaction.card_wait_over")))
+            return _leave(facts, Expired(Problem("transaction.card_wait_over")))
         case Clock.CONFIRM:
             return _at(facts, Expired(Problem("transaction.confirm_wait_over")))
         case Clock.PIN:
-            return _at(facts, Expired(Problem("transaction.pin_wait_over")))
+            return _leave(facts, Expired(Problem("transaction.pin_wait_over")))
+        case Clock.REGISTRATION:
+            return _advance(_asked_again(facts, Registered.OVERDUE))
         case Clock.CENTRE:
             return _centre_silent(facts, Problem("centre.timeout"))
         case _:
             assert_never(clock)
 
 
-def _activation_moved(facts: Facts, record: Activation) -> Step:
-    """Show what the saga says."""
+def _activation_moved(desk: Desk, record: Activation) -> Step:
+    """Show what the saga says; a doubt of ours stays as it was told."""
+    facts = desk.facts
+    if record.state is ActivationState.UNKNOWN and facts.torn:
+        return Step(desk)
+    state, problem = told_by(record, facts.terms.profile)
+    if problem is None and not isinstance(state, Failed):
+        return _at(facts, state)
+    return _at(replace(facts, problem=problem, problem_stay=None), state)
+
+
+def told_by(record: Activation, profile: RegionProfile) -> tuple[State, Problem | None]:
+    """What a durable record means at the counter: the state, and the problem beside one
+    that goes on."""
     match record.state:
         case ActivationState.ACTIVE:
-            adopted = record.confirmation is not None and record.confirmation.adopted
-            outcome = Outcome.ALREADY_ACTIVE if adopted else Outcome.ACTIVATED
-            return _at(facts, Succeeded(outcome, record.confirmation))
+            return Succeeded(_outcome(record), record.confirmation), None
         case ActivationState.REJECTED:
-            refused = Problem("centre.refused", centre=record.refusal)
-            return _at(replace(facts, problem=None), Failed(refused))
+            return Failed(rules.refused(record.refusal, profile.centre)), None
         case ActivationState.ABANDONED:
-            return _at(facts, Failed(record.problem or Problem("agent.failed")))
+            return _abandoned(record), None
+        case ActivationState.UNKNOWN if record.changing:
+            return InDoubt(), Problem("card.must_return")
         case ActivationState.UNKNOWN:
-            told = Problem("centre.answer_lost", centre=record.refusal)
-            return _at(replace(facts, problem=told, problem_stay=None), InDoubt())
+            return InDoubt(), Problem("centre.answer_lost", centre=record.refusal)
         case ActivationState.MANUAL:
-            told = Problem("activation.needs_a_person", centre=record.refusal)
-            return _at(replace(facts, problem=told, problem_stay=None), InDoubt())
+            found_by = {"message": record.sent_as or record.activation_id or ""}
+            code = "activation.needs_a_person"
+            return InDoubt(), Problem(code, found_by, centre=record.refusal)
         case (
             ActivationState.RECEIVED
             | ActivationState.CARD_STEPS
             | ActivationState.READY
             | ActivationState.SENDING
         ):
-            return _at(facts, Committing())
+            return Committing(), None
         case _:
             assert_never(record.state)
+
+
+def _outcome(record: Activation) -> Outcome:
+    """Of a record that is active: whether that was this transaction's doing."""
+    if record.outcome is not None:
+        return Outcome(record.outcome)
+    adopted = record.confirmation is not None and record.confirmation.adopted
+    sent = record.activation_id is not None
+    return Outcome.ACTIVATED if sent and not adopted else Outcome.ALREADY_ACTIVE
+
+
+def _abandoned(record: Activation) -> State:
+    """How a transaction ended that changed nothing."""
+    problem = record.problem
+    match record.ended_as:
+        case Succeeded.name:
+            outcome = Outcome(record.outcome or Outcome.NOT_CHECKED)
+            return Succeeded(outcome, notices=(problem,) if problem else ())
+        case Cancelled.name:
+            return Cancelled()
+        case Expired.name if problem is not None:
+            return Expired(problem)
+        case _:
+            return Failed(problem or Problem("activation.not_made"))
 
 
 def _at(facts: Facts, state: State, *effects: Effect) -> Step:

@@ -8,7 +8,14 @@ from enum import StrEnum
 from msgspec import Struct
 
 from plugin.activation.problem import Problem, Refusal
-from plugin.activation.region import Check, CountsFrom, Effect, RegionProfile, Window
+from plugin.activation.region import (
+    CentreProfile,
+    Check,
+    CountsFrom,
+    Effect,
+    RegionProfile,
+    Window,
+)
 from plugin.activation.saga import Confirmation
 from plugin.card.identity import IdentityNumber, as_eighteen, card_number_checks
 from plugin.card.medical import MedicalCard
@@ -78,9 +85,14 @@ _REFUSED: dict[Standing, str] = {
 
 
 def judge(
-    status: CardStatus, card: SocialSecurityCard, profile: RegionProfile
+    status: CardStatus,
+    card: SocialSecurityCard,
+    profile: RegionProfile,
+    *,
+    with_old_card: bool = True,
 ) -> Verdict:
-    """What the rules of the region make of a card's standing."""
+    """What the rules of the region make of a card's standing. `with_old_card` says that
+    the old card takes part: only then it matters whether this is its first replacement."""
     if status.standing is Standing.ACTIVE:
         found = Confirmation(
             by="card_status", since=status.since, channel=status.channel
@@ -92,6 +104,14 @@ def judge(
     expires = card.issue.expiry_date
     if expires is not None and status.today > expires:
         return Stopped(Problem("card.expired", {"expired_on": expires.isoformat()}))
+    holders = profile.holders
+    repeated = status.first_replacement is False
+    if with_old_card and holders.first_replacement_only and repeated:
+        return Stopped(Problem("card.not_first_replacement"))
+    born = born_on(card)
+    if born is not None and age(born, status.today) < holders.minimum_age:
+        facts = {"age": str(holders.minimum_age)}
+        return Stopped(Problem("holder.under_age", facts))
     return _within_windows(status, card, profile)
 
 
@@ -123,6 +143,18 @@ def _within_windows(
     return MayActivate(tuple(notices))
 
 
+def born_on(card: SocialSecurityCard) -> date | None:
+    """The holder's day of birth: from the number where it checks, else the card's own."""
+    number = IdentityNumber(as_eighteen(card.social_security_number or ""))
+    return (number.birth_date if number.checks else None) or card.birth_date
+
+
+def age(born: date, today: date) -> int:
+    """Full years. Who was born on 29 February is a year older on 1 March."""
+    before_birthday = (today.month, today.day) < (born.month, born.day)
+    return today.year - born.year - before_birthday
+
+
 def last_day(
     window: Window, handed_over: date | None, issued: date | None
 ) -> date | None:
@@ -134,6 +166,12 @@ def last_day(
         return begins + timedelta(days=window.days)
     except OverflowError:
         return date.max
+
+
+def refused(refusal: Refusal | None, centre: CentreProfile) -> Problem:
+    """What the centre's "no" means in this region, with the centre's own words beside it."""
+    cause = centre.meaning(refusal) if refusal is not None else None
+    return Problem(cause or "centre.refused", centre=refusal)
 
 
 def same_person(medical: MedicalCard, card: SocialSecurityCard) -> bool | None:

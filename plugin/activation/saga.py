@@ -10,10 +10,12 @@ asking again or sending the same activation id again is always safe. So nothing 
 rolled back; an unfinished activation is carried forward.
 
     RECEIVED    a transaction wants an activation; no card is known yet
-    CARD_STEPS  a PIN is being verified or changed; after a crash nothing is presented again
+    CARD_STEPS  a PIN is being verified or changed; after a crash nothing is presented again.
+                Where the change itself activates, one whose answer is lost means UNKNOWN
     READY       everything is known, nothing has been sent
     SENDING     the message may have left; its id and body are in the journal
-    UNKNOWN     no answer came: it may have worked. Never guessed, always asked
+    UNKNOWN     no answer came: it may have worked. Never guessed, always asked: the centre,
+                or the card itself when it returns
     MANUAL      asking has led nowhere for long; a person decides, asking goes on slowly
     ACTIVE      the card is active at the centre (terminal)
     REJECTED    the centre refused, and nothing sent is still on its way (terminal)
@@ -23,8 +25,8 @@ Four rules carry the promises (reliability, 2.1):
 
 1. SENDING is committed with id and body before the first byte leaves; a crash in SENDING
    means UNKNOWN.
-2. UNKNOWN ends by an answer to this id, by a status answer, or by a person. Silence moves
-   nothing but a counter.
+2. UNKNOWN ends by an answer to this id, by a status answer, by the card, or by a person.
+   Silence moves nothing but a counter.
 3. Sending again repeats the same id and the same bytes. A new id needs a new record, and
    that needs this one to have ended.
 4. A refusal ends the matter at once only when every earlier message of this record was
@@ -172,6 +174,9 @@ class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     tried: int = 0  # the tick of the last try, so that age grows over short days too
     card_step: CardStep | None = None
     tries_seen: int | None = None  # of the card's PIN, before that step
+    outcome: str | None = None  # what the transaction said, where nothing was sent
+    sent_as: str | None = None  # by what the centre's people find the message
+    changing: bool = False  # a change that activates the card may have happened
 
 
 def transaction_of(intent_id: str) -> str:
@@ -206,19 +211,28 @@ class CardsAccepted(Struct, frozen=True, kw_only=True):
     attempt: int
     activation_id: str
     message: bytes
+    sent_as: str | None = None
 
 
 class CardAsked(Struct, frozen=True):
-    """A card is about to be asked; `tries_left` as far as it is known."""
+    """A card is about to be asked; `tries_left` as far as it is known. `activates` is the
+    reference of a card that the step, if it works, makes active."""
 
     step: CardStep
     tries_left: int | None = None
+    activates: str | None = None
+
+
+class CardKept(Struct, frozen=True):
+    """The card has answered: its PIN is what it was before."""
 
 
 class FoundActive(Struct, frozen=True):
-    """The centre said that the card is active before anything was sent."""
+    """The card is active, and this record's message is not what told us: the centre said
+    so when asked about the card, or the card has taken the PIN that makes it active."""
 
     confirmation: Confirmation
+    outcome: str | None = None
 
 
 class Dropped(Struct, frozen=True):
@@ -228,6 +242,7 @@ class Dropped(Struct, frozen=True):
     ended_as: str
     problem: Problem | None = None
     superseded_by: str | None = None
+    outcome: str | None = None
 
 
 class Accepted(Struct, frozen=True):
@@ -271,6 +286,7 @@ class Restarted(Struct, frozen=True):
 
 Event = (
     CardAsked
+    | CardKept
     | CardsAccepted
     | FoundActive
     | Dropped
@@ -350,14 +366,10 @@ def _concerns(event: Event, record: Activation) -> bool:
 
 def _before_sending(record: Activation, event: Event, now: int) -> Step:
     match event:
-        case CardAsked(card_step, tries_left):
-            asked = replace(
-                record,
-                state=ActivationState.CARD_STEPS,
-                card_step=card_step,
-                tries_seen=tries_left,
-            )
-            return Step(asked)
+        case CardAsked():
+            return _card_asked(record, event)
+        case CardKept():
+            return Step(replace(record, changing=False))
         case CardsAccepted():
             ready = replace(
                 record,
@@ -365,18 +377,22 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
                 attempt=event.attempt,
                 activation_id=event.activation_id,
                 message=event.message,
+                sent_as=event.sent_as,
                 began=now,
             )
             return _send(ready)
-        case FoundActive(confirmation):
-            return _active(record, confirmation)
-        case Dropped(ended_as, problem, superseded_by):
+        case FoundActive(confirmation, outcome):
+            return _active(replace(record, outcome=outcome), confirmation)
+        case Dropped() | Restarted() if record.changing:  # until the card returns
+            return Step(replace(record, state=ActivationState.UNKNOWN))
+        case Dropped(ended_as, problem, superseded_by, outcome):
             dropped = replace(
                 record,
                 state=ActivationState.ABANDONED,
                 ended_as=ended_as,
                 problem=problem,
                 superseded_by=superseded_by,
+                outcome=outcome,
             )
             return Step(dropped)
         case Restarted():
@@ -385,6 +401,20 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
             return _before_sending(record, Dropped("failed", Problem(code)), now)
         case _:
             return Step(record)
+
+
+def _card_asked(record: Activation, asked: CardAsked) -> Step:
+    changes = asked.activates is not None and asked.step is CardStep.CHANGING
+    return Step(
+        replace(
+            record,
+            state=ActivationState.CARD_STEPS,
+            card_ref=asked.activates or record.card_ref,
+            card_step=asked.step,
+            tries_seen=asked.tries_left,
+            changing=record.changing or changes,
+        )
+    )
 
 
 def last_tick(record: Activation) -> int:
@@ -408,7 +438,11 @@ def _sending(record: Activation, event: Event, now: int, abilities: Abilities) -
 
 
 def _unknown(record: Activation, event: Event, now: int, abilities: Abilities) -> Step:
+    if record.changing:
+        return _until_the_card_returns(record, event)
     match event:
+        case FoundActive(confirmation):
+            return _active(record, confirmation)
         case Accepted(_, confirmation):
             return _active(record, confirmation)
         case Refused(_, refusal):
@@ -427,8 +461,21 @@ def _unknown(record: Activation, event: Event, now: int, abilities: Abilities) -
             return Step(record)
 
 
+def _until_the_card_returns(record: Activation, event: Event) -> Step:
+    """Nobody knows but the card, unless the centre has been told by others."""
+    match event:
+        case FoundActive(confirmation, outcome):
+            return _active(replace(record, outcome=outcome), confirmation)
+        case CardAsked():
+            return _card_asked(record, event)
+        case _:
+            return Step(record)
+
+
 def _manual(record: Activation, event: Event, abilities: Abilities) -> Step:
     match event:
+        case FoundActive(confirmation):
+            return _active(record, confirmation)
         case Accepted(_, confirmation):
             return _active(record, confirmation)
         case TimerRang():

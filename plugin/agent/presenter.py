@@ -49,9 +49,12 @@ class Carrier(Protocol):
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """Whose PIN it is, for whom, and who hears of the answer."""
+    """Whose PIN it is, for whom, and who hears of the answer. `intent_id` is the record
+    that tells of it; `activates` says that a change makes the card active."""
 
     origin: saga.Origin
+    intent_id: str
+    activates: bool
     issue: Issue
     slot: Slot
     wanted: Wanted
@@ -156,11 +159,13 @@ class Presenter:
         so that what fails before leaves nothing to forget. Raises JournalError."""
         changes = asked.wanted.entry is Entry.NEW
         step = CardStep.CHANGING if changes else CardStep.VERIFYING
+        card_ref = self._card_ref(asked.issue)
+        activates = card_ref if asked.activates else None
         self._activations.happened(
-            asked.origin.intent_id, saga.CardAsked(step, asked.wanted.tries_told)
+            asked.intent_id,
+            saga.CardAsked(step, asked.wanted.tries_told, activates),
         )
         if changes:
-            card_ref = self._card_ref(asked.issue)
             self._journal.tear(
                 Torn(
                     card_ref=card_ref,
@@ -171,15 +176,20 @@ class Presenter:
             )
 
     def _note_after(self, asked: Asked, answer: Answer | Problem) -> None:
-        """A card that has answered a change, or taken a PIN, is torn no more. Where that
-        cannot be written, its holder is asked once more than needed."""
+        """A card that has answered a change, or taken a PIN, is torn no more; and one whose
+        PIN is the old one has not been activated by it. Where that cannot be written, its
+        holder is asked once more than needed."""
+        kept = _kept(asked.wanted, answer)
         answered = not isinstance(answer, pin.Unanswered)
         changed = asked.wanted.entry is Entry.NEW and answered
         found = asked.wanted.torn is not None and isinstance(answer, pin.Accepted)
-        if not (changed or found):
+        if not (changed or found or kept):
             return
         try:
-            self._journal.mend(self._card_ref(asked.issue))
+            if asked.activates and kept:
+                self._activations.happened(asked.intent_id, saga.CardKept())
+            if changed or found:
+                self._journal.mend(self._card_ref(asked.issue))
         except JournalError as failed:
             _log.error("the journal failed", extra={"code": failed.code})
 
@@ -197,6 +207,13 @@ class Presenter:
 
     def _card_ref(self, issue: Issue) -> str:
         return self._keys.digest("card", issue.identification_code)
+
+
+def _kept(wanted: Wanted, answer: Answer | Problem) -> bool:
+    """Whether the card's PIN is certainly what it was before a change of it."""
+    if wanted.entry is Entry.NEW:
+        return not isinstance(answer, pin.Accepted | pin.Unanswered)
+    return wanted.torn is pins.Torn.THEN_OLD and isinstance(answer, pin.Accepted)
 
 
 def _told(asked: Asked, answer: Answer | Problem) -> None:

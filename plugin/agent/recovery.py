@@ -10,6 +10,7 @@ from datetime import date
 from random import Random
 from typing import Protocol, assert_never
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from plugin.activation import saga
@@ -58,6 +59,14 @@ class Timekeeper(Protocol):
         ...
 
 
+class Message(Struct, frozen=True):
+    """An activation as it is sent, every time in the same bytes, and by what `name` the
+    centre's people find it."""
+
+    body: bytes
+    name: str
+
+
 class Activations:
     """The unfinished activations of this till, and the only writer of their records.
 
@@ -91,32 +100,47 @@ class Activations:
         card_ref: str,
         identification_code: str,
         issued: date | None,
-        compose: Callable[[str], bytes],
+        compose: Callable[[str], Message],
     ) -> Activation:
         """Everything before the centre is done: send, unless this card is in hand already.
 
-        `compose` makes the canonical message for an activation id. The attempt grows only
+        `compose` makes the message of an activation id. The attempt grows only
         with every refusal of this card, so that whoever asks again asks with the same id.
         """
         earlier = self._journal.of_card(card_ref)
-        in_hand = [each for each in earlier if each.state.may_have_been_sent]
-        if in_hand:
-            dropped = saga.Dropped(
-                "in_doubt",
-                Problem("activation.in_hand"),
-                superseded_by=in_hand[0].origin.intent_id,
-            )
-            return self.happened(intent_id, dropped)
+        in_hand = self.in_hand(card_ref)
+        if in_hand is not None:
+            return self.leave_to(in_hand, intent_id)
         refusals = [each for each in earlier if each.state is ActivationState.REJECTED]
         attempt = len(refusals) + 1
         name = saga.activation_id(identification_code, issued, attempt)
+        message = compose(name)
         accepted = saga.CardsAccepted(
             card_ref=card_ref,
             attempt=attempt,
             activation_id=name,
-            message=compose(name),
+            message=message.body,
+            sent_as=message.name,
         )
         return self.happened(intent_id, accepted)
+
+    def in_hand(self, card_ref: str) -> Activation | None:
+        """The record that may have activated this card without our knowing."""
+        doubtful = (
+            each
+            for each in self._journal.of_card(card_ref)
+            if each.state.may_have_been_sent
+        )
+        return next(doubtful, None)
+
+    def leave_to(self, in_hand: Activation, intent_id: str) -> Activation:
+        """This intent ends; the record that has its card in hand tells its outcome."""
+        dropped = saga.Dropped(
+            "in_doubt",
+            Problem("activation.in_hand"),
+            superseded_by=in_hand.origin.intent_id,
+        )
+        return self.happened(intent_id, dropped)
 
     def happened(self, intent_id: str, event: Event) -> Activation:
         """Move one record by one event. Raises LookupError for an unknown intent."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
+from enum import StrEnum
 from random import Random
 from typing import TypeVar, assert_never
 
@@ -20,9 +21,9 @@ from plugin.activation import desk, pins, rules, saga
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Desk, Outcome, Terms
 from plugin.activation.pins import Typed, Wanted
 from plugin.activation.problem import Problem
-from plugin.activation.region import RegionProfile, Scenario
+from plugin.activation.region import RegionProfile, Role, Scenario
 from plugin.activation.rules import CardStatus
-from plugin.activation.saga import Activation, ActivationState, Origin
+from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
 from plugin.agent import views
 from plugin.agent.courier import Courier
 from plugin.agent.failure import described
@@ -32,9 +33,9 @@ from plugin.agent.loop import DecidingLoop
 from plugin.agent.presenter import Asked, Presenter
 from plugin.agent.rate import Rate
 from plugin.agent.readers import ReaderBoard, ReaderView
-from plugin.agent.recovery import Activations
+from plugin.agent.recovery import Activations, Message
 from plugin.agent.views import TransactionView
-from plugin.card.reading import AtReader, read_at_reader
+from plugin.card.reading import AtReader, Card, read_at_reader
 from plugin.card.social_security import SocialSecurityCard
 from plugin.centre.port import Centre, CentreError
 from plugin.journal.port import Journal, JournalError, Request
@@ -60,6 +61,7 @@ _INPUT_WANTED = (
     desk.WaitingCard,
     desk.WaitingRemoval,
     desk.WaitingConfirm,
+    desk.WaitingRegistration,
     desk.WaitingPin,
 )
 Result = TypeVar("Result")
@@ -81,9 +83,17 @@ class Client(Struct, frozen=True, kw_only=True):
     scopes: frozenset[str]
 
 
+class Kind(StrEnum):
+    """What a transaction is for."""
+
+    ACTIVATION = "activation"
+    DRY_RUN = "dry_run"  # whether an activation would be allowed; nothing is written
+
+
 class Order(Struct, frozen=True, kw_only=True):
     """What a client wants started. `readers` are the ids it may use; None means all."""
 
+    kind: Kind = Kind.ACTIVATION
     scenario: Scenario
     pos_ref: str | None = None
     operator_ref: str | None = None
@@ -99,8 +109,10 @@ class Keyed(Struct, frozen=True, kw_only=True):
 
 
 class Run(Struct):
-    """One transaction while this process remembers it."""
+    """One transaction while this process remembers it. `follows` is the durable record
+    that tells its outcome; a dry run has none."""
 
+    kind: Kind
     origin: Origin
     readers: frozenset[str] | None
     now: Desk
@@ -116,6 +128,11 @@ class Run(Struct):
     stays: set[str] = field(default_factory=set)
     forgetting: bool = False
     atr: bytes = b""
+
+    @property
+    def durable(self) -> bool:
+        """Whether the journal has a record of it."""
+        return self.kind is Kind.ACTIVATION
 
 
 class Service:
@@ -152,6 +169,7 @@ class Service:
         self._changed = changed
         self._ids = IntentIds()
         self._runs: dict[str, Run] = {}
+        self._passing: dict[tuple[str, str], Request] = {}  # keys of dry runs
         self._finished = Lapse(loop, KEPT_SECONDS, self._forget, KEPT_AT_MOST)
         self._holders = Lapse(
             loop, views.HOLDER_SECONDS, self._forget_holder, KEPT_AT_MOST
@@ -181,21 +199,24 @@ class Service:
             raise ProblemError(refused)
         self._refuse_taken_readers(order.readers)
         origin = self._origin(client, order, keyed.trace_id)
-        request = _request(client, keyed, origin.transaction_id)
-        self._durably(
-            lambda: self._journal.create(
-                Activation(origin=origin, changed_at=self._loop.wall()), request
-            )
-        )
         terms = Terms(
             scenario=order.scenario,
             rules=chosen,
             profile=self._profile,
             simulated=self._simulated,
+            dry_run=order.kind is Kind.DRY_RUN,
         )
         slots, trouble = self._board.slots(order.readers), self._board.trouble()
         first = desk.begin(terms, slots, trouble)
-        run = Run(origin, order.readers, first.desk, follows=origin.intent_id)
+        run = Run(
+            order.kind, origin, order.readers, first.desk, follows=origin.intent_id
+        )
+        request = _request(client, keyed, origin.transaction_id)
+        if run.durable:
+            record = Activation(origin=origin, changed_at=self._loop.wall())
+            self._durably(lambda: self._journal.create(record, request))
+        else:
+            self._passing[client.id, keyed.key] = request
         self._runs[origin.transaction_id] = run
         self._tell(run, "transaction.created")
         self._entered(run, first.effects, came_from=None)
@@ -254,7 +275,10 @@ class Service:
         self, client: Client, run: Run, event: desk.Event, keyed: Keyed
     ) -> TransactionView:
         request = _request(client, keyed, run.origin.transaction_id)
-        self._durably(lambda: self._journal.remember(request))
+        if run.durable:
+            self._durably(lambda: self._journal.remember(request))
+        else:
+            self._passing[client.id, keyed.key] = request
         self._apply(run, event)
         return self._view(run, client)
 
@@ -267,7 +291,7 @@ class Service:
         own = self._durably(lambda: self._journal.get(intent_id))
         if own is None:
             raise ProblemError(Problem("transaction.unknown"))
-        return views.from_record(self._followed(own), own)
+        return views.from_record(self._followed(own), own, self._profile)
 
     def transactions(self, client: Client) -> tuple[TransactionView, ...]:
         """The transactions this process remembers, the newest first."""
@@ -331,7 +355,7 @@ class Service:
             self._set_clock(run)
         if not run.now.uses_readers:
             self._board.mark_used(frozenset(run.stays))
-        if run.now.is_terminal:
+        if run.now.is_terminal or run.now.is_left_in_doubt:
             self._close(run)
         if came_from is not None:
             self._tell(run, "transaction.changed")
@@ -372,13 +396,14 @@ class Service:
             card, presenter = outcome.card, self._presenter
             worst = presenter.tries_at_worst(card)
             try:
-                torn = presenter.is_torn(card)
+                torn, known = presenter.is_torn(card), self._activated_here(card)
             except JournalError as failed:
                 self._apply(run, desk.ReadFailed(stay, Problem(failed.code)))
                 return
             if isinstance(card, SocialSecurityCard):
                 run.atr = self._board.atr(stay)
-            self._apply(run, desk.CardRead(stay, card, outcome.keypad, torn, worst))
+            read = desk.CardRead(stay, card, outcome.keypad, torn, worst, known)
+            self._apply(run, read)
 
         layouts, asks = self._profile.cards, self._profile.pin.wanted
         self._board.read(
@@ -389,18 +414,41 @@ class Service:
             run.origin.trace_id,
         )
 
+    def _activated_here(self, card: Card) -> Confirmation | None:
+        """What our journal knows of a card that the centre cannot be asked about. Raises
+        JournalError."""
+        asked = self._profile.centre.offers.card_status
+        if asked or not isinstance(card, SocialSecurityCard):
+            return None
+        first = self._first_active(self._card_ref(card))
+        return first.confirmation if first is not None else None
+
     def _asked(self, run: Run, slot: desk.Slot, wanted: Wanted) -> Asked:
         """Whose card is asked: the desk wants no PIN of a card without an issue."""
-        card = run.now.facts.card(wanted.role)
+        facts = run.now.facts
+        card = facts.card(wanted.role)
         assert card is not None  # noqa: S101
         assert card.issue is not None  # noqa: S101
+        activates = facts.terms.changes_pin and wanted.role is Role.SOCIAL_SECURITY
+        if activates:
+            self._take_over(run)
         return Asked(
             origin=run.origin,
+            intent_id=run.follows,
+            activates=activates,
             issue=card.issue,
             slot=slot,
             wanted=wanted,
             tell=lambda event: self._apply(run, event),
         )
+
+    def _take_over(self, run: Run) -> None:
+        """A card that may have become active when it was here last has returned: its
+        record goes on, and tells what comes of this transaction too."""
+        in_hand = self._activations.in_hand(run.card_ref or "")
+        if in_hand is not None and in_hand.origin.intent_id != run.follows:
+            self._activations.leave_to(in_hand, run.origin.intent_id)
+            run.follows = in_hand.origin.intent_id
 
     def _match(self, run: Run) -> None:
         medical, card = run.now.facts.medical, run.now.facts.social_security
@@ -441,16 +489,25 @@ class Service:
         )
 
     def _activate(self, run: Run) -> None:
-        medical, card = run.now.facts.medical, run.now.facts.social_security
+        facts = run.now.facts
+        medical, card = facts.medical, facts.social_security
         if card is None:
             return
+
+        def message(name: str) -> Message:
+            body = self._centre.compose(name, card, medical, run.origin)
+            return Message(body, self._centre.message_name(name))
+
         try:
+            if facts.terms.changes_pin:
+                self._activations.happened(run.follows, _by_the_card(facts))
+                return
             begun = self._activations.begin(
                 run.origin.intent_id,
                 self._card_ref(card),
                 card.issue.identification_code,
                 card.issue.issue_date,
-                lambda name: self._centre.compose(name, card, medical, run.origin),
+                message,
             )
         except JournalError as failed:
             self._apply(run, desk.NotBegun(Problem(failed.code)))
@@ -487,7 +544,7 @@ class Service:
         """A transaction of an earlier run is known by its record only: whoever waits for
         it, or follows, hears of it all the same."""
         transaction_id = record.origin.transaction_id
-        view = views.from_record(record, record)
+        view = views.from_record(record, record, self._profile)
         data: dict[str, str | int | bool | None] = {
             "state": view.state,
             "test_data": record.origin.test_data,
@@ -534,7 +591,7 @@ class Service:
         if run is None:
             return
         run.clear = None
-        if run.now.uses_readers:
+        if run.now.needs_holder:
             self._loop.after(LOOK_AGAIN_MS, lambda: self._forget_holder(transaction_id))
             return
         facts = replace(run.now.facts, social_security=None, medical=None)
@@ -542,29 +599,45 @@ class Service:
 
     def _close(self, run: Run) -> None:
         """The desk is done: end the durable record too, unless the saga goes on."""
-        run.completed_at = self._loop.wall()
-        self._finished.add(run.origin.transaction_id)
+        if run.now.is_terminal:
+            run.completed_at = self._loop.wall()
+            self._finished.add(run.origin.transaction_id)
+        if not run.durable:
+            return
+        ending = _ending(run.now.state)
         try:
-            record = self.activation(run.origin.intent_id)
+            record = self.activation(run.follows)
+            if isinstance(ending, saga.FoundActive):
+                self._settle_others(run, ending)
             if record.state.is_terminal or record.state.may_have_been_sent:
                 return
-            self._activations.happened(run.origin.intent_id, _ending(run.now.state))
+            self._activations.happened(run.follows, ending)
         except (JournalError, ProblemError) as failed:  # the next start ends it
             _log.error("a record stays open", extra=described(failed))
 
+    def _settle_others(self, run: Run, found: saga.FoundActive) -> None:
+        """The card is active: that answers the record of it that was in doubt."""
+        in_hand = self._activations.in_hand(run.card_ref or "")
+        if in_hand is not None:
+            self._activations.happened(in_hand.origin.intent_id, found)
+
     def _forget(self, transaction_id: str) -> None:
         self._runs.pop(transaction_id, None)
+        for key, request in list(self._passing.items()):
+            if request.transaction_id == transaction_id:
+                del self._passing[key]
 
     # Views
 
     def _view(self, run: Run, client: Client) -> TransactionView:
-        shown = views.shown(run.now)
-        record = self.activation(run.follows)
+        shown = views.of_desk(run.now)
+        record = self.activation(run.follows) if run.durable else None
         entitled = client.id == run.origin.client_id and "identity" in client.scopes
         first = self._first_activation(run, shown.outcome)
+        told = first or record
         return TransactionView(
             origin=run.origin,
-            kind="activation",
+            kind=run.kind.value,
             seq=run.seq,
             state=run.now.state.name,
             role=shown.role,
@@ -573,13 +646,13 @@ class Service:
             deadline=run.deadline,
             pin=shown.pin,
             allowed=ALLOWED[type(run.now.state)],
-            commit=views.COMMIT_OF_ACTIVATION.get(record.state, "none"),
+            commit=views.commit_of(record),
             problem=shown.problem,
             notices=shown.notices,
             outcome=shown.outcome,
             confirmation=first.confirmation if first else shown.confirmation,
-            activation=first.origin.intent_id if first else run.follows,
-            activation_id=first.activation_id if first else record.activation_id,
+            activation=told.origin.intent_id if told else None,
+            activation_id=told.activation_id if told else None,
             completed_at=run.completed_at,
             holder=run.clear if entitled and run.clear else run.masked,
             masked=run.masked,
@@ -590,12 +663,17 @@ class Service:
         """Where this till activated the card itself: that record, with its receipt."""
         if outcome != Outcome.ALREADY_ACTIVE or run.card_ref is None:
             return None
-        records = self._journal.of_card(run.card_ref)
+        return self._first_active(run.card_ref)
+
+    def _first_active(self, card_ref: str) -> Activation | None:
+        records = self._journal.of_card(card_ref)
         ours = (each for each in records if each.state is ActivationState.ACTIVE)
         return next(ours, None)
 
     def _replayed(self, client: Client, keyed: Keyed) -> TransactionView | None:
-        earlier = self._durably(lambda: self._journal.request(client.id, keyed.key))
+        earlier = self._passing.get((client.id, keyed.key)) or self._durably(
+            lambda: self._journal.request(client.id, keyed.key)
+        )
         if earlier is None:
             return None
         if earlier.fingerprint != keyed.fingerprint:
@@ -669,7 +747,7 @@ class Service:
             self._tell(run, "transaction.completed")
 
     def _tell(self, run: Run, kind: str) -> None:
-        shown = views.shown(run.now)
+        shown = views.of_desk(run.now)
         data: dict[str, str | int | bool | None] = {
             "state": run.now.state.name,
             "seq": run.seq,
@@ -692,15 +770,26 @@ def _visible(now: Desk) -> tuple[desk.State, Problem | None]:
     return now.state, now.facts.problem
 
 
+def _by_the_card(facts: desk.Facts) -> saga.FoundActive:
+    """The card has its holder's PIN: by this transaction's doing, or from before."""
+    outcome = Outcome.ACTIVATED if facts.changed else Outcome.ALREADY_ACTIVE
+    today = facts.status.today.isoformat() if facts.status else None
+    confirmation = Confirmation(
+        by="pin_change",
+        adopted=not facts.changed,
+        since=today if facts.changed else None,
+    )
+    return saga.FoundActive(confirmation, outcome.value)
+
+
 def _ending(state: desk.State) -> saga.Event:
     """What the end of a desk means to an activation that sent nothing."""
     match state:
-        case desk.Succeeded(
-            Outcome.ALREADY_ACTIVE, saga.Confirmation() as confirmation
-        ):
-            return saga.FoundActive(confirmation)
-        case desk.Succeeded(_, _, notices):
-            return saga.Dropped(state.name, notices[0] if notices else None)
+        case desk.Succeeded(outcome, saga.Confirmation() as confirmation):
+            return saga.FoundActive(confirmation, outcome.value)
+        case desk.Succeeded(outcome, _, notices):
+            problem = notices[0] if notices else None
+            return saga.Dropped(state.name, problem, outcome=outcome.value)
         case desk.Failed(problem) | desk.Expired(problem):
             return saga.Dropped(state.name, problem)
         case _:

@@ -13,6 +13,7 @@ from plugin.activation import desk
 from plugin.activation.desk import Action, Clock, Desk
 from plugin.activation.pins import Wanted
 from plugin.activation.problem import Problem
+from plugin.activation.region import PinPolicy, RegionProfile, Role
 from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
 from plugin.card.basic_info import basic_info
 from plugin.card.social_security import SocialSecurityCard
@@ -90,16 +91,26 @@ class TransactionView(Struct, frozen=True, kw_only=True):
         """Whether nothing will change any more."""
         return self.state in _TERMINAL
 
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether only the client can say how it goes on: who waits for a result has it."""
+        return self.is_terminal or self.state == desk.WaitingRegistration.name
+
 
 _TERMINAL = frozenset(
     kind.name for kind in (desk.Succeeded, desk.Failed, desk.Cancelled, desk.Expired)
 )
-COMMIT_OF_ACTIVATION: dict[ActivationState, Commit] = {
+_COMMIT: dict[ActivationState, Commit] = {
     ActivationState.SENDING: "committing",
     ActivationState.UNKNOWN: "unknown",
     ActivationState.MANUAL: "unknown",
     ActivationState.ACTIVE: "committed",
 }
+
+
+def commit_of(record: Activation | None) -> Commit:
+    """How far the activation has gone."""
+    return _COMMIT.get(record.state, "none") if record is not None else "none"
 
 
 def masked_holder(card: SocialSecurityCard) -> Holder:
@@ -158,12 +169,19 @@ class Shown(Struct, frozen=True):
     pin: PinShown | None = None
 
 
-def shown(now: Desk) -> Shown:
-    """The parts of a state that are worth showing."""
-    problem = now.facts.problem
-    match now.state:
+def of_desk(now: Desk) -> Shown:
+    """The same of a transaction at the counter."""
+    return shown(now.state, now.facts.problem, now.facts.terms.profile.pin)
+
+
+def shown(state: desk.State, problem: Problem | None, policy: PinPolicy) -> Shown:
+    """The parts of a state that are worth showing, with the problem beside it."""
+    match state:
         case desk.WaitingReader(problem):
             return Shown(problem=problem)
+        case desk.WaitingCard(Role.MEDICAL):
+            without = (Problem("card.medical_missing"),)
+            return Shown(role=Role.MEDICAL, problem=problem, notices=without)
         case desk.WaitingCard(role):
             return Shown(role=role, problem=problem)
         case desk.WaitingRemoval(role):
@@ -172,14 +190,17 @@ def shown(now: Desk) -> Shown:
             return Shown(role=role, reader=slot.reader)
         case desk.WaitingConfirm(notices):
             return Shown(notices=notices)
+        case desk.WaitingRegistration(notices):
+            will = desk.Outcome.WILL_ACTIVATE
+            return Shown(problem=problem, notices=notices, outcome=will)
         case desk.WaitingPin(wanted, slot):
-            asked = _pin_shown(now, wanted, at_work=False)
+            asked = _pin_shown(policy, wanted, at_work=False)
             return Shown(
                 role=wanted.role, reader=slot.reader, problem=problem, pin=asked
             )
         case desk.PinAtWork(wanted, slot, counting=counting):
             typing = replace(wanted, on_reader=wanted.on_reader and not counting)
-            asked = _pin_shown(now, typing, at_work=True)
+            asked = _pin_shown(policy, typing, at_work=True)
             return Shown(role=wanted.role, reader=slot.reader, pin=asked)
         case desk.Succeeded(outcome, confirmation, notices):
             return Shown(outcome=outcome, confirmation=confirmation, notices=notices)
@@ -193,8 +214,7 @@ def shown(now: Desk) -> Shown:
             return Shown()
 
 
-def _pin_shown(now: Desk, wanted: Wanted, *, at_work: bool) -> PinShown:
-    policy = now.facts.terms.profile.pin
+def _pin_shown(policy: PinPolicy, wanted: Wanted, *, at_work: bool) -> PinShown:
     return PinShown(
         entry=wanted.entry.value,
         on_reader=wanted.on_reader,
@@ -206,47 +226,26 @@ def _pin_shown(now: Desk, wanted: Wanted, *, at_work: bool) -> PinShown:
     )
 
 
-def from_record(record: Activation, own: Activation) -> TransactionView:
+def from_record(
+    record: Activation, own: Activation, profile: RegionProfile
+) -> TransactionView:
     """A transaction that only the journal remembers: `own` is the record it began,
     `record` the one that tells its outcome. Nothing personal is left of it."""
-    state, outcome, problem = _told_by(record)
+    state, problem = desk.told_by(record, profile)
+    if isinstance(state, desk.Committing):  # of an earlier run of the agent
+        state, problem = desk.InDoubt(), Problem("centre.answer_lost")
+    told = shown(state, problem, profile.pin)
     return TransactionView(
         origin=own.origin,
         kind="activation",
         seq=own.version + record.version + 1,
-        state=state,
-        commit=COMMIT_OF_ACTIVATION.get(record.state, "none"),
-        problem=problem,
-        outcome=outcome,
+        state=state.name,
+        commit=commit_of(record),
+        problem=told.problem,
+        notices=told.notices,
+        outcome=told.outcome,
         confirmation=record.confirmation,
         activation=record.origin.intent_id,
         activation_id=record.activation_id,
         completed_at=record.changed_at if record.state.is_terminal else None,
     )
-
-
-def _told_by(record: Activation) -> tuple[str, str | None, Problem | None]:
-    """State, outcome and problem of a transaction with this record."""
-    outcome: str | None
-    match record.state:
-        case ActivationState.ACTIVE:
-            sent = record.activation_id is not None
-            adopted = record.confirmation is not None and record.confirmation.adopted
-            ours = sent and not adopted
-            outcome = desk.Outcome.ACTIVATED if ours else desk.Outcome.ALREADY_ACTIVE
-            return desk.Succeeded.name, outcome, None
-        case ActivationState.REJECTED:
-            return (
-                desk.Failed.name,
-                None,
-                Problem("centre.refused", centre=record.refusal),
-            )
-        case ActivationState.ABANDONED:
-            ended_as = record.ended_as or desk.Failed.name
-            unchecked = ended_as == desk.Succeeded.name
-            outcome = desk.Outcome.NOT_CHECKED if unchecked else None
-            return ended_as, outcome, record.problem
-        case ActivationState.MANUAL:
-            return desk.InDoubt.name, None, Problem("activation.needs_a_person")
-        case _:
-            return desk.InDoubt.name, None, Problem("centre.answer_lost")

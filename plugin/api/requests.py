@@ -27,10 +27,11 @@ class Nothing(Strict):
 
 
 class StartTransaction(Strict):
-    """Start an activation at the counter. The references are the POS's own number for it
+    """Start a transaction at the counter: an activation, or a dry run, which says whether
+    one would be allowed and writes nothing anywhere. The references are the POS's own number for it
     and who is at the counter; `readers` are the ids to use, all of them when absent."""
 
-    kind: Literal["activation"]
+    kind: Literal["activation", "dry_run"]
     scenario: Literal["pharmacy", "outpatient_registration", "inpatient_registration"]
     pos_ref: Reference | None = None
     operator_ref: Reference | None = None

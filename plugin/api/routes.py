@@ -17,7 +17,7 @@ from plugin.activation.problem import Problem
 from plugin.agent.doctor import Finding
 from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
-from plugin.agent.service import Client, Order, ProblemError, Service
+from plugin.agent.service import Client, Kind, Order, ProblemError, Service
 from plugin.agent.views import TransactionView
 from plugin.api import answers, requests
 from plugin.api.events import EventStream, Following, Hub, as_event
@@ -69,6 +69,7 @@ class Api:
         """Start a transaction. 202 with the snapshot; 200 when it has ended meanwhile."""
         body, client, keyed = asked.body, asked.client, asked.keyed
         order = Order(
+            kind=Kind(body.kind),
             scenario=body.asked_scenario,
             pos_ref=body.pos_ref,
             operator_ref=body.operator_ref,
@@ -269,7 +270,7 @@ class Api:
         transaction_id = view.origin.transaction_id
         if wait and not view.is_terminal:
             now = await self._until(
-                transaction_id, client, wait, lambda latest: latest.is_terminal
+                transaction_id, client, wait, lambda latest: latest.waits_for_client
             )
             view = replace(now, replayed=view.replayed)
         return self._begun(view, status=200 if wait and view.is_terminal else 202)

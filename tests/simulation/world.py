@@ -23,7 +23,7 @@ from plugin.activation.saga import (
     Event,
     Origin,
 )
-from plugin.agent.recovery import Activations
+from plugin.agent.recovery import Activations, Message
 from plugin.journal.memory import MemoryJournal
 from plugin.journal.port import Request
 
@@ -389,7 +389,7 @@ class Visit:
                 self._card,
                 self._card,
                 date(2026, 1, 1),
-                lambda name: f"{name} {self._till.number}".encode(),
+                lambda name: Message(f"{name} {self._till.number}".encode(), name),
             )
         )
 

@@ -31,7 +31,7 @@ from plugin.agent.happenings import KEPT, Happening, Happenings
 from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.rate import Rate
-from plugin.agent.recovery import Activations
+from plugin.agent.recovery import Activations, Message
 from plugin.agent.service import IntentIds
 from plugin.agent.worker import Job, ReaderWorker
 from plugin.api.events import QUEUE_MAX, STREAMS_MAX, Hub
@@ -137,7 +137,7 @@ def in_flight(
     journal.create(Activation(origin=origin), request)
     post, time = Post(), Time()
     activations = Activations(journal, post, time, Random(1), told)
-    activations.begin("i", "card", "code", None, lambda _: b"{}")
+    activations.begin("i", "card", "code", None, lambda name: Message(b"{}", name))
     return activations, post, time
 
 

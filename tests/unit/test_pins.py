@@ -25,8 +25,8 @@ from plugin.card.pin import (
     Unanswered,
     Wrong,
 )
-from tests.unit.test_desk import Counter as Till
-from tests.unit.test_desk import state_of
+from tests.unit.journeys import Counter as Till
+from tests.unit.journeys import state_of
 from tests.unit.worlds import INACTIVE, medical, social_security
 
 BOTH = frozenset(PinOperation)

@@ -23,8 +23,8 @@ from plugin.journal.memory import MemoryJournal
 from plugin.journal.port import JournalError, Request
 from plugin.journal.port import Torn as Noted
 from plugin.privacy import Keys
+from tests.unit.journeys import ORIGIN
 from tests.unit.test_agent_parts import Post, Time
-from tests.unit.test_desk import ORIGIN
 from tests.unit.worlds import PROFILE, social_security
 
 KEYS = Keys(bytes(32))
@@ -100,6 +100,8 @@ class Counter:
     def asks(self, wanted: Wanted) -> Counter:
         asked = Asked(
             origin=ORIGIN,
+            intent_id=ORIGIN.intent_id,
+            activates=False,
             issue=social_security().issue,
             slot=Slot("r1", "a"),
             wanted=wanted,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from drivers.conversation import nobody
 from drivers.iso7816.apdu import ResponseApdu
 from plugin.activation.desk import Slot, Terms
-from plugin.activation.region import PinPolicy, RegionProfile, Scenario
+from plugin.activation.region import ActivationBy, PinPolicy, RegionProfile, Scenario
 from plugin.activation.rules import CardStatus, Standing
 from plugin.card.medical import MedicalCard
 from plugin.card.reading import read_card
@@ -57,13 +57,21 @@ def terms(
     *,
     simulated: bool = True,
     pin: PinPolicy | None = None,
+    by: ActivationBy = ActivationBy.CENTRE,
+    dry_run: bool = False,
 ) -> Terms:
     """The reference region at a hospital, where every scenario is allowed, perhaps with
-    another rule of PINs."""
+    another rule of PINs, or of what makes a card active."""
     rules = PROFILE.rules(InstitutionKind.HOSPITAL, scenario)
     assert rules is not None
     profile = replace(PROFILE, pin=pin or PROFILE.pin)
-    return Terms(scenario=scenario, rules=rules, profile=profile, simulated=simulated)
+    return Terms(
+        scenario=scenario,
+        rules=replace(rules, activation_by=by),
+        profile=profile,
+        simulated=simulated,
+        dry_run=dry_run,
+    )
 
 
 def slots(*stays: str | None) -> tuple[Slot, ...]:
