@@ -312,6 +312,9 @@ any_event = st.sampled_from(
         saga.NoAnswer(NAME, 2),
         saga.TimerRang(),
         saga.Restarted(),
+        saga.CardAsked(saga.CardStep.CHANGING, activates="card"),
+        saga.CardAsked(saga.CardStep.VERIFYING, activates="card"),
+        saga.CardKept(),
     ]
 )
 
@@ -327,7 +330,8 @@ def test_unknown_ends_only_by_an_answer(
         if record.state.is_terminal:
             assert step == Step(record)
         if record.state.may_have_been_sent and step.record.state.is_terminal:
-            assert isinstance(event, saga.Accepted | saga.Refused | saga.NotFound) or (
+            asked = saga.Accepted | saga.Refused | saga.NotFound | saga.FoundActive
+            assert isinstance(event, asked) or (
                 isinstance(event, saga.TimerRang) and record.refusal is not None
             )
         if Send() in step.effects:
