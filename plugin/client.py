@@ -83,6 +83,12 @@ class Transaction:
         return found
 
     @property
+    def way_back(self) -> list[Mapping[str, Any]]:
+        """Where the holder goes whose card cannot be activated here: alternatives, the best
+        first, each with its key and its stops (place, what, documents, proxy_documents)."""
+        return list(self.problem["way_back"]) if self.problem else []
+
+    @property
     def pin_wanted(self) -> Mapping[str, Any] | None:
         """The PIN that is asked for: role, entry (verify or new), on_reader, digits_min,
         digits_max, tries_left, last_try; None when none is."""
@@ -110,7 +116,8 @@ class Transaction:
 
     @property
     def outcome(self) -> str | None:
-        """activated, already_active or not_checked; None unless it succeeded."""
+        """activated, already_active, not_checked, will_activate_on_registration or
+        would_activate; None unless it succeeded."""
         result = self.data["result"]
         return result["outcome"] if result else None
 

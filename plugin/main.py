@@ -35,6 +35,7 @@ from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 from plugin.api.rendering import Rendering
 from plugin.api.routes import Parts
+from plugin.api.ways import Ways
 from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
 from plugin.data_file import secret
@@ -71,14 +72,15 @@ def texts(name: str) -> Callable[[], dict[str, Any]]:
     return lambda: tomllib.loads((TEXTS / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def catalogue() -> Catalogue:
-    """Every problem the agent can name."""
-    return Catalogue(texts("problems"))
+def catalogue(profile: RegionProfile | None = None) -> Catalogue:
+    """Every problem the agent can name, with the ways out of it that this region has, or
+    those of the guidance."""
+    return Catalogue(texts("problems"), Ways(texts("ways"), profile))
 
 
-def prompts() -> Prompts:
-    """What the operator reads."""
-    return Prompts(texts("prompts"))
+def prompts(profile: RegionProfile | None = None) -> Prompts:
+    """What the operator reads, in this region's words where it has its own."""
+    return Prompts(texts("prompts"), profile.wording if profile else {})
 
 
 def pcsc_readers() -> ReaderDirectory:
@@ -305,7 +307,7 @@ def agent(
         service=till.service,
         happenings=till.happenings,
         hub=hub,
-        rendering=Rendering(catalogue(), prompts(), receipts),
+        rendering=Rendering(catalogue(profile), prompts(profile), receipts),
         checks=lambda: findings(centre, directories, settings.psam_reader),
         simulated_desk=hand,
     )

@@ -25,6 +25,25 @@ class Remedies(Struct, frozen=True, kw_only=True):
     english: list[str] = field(name="en")
 
 
+class Stop(Struct, frozen=True, kw_only=True):
+    """One stop of a way: where, what is done there, and what to take along. Where the
+    region lets somebody else go for the holder, `proxy_documents` are what that person
+    takes; else they are empty."""
+
+    place: Texts
+    what: Texts
+    documents: list[Texts]
+    proxy_documents: list[Texts]
+
+
+class Way(Struct, frozen=True, kw_only=True):
+    """One way to an active card for somebody who cannot have it activated here and now: its
+    stops in their order. The keys are those of the guidance and of the region."""
+
+    key: str
+    stops: list[Stop]
+
+
 class CentreWords(Struct, frozen=True, kw_only=True):
     """The centre's own words, without personal data."""
 
@@ -34,7 +53,9 @@ class CentreWords(Struct, frozen=True, kw_only=True):
 
 class Problem(Struct, frozen=True, kw_only=True):
     """RFC 9457. Branch on `code` only; `vendor_code` is the number of the terminal
-    specification, where it has one. A refused request may carry more members:
+    specification, where it has one. `way_back` lists alternatives, the best first, and is
+    empty where the problem has none; `remedy` says what to do in plain words, step by step,
+    and these ways at its end, one line for every stop. A refused request may carry more members:
     `errors`, `allowed_actions`, `transaction`, `retry_after`."""
 
     type: str
@@ -47,17 +68,19 @@ class Problem(Struct, frozen=True, kw_only=True):
     action: str
     messages: Texts
     remedy: Remedies
+    way_back: list[Way]
     centre: CentreWords | None
     vendor_code: int | None
     trace_id: str
 
 
 class Expectation(Struct, frozen=True, kw_only=True):
-    """What the agent is waiting for. Of a PIN also: whether it is verified or a new one is
+    """What the agent is waiting for; a registration is made elsewhere, and then continued
+    here. Of a PIN also: whether it is verified or a new one is
     set, whether it is typed on the reader's keypad, how many digits, how many tries are left
     (null where that is not known or not shown), and whether a wrong one blocks the card."""
 
-    what: Literal["reader", "card", "removal", "confirmation", "pin"]
+    what: Literal["reader", "card", "removal", "confirmation", "pin", "registration"]
     role: str | None
     entry: Literal["verify", "new"] | UnsetType = UNSET
     on_reader: bool | UnsetType = UNSET
@@ -198,7 +221,7 @@ class Readers(Struct, frozen=True, kw_only=True):
 
 
 class CatalogueEntry(Struct, frozen=True, kw_only=True):
-    """One problem the agent can name."""
+    """One problem the agent can name, with the ways out of it in this region."""
 
     code: str
     http: int
@@ -207,6 +230,7 @@ class CatalogueEntry(Struct, frozen=True, kw_only=True):
     action: str
     messages: Texts
     remedy: Remedies
+    way_back: list[Way]
 
 
 class CatalogueList(Struct, frozen=True, kw_only=True):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, field, to_builtins
 
 from plugin.activation.problem import Problem
 from plugin.api import answers
 from plugin.api.answers import CentreWords, Remedies, Texts
+from plugin.api.ways import Ways
 from plugin.card.vendor_codes import vendor_code
+
+_OPTIONAL = re.compile(r"\[([^\[\]]*\{(\w+)\}[^\[\]]*)\]")  # [part {name}]
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -25,15 +29,16 @@ class Entry(Struct, frozen=True, kw_only=True):
     action: str
     zh: str
     en: str
-    todo_zh: list[str]
-    todo_en: list[str]
+    todo_zh: list[str] = field(default_factory=list)
+    todo_en: list[str] = field(default_factory=list)
+    ways: list[str] = field(default_factory=list)
 
     def messages(self, facts: Mapping[str, str]) -> Texts:
         """What is wrong, by language."""
         return Texts(chinese=_filled(self.zh, facts), english=_filled(self.en, facts))
 
-    def remedy(self, facts: Mapping[str, str]) -> Remedies:
-        """What to do, by language."""
+    def todo(self, facts: Mapping[str, str]) -> Remedies:
+        """What to do about it here, by language."""
         return Remedies(
             chinese=[_filled(each, facts) for each in self.todo_zh],
             english=[_filled(each, facts) for each in self.todo_en],
@@ -43,8 +48,11 @@ class Entry(Struct, frozen=True, kw_only=True):
 class Catalogue:
     """Every problem the agent can name; its file is read when the first is named."""
 
-    def __init__(self, read: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
+    def __init__(
+        self, read: Callable[[], Mapping[str, Mapping[str, Any]]], ways: Ways
+    ) -> None:
         self._read = read
+        self._ways = ways
 
     @cached_property
     def _entries(self) -> dict[str, Entry]:
@@ -57,10 +65,23 @@ class Catalogue:
         """One code; one that was forgotten is the agent's own failure."""
         return self._entries.get(code) or self._entries["agent.failed"]
 
+    def way_back(self, entry: Entry) -> list[answers.Way]:
+        """The ways out of it, the best first."""
+        return self._ways.out_of(entry.code, entry.ways)
+
+    def remedy(self, entry: Entry, facts: Mapping[str, str]) -> Remedies:
+        """What to do here, then the ways out of it in plain words."""
+        todo, ways = entry.todo(facts), self._ways.in_words(self.way_back(entry))
+        return Remedies(
+            chinese=[*todo.chinese, *ways.chinese],
+            english=[*todo.english, *ways.english],
+        )
+
     def answer(self, problem: Problem, trace_id: str = "") -> answers.Problem:
         """The problem object (RFC 9457, 3.1) with our members."""
         entry = self.entry(problem.code)
-        messages, remedy = entry.messages(problem.facts), entry.remedy(problem.facts)
+        facts = problem.facts
+        messages, remedy = entry.messages(facts), self.remedy(entry, facts)
         centre = problem.centre
         return answers.Problem(
             type=f"urn:kaqi:problem:{entry.code}",
@@ -73,8 +94,9 @@ class Catalogue:
             action=entry.action,
             messages=messages,
             remedy=remedy,
+            way_back=self.way_back(entry),
             centre=CentreWords(code=centre.code, text=centre.text) if centre else None,
-            vendor_code=vendor_code(entry.code, problem.facts.get("sw")),
+            vendor_code=vendor_code(entry.code, facts.get("sw")),
             trace_id=trace_id,
         )
 
@@ -87,19 +109,31 @@ class Catalogue:
 
 
 class Prompts:
-    """What the operator reads at every moment of a transaction."""
+    """What the operator reads at every moment of a transaction: the region's `wording`,
+    which maps a moment to whole texts by language, else ours."""
 
-    def __init__(self, read: Callable[[], Mapping[str, Mapping[str, str]]]) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Mapping[str, Mapping[str, str]]],
+        wording: Mapping[str, Mapping[str, str]],
+    ) -> None:
         self._read = read
+        self._wording = wording
 
     @cached_property
-    def _content(self) -> Mapping[str, Mapping[str, str]]:
-        return self._read()
+    def _content(self) -> Mapping[str, Texts]:
+        ours = {
+            key: Texts(chinese=words["zh"], english=words["en"])
+            for key, words in self._read().items()
+        }
+        return ours | {
+            key: Texts(chinese=words["zh-CN"], english=words["en"])
+            for key, words in self._wording.items()
+        }
 
     def text(self, state: str, detail: str | None) -> Texts:
         """The instruction for a state and its role or outcome, by language."""
-        found = self._content.get(f"{state}.{detail}") or self._content[state]
-        return Texts(chinese=found["zh"], english=found["en"])
+        return self._content.get(f"{state}.{detail}") or self._content[state]
 
     def keys(self) -> frozenset[str]:
         """Every moment that has words."""
@@ -107,4 +141,5 @@ class Prompts:
 
 
 def _filled(sentence: str, facts: Mapping[str, str]) -> str:
-    return sentence.format_map(defaultdict(str, facts))
+    known = _OPTIONAL.sub(lambda part: part[1] if facts.get(part[2]) else "", sentence)
+    return known.format_map(defaultdict(str, facts))

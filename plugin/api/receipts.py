@@ -26,8 +26,8 @@ class Receipts:
         return self._read()
 
     def receipt(self, view: TransactionView) -> Receipt | None:
-        """The receipt of a transaction that succeeded; None for any other."""
-        if view.outcome is None:
+        """The receipt of a transaction whose outcome has one."""
+        if view.outcome is None or view.outcome not in self._content["title"]:
             return None
         chinese = self._text(view, view.outcome, "zh")
         english = self._text(view, view.outcome, "en")

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec.structs import asdict
 
 from plugin.activation import saga
-from plugin.activation.desk import Action
+from plugin.activation.desk import Action, InDoubt
 from plugin.activation.problem import Problem
 from plugin.agent.doctor import Finding
 from plugin.agent.readers import ReaderView
@@ -16,11 +16,18 @@ from plugin.api import answers
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 
-_EXPECTED: dict[str, Literal["reader", "card", "removal", "confirmation"]] = {
+_EXPECTED: dict[
+    str, Literal["reader", "card", "removal", "confirmation", "registration"]
+] = {
     "waiting_reader": "reader",
     "waiting_card": "card",
     "waiting_removal": "removal",
     "waiting_confirm": "confirmation",
+    "waiting_registration": "registration",
+}
+_IN_DOUBT = {  # what tells the moments of a doubt apart
+    "activation.needs_a_person": "needs_a_person",
+    "card.must_return": "card_must_return",
 }
 
 
@@ -145,7 +152,8 @@ class Rendering:
                 retry=entry.retry,
                 action=entry.action,
                 messages=entry.messages({}),
-                remedy=entry.remedy({}),
+                remedy=self.catalogue.remedy(entry, {}),
+                way_back=self.catalogue.way_back(entry),
             )
             for entry in self.catalogue
         ]
@@ -158,9 +166,11 @@ class Rendering:
 
 
 def _detail(view: TransactionView) -> str | None:
-    """What tells moments of one state apart: role or outcome; of a PIN also which, and
-    where it is typed."""
+    """What tells moments of one state apart: role or outcome; of a doubt what ends it; of
+    a PIN also which, and where it is typed."""
     asked = view.pin
+    if view.state == InDoubt.name and view.problem is not None:
+        return _IN_DOUBT.get(view.problem.code)
     if asked is None:
         return view.role or view.outcome
     if asked.at_work and not asked.on_reader:

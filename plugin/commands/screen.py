@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 from plugin.activation.problem import Problem
@@ -82,12 +82,24 @@ def pass_on(body: Mapping[str, Any], *, as_json: bool = False) -> None:
 
 def sentences(body: Mapping[str, Any]) -> list[str]:
     """A problem object for people: what is wrong and where, then what to do, step by
-    step."""
+    step, and at the end the ways back, to be read out or printed."""
     if "messages" not in body:  # not one of ours
         return [str(body.get("detail") or body.get("title") or body)]
-    steps = [step for language in languages() for step in body["remedy"][language]]
+    steps = [
+        step
+        for language in languages()
+        for step in _steps(body["remedy"][language], body.get("way_back", []))
+    ]
     place = [f"  ({body['error']}, {body['at']})"] if "at" in body else []
     wrong = [
         f"  {each['pointer']}: {each['reason']}" for each in body.get("errors", [])
     ]
-    return [said(body["messages"]), *wrong, *place, *(f"  - {step}" for step in steps)]
+    return [said(body["messages"]), *wrong, *place, *steps]
+
+
+def _steps(remedy: list[str], ways: list[Mapping[str, Any]]) -> Iterator[str]:
+    """A dash before what to do; the stops of the ways, its last lines, are numbered."""
+    stops = sum(len(way["stops"]) for way in ways)
+    here = len(remedy) - stops
+    yield from (f"  - {step}" for step in remedy[:here])
+    yield from (f"  {step}" for step in remedy[here:])

@@ -32,6 +32,7 @@ CATEGORIES = {
     "integrator",
     "security",
 }
+CHINESE = re.compile(r"[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef]")
 EVENTS = re.compile(
     r"(card\.(inserted|recognised)|reader\.(attached|detached)|stream\.(gap|snapshot)"
     r"|transaction\.(created|changed|completed|input_required|in_doubt)"
@@ -75,13 +76,20 @@ def test_every_entry_says_what_is_wrong_and_what_to_do(entry: Entry) -> None:
     assert entry.zh.endswith(("。", "）。", "{reason}", "{path}"))
     assert entry.en.endswith((".", "{reason}", "{path}"))
     assert len(entry.todo_zh) == len(entry.todo_en)
-    assert entry.todo_zh or entry.action == "none" or entry.category == "card"
-    assert _fields(entry.zh) == _fields(entry.en)
-    assert not re.search(r"[\u4e00-\u9fff]", entry.en)
+    assert entry.todo_zh or entry.ways or entry.action == "none"
+    for chinese, english in (
+        (entry.zh, entry.en),
+        *zip(entry.todo_zh, entry.todo_en, strict=True),
+    ):
+        assert chinese
+        assert _fields(chinese) == _fields(english)
+        assert not CHINESE.search(english)
 
 
 def _fields(sentence: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+    """The facts a sentence needs; those with a language are one."""
+    named = (name for _, name, _, _ in string.Formatter().parse(sentence) if name)
+    return {re.sub("_(zh|en)$", "", name) for name in named}
 
 
 @pytest.mark.parametrize("code", ["card.lost", "card.suspended", "card.not_handed_out"])
@@ -98,6 +106,23 @@ def test_a_fact_that_is_missing_leaves_a_gap_and_no_traceback() -> None:
     body = CATALOGUE.body(Problem("card.status_word"))
 
     assert body["messages"]["en"] == "The card refused to be read (status )."
+
+
+def test_a_part_whose_fact_is_missing_is_left_out() -> None:
+    known = CATALOGUE.body(Problem("holder.under_age", {"age": "16"}))["messages"]
+    unknown = CATALOGUE.body(Problem("holder.under_age"))["messages"]
+
+    assert known["zh-CN"] == "持卡人未到本地规定的年龄（16 岁），要由监护人办理启用。"
+    assert unknown["zh-CN"] == "持卡人未到本地规定的年龄，要由监护人办理启用。"
+    assert "(under 16)" in known["en"]
+    assert "(" not in unknown["en"]
+
+
+def test_a_person_is_told_by_which_message_the_centre_finds_it() -> None:
+    told = CATALOGUE.body(Problem("activation.needs_a_person", {"message": "M-77"}))
+
+    assert "M-77" in told["remedy"]["zh-CN"][0]
+    assert "M-77" in told["remedy"]["en"][0]
 
 
 def test_a_forgotten_code_is_the_agents_own_failure() -> None:
@@ -117,15 +142,48 @@ def test_every_moment_of_a_transaction_has_its_words() -> None:
     new = "waiting_pin.social_security.new"
     needed |= {new, f"{new}.reader", "waiting_pin.at_work"}
     needed |= {f"succeeded.{outcome}" for outcome in desk.Outcome}
+    needed |= {"succeeded.will_activate_on_registration", "succeeded.would_activate"}
+    needed |= {"in_doubt.needs_a_person", "in_doubt.card_must_return"}
+    needed |= {"waiting_registration"}
     needed.discard("succeeded")
 
     assert main.prompts().keys() == needed
 
 
+def test_every_moment_is_said_in_both_languages() -> None:
+    for said in main.texts("prompts")().values():
+        assert set(said) == {"zh", "en"}
+        assert CHINESE.search(said["zh"])
+        assert not CHINESE.search(said["en"])
+
+
+ENDS = ("succeeded.", "failed", "cancelled", "expired")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    sorted(key for key in main.texts("prompts")() if key.startswith(ENDS)),
+)
+def test_every_end_says_that_the_card_is_to_be_taken(moment: str) -> None:
+    said = main.prompts().text(*moment.partition(".")[::2])
+
+    assert "请取出卡片" in said.chinese
+    assert re.search("take the cards?", said.english)
+
+
+@pytest.mark.parametrize("why", [None, "needs_a_person", "card_must_return"])
+def test_nobody_waits_for_a_doubt_to_end(why: str | None) -> None:
+    said = main.prompts().text("in_doubt", why)
+
+    assert "持卡人可以离开" in said.chinese
+    assert "the holder may go" in said.english
+
+
 def test_every_receipt_has_its_words() -> None:
     words = main.texts("receipts")()
 
-    assert set(words["title"]) == set(words["outcome"]) == set(desk.Outcome)
+    assert set(words["title"]) == set(words["outcome"])
+    assert set(words["title"]) == {"activated", "already_active", "not_checked"}
     assert set(words["scenario"]) == set(Scenario)
     for group in words.values():
         assert all(set(sentence) == {"zh", "en"} for sentence in group.values())
