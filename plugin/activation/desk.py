@@ -413,7 +413,7 @@ class CardRead(Struct, frozen=True):
     """This stay's card was read. `keypad` is what its reader can do with a PIN; `torn`
     says that the card may have either of two; `at_worst` is how few tries it may have, as
     far as this till knows; `activated` that this till has activated it, where the centre
-    cannot be asked."""
+    need not know."""
 
     insertion_id: str
     card: Card
@@ -635,8 +635,6 @@ def _advance(facts: Facts) -> Step:
     """Go to the first thing that is still missing."""
     terms, card, missing = facts.terms, facts.social_security, facts.missing
     notices: tuple[Problem, ...] = ()
-    if card is not None and facts.activated is not None:
-        return _at(facts, Succeeded(Outcome.ALREADY_ACTIVE, facts.activated))
     if card is not None and facts.status is not None:
         match rules.judge(
             facts.status, card, terms.profile, with_old_card=terms.two_cards
@@ -649,6 +647,9 @@ def _advance(facts: Facts) -> Step:
                 return _at(facts, Failed(problem))
             case rules.MayActivate(notices):
                 pass
+    heard = facts.status is not None or not terms.asks_status
+    if heard and facts.activated is not None:
+        return _at(facts, Succeeded(Outcome.ALREADY_ACTIVE, facts.activated))
     if facts.same_person is False:
         return _at(facts, Failed(Problem("transaction.person_mismatch")))
     if facts.pin_due(Role.MEDICAL):

@@ -396,7 +396,8 @@ class Service:
             card, presenter = outcome.card, self._presenter
             worst = presenter.tries_at_worst(card)
             try:
-                torn, known = presenter.is_torn(card), self._activated_here(card)
+                torn = presenter.is_torn(card)
+                known = self._activated_here(card, run.now.facts.terms)
             except JournalError as failed:
                 self._apply(run, desk.ReadFailed(stay, Problem(failed.code)))
                 return
@@ -414,11 +415,12 @@ class Service:
             run.origin.trace_id,
         )
 
-    def _activated_here(self, card: Card) -> Confirmation | None:
-        """What our journal knows of a card that the centre cannot be asked about. Raises
-        JournalError."""
-        asked = self._profile.centre.offers.card_status
-        if asked or not isinstance(card, SocialSecurityCard):
+    def _activated_here(self, card: Card, terms: Terms) -> Confirmation | None:
+        """What our journal knows of a card, where the centre cannot be asked, or was not
+        told. Raises JournalError."""
+        if terms.asks_status and not terms.changes_pin:
+            return None
+        if not isinstance(card, SocialSecurityCard):
             return None
         first = self._first_active(self._card_ref(card))
         return first.confirmation if first is not None else None
