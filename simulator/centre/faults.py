@@ -14,15 +14,20 @@ refusing_with: ContextVar[Words | None] = ContextVar("refusing_with", default=No
 
 
 class Fault(StrEnum):
-    """How this centre can misbehave."""
+    """How this centre, or what lies before it, can misbehave."""
 
     LOSE_REQUEST = "lose_request"  # hang up before anything happens
     LOSE_ANSWER = "lose_answer"  # do it, then hang up
+    LATE = "late"  # hang up; the message comes so many seconds later
+    DUPLICATE = "duplicate"  # the message comes twice, the second answer is given
     SILENCE = "silence"  # do it, and never answer
     SLOW = "slow"  # do it, answer late
     REFUSE = "refuse"
     ERROR_AFTER_EFFECT = "error_after_effect"  # do it, say 500
     WRONG_ECHO = "wrong_echo"  # do it, answer for somebody else
+    TRUNCATE = "truncate"  # do it, hang up in the middle of the answer
+    OVERSIZED = "oversized"  # do it, answer rightly and then without end
+    REDIRECT = "redirect"  # do nothing, name another place
     NONSENSE = "nonsense"  # do it, answer a login page
 
 
@@ -32,8 +37,9 @@ class FaultOrder(Strict):
     fault: Fault
     operation: str = ""
     times: int | None = Field(default=None, ge=1)
-    seconds: float = Field(default=1.0, ge=0, le=3600)
+    seconds: float = Field(default=1.0, ge=0, le=86_400)
     echo: Literal[
         "message_id", "institution", "activation_id", "internal_original", "external"
     ] = "message_id"
+    location: str = "/elsewhere"
     words: Words = Words(code="9", text="中心暂不受理")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
@@ -17,6 +18,12 @@ class StandingOrder(Strict):
     """Change how a person's card stands."""
 
     standing: Standing
+
+
+class TodayOrder(Strict):
+    """Change the centre's date."""
+
+    today: date
 
 
 def add_routes(app: FastAPI, books: Books) -> None:
@@ -39,10 +46,25 @@ def add_routes(app: FastAPI, books: Books) -> None:
                 return
         raise HTTPException(404, "nobody of that name")
 
+    @app.post("/simulation/today", status_code=204, tags=["simulation"])
+    async def set_today(order: TodayOrder) -> None:
+        books.today = order.today
+
+    @app.post("/simulation/late", status_code=204, tags=["simulation"])
+    async def let_arrive() -> None:
+        """What is late comes now."""
+        while books.late:
+            await books.late.pop(0)()
+
     @app.post("/simulation/reset", status_code=204, tags=["simulation"])
     async def reset() -> None:
         books.open()
 
     @app.get("/simulation/books", tags=["simulation"])
     async def show() -> dict[str, Any]:
-        return {"effects": books.effects, "received": books.received}
+        return {
+            "today": books.today.isoformat(),
+            "effects": books.effects,
+            "messages": books.messages,
+            "received": books.received,
+        }

@@ -102,6 +102,7 @@ class StatusAnswer(Echo):
     today: date
     handed_over: date | None
     financial_enabled: bool
+    first_replacement: bool | None
     since: str | None
     channel: str | None
     words: Words | None
