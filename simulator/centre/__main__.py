@@ -13,7 +13,7 @@ from datetime import date
 import uvicorn
 from fastapi import FastAPI
 
-from simulator.centre import orders, reference
+from simulator.centre import enable2132, orders, reference
 from simulator.centre.books import Books
 from simulator.centre.misbehaviour import Misbehaviour
 
@@ -21,7 +21,6 @@ from simulator.centre.misbehaviour import Misbehaviour
 def build(today: date) -> Misbehaviour:
     """The centre as an ASGI application."""
     books = Books(today)
-    books.open()
     app = FastAPI(title="kaqi reference centre", version="1", docs_url=None)
     reference.add_routes(app, books)
 
@@ -30,6 +29,7 @@ def build(today: date) -> Misbehaviour:
         """Somebody is there."""
 
     orders.add_routes(app, books)
+    enable2132.add_routes(app, books)  # the last: it takes what is left
     return Misbehaviour(app, books)
 
 
