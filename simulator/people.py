@@ -257,7 +257,7 @@ def _with_pin(person: Person, pin: str | None, tries_spent: int = 0) -> Person:
 
 
 CAST += (
-    _with_pin(_person(17, "fang", "方试一七", "cards without a PIN"), None),
+    _with_pin(_person(23, "fang", "方试二三", "cards without a PIN"), None),
     _with_pin(_person(18, "kong", "孔试一八", "one try left"), "123456", 5),
     _with_pin(_person(19, "shi", "史试一九", "PIN blocked on both cards"), "123456", 6),
     _person(20, "tong", "童试二零", "a child under 16", born=date(2020, 2, 29)),
