@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from plugin.activation import saga
 from plugin.activation.problem import Refusal
+from plugin.activation.region import CentreProfile
 from plugin.activation.rules import Standing
 from plugin.activation.saga import Activation, Origin
 from plugin.centre.http import ANSWER_MAX_BYTES
@@ -31,7 +32,13 @@ from plugin.profile_file import load_profile
 from tests.centre import CentreProcess
 from tests.unit.worlds import medical, social_security
 
-ABILITIES = load_profile("reference").centre.abilities
+PROFILE = load_profile("reference").centre
+
+
+def at(address: str) -> CentreProfile:
+    return replace(PROFILE, address=address)
+
+
 PATIENCE = Patience(connect=1, read=0.5, total=1)
 ORIGIN = Origin(
     intent_id="intent-1",
@@ -45,7 +52,7 @@ ORIGIN = Origin(
 
 @pytest.fixture
 def adapter(centre: CentreProcess) -> Iterator[Centre]:
-    opened = ReferenceCentre(centre.address, ABILITIES, patience=PATIENCE)
+    opened = ReferenceCentre(at(centre.address), patience=PATIENCE)
     yield opened
     opened.close()
 
@@ -217,7 +224,7 @@ def test_an_answer_to_another_message_is_not_believed(
 def test_a_centre_that_is_gone_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    gone = ReferenceCentre(f"http://127.0.0.1:{port}", ABILITIES, patience=PATIENCE)
+    gone = ReferenceCentre(at(f"http://127.0.0.1:{port}"), patience=PATIENCE)
 
     with pytest.raises(CentreUnreachableError):
         gone.card_status(social_security(), ORIGIN)
@@ -305,7 +312,7 @@ def http(body: bytes, status: str = "200 OK", extra: str = "") -> bytes:
 )
 def test_a_liar_is_not_believed(answer: bytes, error: type[CentreError]) -> None:
     with Liar(answer) as liar:
-        adapter = ReferenceCentre(liar.address, ABILITIES, patience=PATIENCE)
+        adapter = ReferenceCentre(at(liar.address), patience=PATIENCE)
 
         with pytest.raises(error):
             adapter.activate(sending(adapter))
@@ -315,7 +322,7 @@ def test_a_liar_is_not_believed(answer: bytes, error: type[CentreError]) -> None
 
 def test_an_answer_in_drops_is_given_up_in_time() -> None:
     with Liar(http(b"{" * 500), pause=0.02) as liar:
-        adapter = ReferenceCentre(liar.address, ABILITIES, patience=PATIENCE)
+        adapter = ReferenceCentre(at(liar.address), patience=PATIENCE)
 
         with pytest.raises(CentreTimeoutError):
             adapter.card_status(social_security(), ORIGIN)
@@ -332,7 +339,7 @@ def test_an_answer_in_drops_is_given_up_in_time() -> None:
 )
 def test_an_answer_that_never_begins_is_given_up_in_time(trickle: bytes) -> None:
     with Liar(trickle, pause=0.02) as liar:
-        adapter = ReferenceCentre(liar.address, ABILITIES, patience=PATIENCE)
+        adapter = ReferenceCentre(at(liar.address), patience=PATIENCE)
         began = time.monotonic()
 
         with pytest.raises(CentreTimeoutError):
@@ -381,7 +388,7 @@ def test_the_credential_goes_in_a_header_and_nothing_personal_in_the_address() -
     thread = threading.Thread(target=listen)
     thread.start()
     address = f"http://127.0.0.1:{server.getsockname()[1]}"
-    adapter = ReferenceCentre(address, ABILITIES, credential="key", patience=PATIENCE)
+    adapter = ReferenceCentre(at(address), credential="key", patience=PATIENCE)
 
     with pytest.raises(CentreError):
         adapter.card_status(social_security(), ORIGIN)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from simulator.people import CAST, PEOPLE, Standing
@@ -31,6 +33,14 @@ ENDS = {
     "fang": ("activated", None),
     "kong": ("activated", None),
     "shi": ("activated", None),
+    "tong": (None, "centre.refused"),  # this region knows no age: the centre does
+    "ji": ("activated", None),  # nor does it ask for a first replacement
+    "pan": (None, "centre.refused"),
+}
+AT_A_REGISTRATION = ENDS | {"pan": ("activated", None)}  # no old card is shown
+WORDS = {  # of those whom the centre refuses only when it is asked to activate
+    "tong": ("8", "未满16周岁，请由监护人到服务网点办理"),
+    "pan": ("7", "原医保卡已挂失"),
 }
 MAIN = ("lin", "tang", "luo", "abu", "qin", "xu")
 MEMORY_CARDS = ("zhu", "shen")
@@ -41,6 +51,10 @@ VERSIONS = {"1.00": "he", "2.00": "lin", "3.00 3DES": "qin", "3.00 SM4": "xu"}
 
 def test_the_table_knows_everybody() -> None:
     assert set(ENDS) == set(PEOPLE)
+
+
+def test_nobody_has_the_number_of_somebody_else() -> None:
+    assert len({person.holder.social_security_number for person in CAST}) == len(CAST)
 
 
 def pharmacy(counter: Counter, person: str) -> None:
@@ -63,7 +77,7 @@ def test_at_a_registration(
 ) -> None:
     new_card(counter, person)
 
-    check(counter, centre, person)
+    check(counter, centre, person, AT_A_REGISTRATION)
     holder = counter.now.holder
     assert holder is not None
     assert holder["name"] == PEOPLE[person].holder.name
@@ -141,9 +155,14 @@ def test_a_stripe_in_a_chip_reader_is_mute(counter: Counter) -> None:
     assert counter.says("card.mute").state == "waiting_card"
 
 
-def check(counter: Counter, centre: CentreProcess, person: str) -> None:
+def check(
+    counter: Counter,
+    centre: CentreProcess,
+    person: str,
+    ends: Mapping[str, tuple[str | None, str | None]] = ENDS,
+) -> None:
     """The POS, the operator, the journal and the centre tell the same truth."""
-    outcome, code = ENDS[person]
+    outcome, code = ends[person]
     now, record = counter.now, PEOPLE[person].record
     assert (now.outcome, counter.code) == (outcome, code)
     assert len(centre.effects) == (outcome == "activated")
@@ -155,12 +174,15 @@ def check(counter: Counter, centre: CentreProcess, person: str) -> None:
         assert now.receipt("zh-CN")
         assert now.data["result"]["confirmation"]["since"]
     else:
-        assert durable.body["state"] == "ABANDONED"
+        refused_when_sent = person in WORDS
+        assert durable.body["state"] == (
+            "REJECTED" if refused_when_sent else "ABANDONED"
+        )
         problem = now.problem
         assert problem is not None
         assert problem["remedy"]["zh-CN"]
         assert problem["centre"] == dict(
-            zip(("code", "text"), record.words or (), strict=True)
+            zip(("code", "text"), record.words or WORDS[person], strict=True)
         )
     if record.standing is Standing.INACTIVE and person == "bai":
         assert "waiting_confirm" in counter.seen or now.data["scenario"] != "pharmacy"
