@@ -156,6 +156,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     torn: bool = False  # it may have: its answer is lost
     activated: Confirmation | None = None  # what our own journal knows of the card
     registered: Registered | None = None
+    notices: tuple[Problem, ...] = ()  # of an activation that may begin
     same_person: bool | None = None
     status: CardStatus | None = None
     confirmed: bool = False
@@ -672,7 +673,7 @@ def _advance(facts: Facts) -> Step:
         return _at(facts, WaitingConfirm(notices))
     if facts.pin_due(Role.SOCIAL_SECURITY):
         return _await_pin(facts, Role.SOCIAL_SECURITY)
-    return _at(facts, Committing(), Activate())
+    return _at(replace(facts, notices=notices), Committing(), Activate())
 
 
 def _cannot_match(facts: Facts) -> bool:
@@ -1003,9 +1004,16 @@ def _activation_moved(desk: Desk, record: Activation) -> Step:
     if record.state is ActivationState.UNKNOWN and facts.torn:
         return Step(desk)
     state, problem = told_by(record, facts.terms.profile)
+    if isinstance(state, Succeeded):
+        state = replace(state, notices=tuple(filter(_still_holds, facts.notices)))
     if problem is None and not isinstance(state, Failed):
         return _at(facts, state)
     return _at(replace(facts, problem=problem, problem_stay=None), state)
+
+
+def _still_holds(notice: Problem) -> bool:
+    """Whether an activation leaves it as it was."""
+    return notice.code != "card.activation_window_over"
 
 
 def told_by(record: Activation, profile: RegionProfile) -> tuple[State, Problem | None]:

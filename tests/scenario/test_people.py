@@ -1,4 +1,5 @@
-"""Everybody in the cast, over readers in this process and over the real resource manager."""
+"""People of the cast with readers that are not in this process: behind the real resource
+manager, and on serial lines. What becomes of everybody is in test_outcomes."""
 
 from __future__ import annotations
 
@@ -17,44 +18,18 @@ ENDS = {
     "he": ("activated", None),
     "tang": ("already_active", None),
     "luo": (None, "card.lost"),
-    "duan": (None, "card.cancelled"),
-    "wei": (None, "card.not_handed_out"),
-    "bai": ("activated", None),
-    "yan": (None, "card.suspended"),
     "abu": ("activated", None),
-    "jie": ("activated", None),
-    "gu": (None, "card.expired"),
-    "jiang": (None, "card.temporarily_lost"),
     "qin": ("activated", None),
     "xu": ("activated", None),
     "zhu": ("activated", None),
     "shen": ("activated", None),
     "song": ("activated", None),
-    "fang": ("activated", None),
-    "kong": ("activated", None),
-    "shi": ("activated", None),
-    "tong": (None, "centre.refused"),  # this region knows no age: the centre does
-    "ji": ("activated", None),  # nor does it ask for a first replacement
-    "pan": (None, "centre.refused"),
-}
-AT_A_REGISTRATION = ENDS | {"pan": ("activated", None)}  # no old card is shown
-WORDS = {  # of those whom the centre refuses only when it is asked to activate
-    "tong": ("8", "未满16周岁，请由监护人到服务网点办理"),
-    "pan": ("7", "原医保卡已挂失"),
 }
 MAIN = ("lin", "tang", "luo", "abu", "qin", "xu")
 MEMORY_CARDS = ("zhu", "shen")
 STRIPE = ("song",)  # needs a reader for it
 READERS = (*READER_NAMES, TRACK_NAME)
 VERSIONS = {"1.00": "he", "2.00": "lin", "3.00 3DES": "qin", "3.00 SM4": "xu"}
-
-
-def test_the_table_knows_everybody() -> None:
-    assert set(ENDS) == set(PEOPLE)
-
-
-def test_nobody_has_the_number_of_somebody_else() -> None:
-    assert len({person.holder.social_security_number for person in CAST}) == len(CAST)
 
 
 def pharmacy(counter: Counter, person: str) -> None:
@@ -64,20 +39,13 @@ def pharmacy(counter: Counter, person: str) -> None:
         counter.reaches("succeeded", "failed")
 
 
-@pytest.mark.parametrize("person", sorted({*PEOPLE} - {*STRIPE}))
-def test_at_a_pharmacy(counter: Counter, centre: CentreProcess, person: str) -> None:
-    pharmacy(counter, person)
-
-    check(counter, centre, person)
-
-
-@pytest.mark.parametrize("person", sorted(PEOPLE))
-def test_at_a_registration(
+@pytest.mark.parametrize("person", ["lin", "abu"])
+def test_the_holder_is_who_the_card_says(
     counter: Counter, centre: CentreProcess, person: str
 ) -> None:
     new_card(counter, person)
 
-    check(counter, centre, person, AT_A_REGISTRATION)
+    check(counter, centre, person)
     holder = counter.now.holder
     assert holder is not None
     assert holder["name"] == PEOPLE[person].holder.name
@@ -184,8 +152,6 @@ def check(
         assert problem["centre"] == dict(
             zip(("code", "text"), record.words or WORDS[person], strict=True)
         )
-    if record.standing is Standing.INACTIVE and person == "bai":
-        assert "waiting_confirm" in counter.seen or now.data["scenario"] != "pharmacy"
 
 
 def test_half_a_year_past_is_said_and_lifted_by_activating(counter: Counter) -> None:
