@@ -79,6 +79,44 @@ def test_at_a_registration_with_readers_elsewhere(
     check(elsewhere, centre, person)
 
 
+@pytest.mark.parametrize("person", ["lin", "tang", "luo"])
+def test_at_an_admission_with_readers_elsewhere(
+    elsewhere: Counter, centre: CentreProcess, person: str
+) -> None:
+    elsewhere.start("inpatient_registration")
+    elsewhere.put(f"{person}.social_security", 0)
+    elsewhere.reaches("succeeded", "failed")
+
+    check(elsewhere, centre, person)
+
+
+@pytest.mark.parametrize("region", ["v6-registration"])
+def test_a_registration_that_activates_with_readers_elsewhere(
+    abroad: Counter, centre: CentreProcess
+) -> None:
+    abroad.start("inpatient_registration")
+    abroad.put("lin.social_security", 0)
+    abroad.reaches("waiting_registration")
+    centre.set_standing("lin", "active")
+    abroad.now = abroad.pos.kaqi.go_on(abroad.now)
+
+    assert abroad.reaches("succeeded").outcome == "activated"
+
+
+@pytest.mark.parametrize("region", ["v5-initial-pin"])
+def test_a_pin_that_activates_with_readers_elsewhere(abroad: Counter) -> None:
+    abroad.start("pharmacy")
+    abroad.put("lin.social_security", 0)
+    abroad.reaches("waiting_confirm")
+    abroad.confirm()
+    abroad.reaches("waiting_pin.social_security")
+    abroad.now = abroad.pos.kaqi.pin(abroad.now, "123456")
+    abroad.reaches("waiting_pin.social_security.new")
+    abroad.now = abroad.pos.kaqi.pin(abroad.now, "123456", "246813")
+
+    assert abroad.reaches("succeeded").outcome == "activated"
+
+
 @pytest.mark.parametrize("elsewhere", ["serial"], indirect=True)
 def test_an_old_card_that_is_a_stripe(
     elsewhere: Counter, centre: CentreProcess
