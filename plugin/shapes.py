@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -127,19 +128,27 @@ def _named(
     still_wrong: Callable[[object], bool],
 ) -> Place:
     """A place with its keys. Inside a table that takes any key msgspec names none (here
-    None): it is the first that is wrong when it stands there alone."""
+    None): it is the first with which the mistake is there."""
     place: Place = ()
     inside: Any = said
     for step in steps:
         found = step
         if found is None:
-            found = next(
-                key
-                for key, value in inside.items()
-                if still_wrong(_replaced(said, place, {key: value}))
-            )
+            found = _culprit(said, place, list(inside.items()), still_wrong)
         place, inside = (*place, found), inside[found]
     return place
+
+
+def _culprit(
+    said: object,
+    place: Place,
+    table: list[tuple[str, object]],
+    still_wrong: Callable[[object], bool],
+) -> str:
+    def is_enough(last: int) -> bool:
+        return still_wrong(_replaced(said, place, dict(table[: last + 1])))
+
+    return table[bisect_left(range(len(table) - 1), True, key=is_enough)][0]
 
 
 def _replaced(said: Any, place: Place, value: object) -> object:  # noqa: ANN401
