@@ -184,6 +184,7 @@ def check(
         problem = now.problem
         assert problem is not None
         assert problem["remedy"]["zh-CN"]
+        assert now.way_back
         assert problem["centre"] == dict(
             zip(("code", "text"), record.words or (), strict=True)
         )
