@@ -16,6 +16,7 @@ from tests.contract.till import HOUR, MINUTE, Till
 from tests.waiting import wait_until
 
 OUTAGE = 6 * HOUR
+SOON = 15 * MINUTE  # after the faults everything has ended (reliability, A7)
 NO_PATIENCE = Patience(connect=1, read=0.02, total=0.04)  # for hours of silence
 WITHOUT_EFFECT = ("lose_request", "redirect")
 EFFECT_AT_ONCE = (
@@ -83,7 +84,7 @@ def test_an_outage_of_hours(
     sent_for_the_second = till.sent[len(sent) :]
     centre.behave()
     till.adapter = patient
-    till.run(OUTAGE + HOUR)
+    till.run(OUTAGE + SOON)
 
     assert in_doubt.may_have_been_sent
     assert second.state is ActivationState.ABANDONED
@@ -192,7 +193,7 @@ def test_a_restart_in_the_middle_of_an_outage(
     till.run(HOUR)
     till.restart()
     centre.behave()
-    till.run(2 * HOUR)
+    till.run(HOUR + SOON)
 
     by_hand = dialect.profile.abilities.dedupe in TO_A_PERSON
     expected = ActivationState.MANUAL if by_hand else ActivationState.ACTIVE
