@@ -43,12 +43,14 @@ class Books:
     received: dict[str, int] = field(default_factory=dict)
     faults: list[FaultOrder] = field(default_factory=list)
     late: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    edition: int = 0  # what was on its way to an earlier one is lost
 
     def __post_init__(self) -> None:
         self.open()
 
     def open(self) -> None:
         """Start again with the cast as it was."""
+        self.edition += 1
         self.today = self.opened_on
         self.people = {p.social_security.identification_code: p for p in CAST}
         self.records = {code: p.record for code, p in self.people.items()}

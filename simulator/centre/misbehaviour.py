@@ -92,8 +92,10 @@ class Misbehaviour:
                 refusing_with.set(order.words)
                 await _say(send, await done())
             case Fault.SLOW:
+                edition = self.books.edition
                 await asyncio.sleep(order.seconds)
-                await _say(send, await done())
+                if edition == self.books.edition:
+                    await _say(send, await done())
             case Fault.DUPLICATE:
                 await done()
                 await _say(send, await done())
