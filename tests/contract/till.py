@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from plugin.activation import saga
 from plugin.activation.saga import Abilities, Activation, Event
-from plugin.agent.recovery import Activations
+from plugin.agent.recovery import Activations, Message
 from plugin.centre.port import Centre, CentreError
 from plugin.journal.memory import MemoryJournal
 from plugin.journal.port import Request
@@ -59,7 +59,10 @@ class Till:
             person,
             card.issue.identification_code,
             card.issue.issue_date,
-            lambda name: self.adapter.compose(name, card, old, origin),
+            lambda name: Message(
+                self.adapter.compose(name, card, old, origin),
+                self.adapter.message_name(name),
+            ),
         )
 
     def restart(self) -> None:
