@@ -365,6 +365,15 @@ def test_every_shipped_profile_is_valid(name: str) -> None:
     assert load_profile(name).id == name
 
 
+def test_a_region_may_have_an_hsm_and_no_psam() -> None:
+    new = {"social_security_card/psam": MISSING}
+    new |= {"social_security_card/authenticate": ["hsm"]}
+
+    content = data_file.check("city.toml", changed(REFERENCE, new), ProfileFile)
+
+    assert frozen(content).cards.authentication.psam is None
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -479,11 +488,15 @@ def mutated(draw: st.DrawFn) -> Content:
             case 4:
                 holder[key] = [value, copy.deepcopy(value)]
             case 5:
-                holder[key] = [value] * draw(st.sampled_from([1, 2, 3000]))
+                holder[key] = [value] * draw(st.integers(0, 3))
             case 6:
                 holder[key] = copy.deepcopy(other[other_key])
             case _:
                 holder[key] = draw(scalars)
+    known = list(places(content))
+    if known and draw(st.integers(0, 9)) == 0:
+        holder, key = draw(st.sampled_from(known))
+        holder[key] = [holder[key]] * 1000
     return content
 
 
