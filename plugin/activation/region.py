@@ -180,6 +180,10 @@ CAUSES = frozenset(  # what else a refusal of a centre can mean
     }
 )
 HAVE_WAYS_BACK = CAUSES | {  # a region may have its own ways out of these
+    "card.not_genuine",
+    "card.number_wrong",
+    "card.data_invalid",
+    "card.financial_window_over",
     "card.medical_missing",
     "card.medical_without_number",
     "card.app_locked",

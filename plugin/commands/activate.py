@@ -61,6 +61,9 @@ def follow(kaqi: Kaqi, transaction: Transaction, person: Person) -> Transaction:
             transaction = act(transaction)
         elif "pin" in transaction.allowed_actions:
             transaction = give_pin(kaqi, transaction, person)
+        elif transaction.state == "waiting_registration":  # nobody knows but who asks
+            done = person.insists(_SAID["registered"][screen.languages()[0]])
+            transaction = (kaqi.go_on if done else kaqi.cancel)(transaction)
         else:
             transaction = kaqi.next(transaction)
 
@@ -95,6 +98,10 @@ def give_pin(kaqi: Kaqi, transaction: Transaction, person: Person) -> Transactio
 _TYPED_AGAIN = {"transaction.bad_state", "client.rate_limited"}
 _SAID: Mapping[str, Mapping[str, str]] = {
     "activate": {"zh-CN": "确认启用？", "en": "Activate?"},
+    "registered": {
+        "zh-CN": "已在 HIS 中登记？",
+        "en": "Has the visit been registered?",
+    },
     "pin": {"zh-CN": "密码", "en": "PIN"},
     "new_pin": {"zh-CN": "新密码", "en": "New PIN"},
     "again": {"zh-CN": "再输入一次新密码", "en": "New PIN again"},
