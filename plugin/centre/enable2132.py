@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from html import escape  # the one of xml.sax brings half of HTTP along
 from typing import NoReturn
 from xml.etree.ElementTree import Element
-from xml.sax.saxutils import escape
 
 from defusedxml.ElementTree import ParseError, fromstring
 
@@ -109,10 +109,14 @@ class Enable2132Centre:
 
     def activate(self, record: Activation) -> Accepted | Refused:
         """Send the record's message."""
-        name, sent = record.activation_id or "", record.message or b""
         place = self.address + self._envelope.path
-        received = self._line.post(place, sent, ALONE)
-        answer = self._read(received)
+        received = self._line.post(place, record.message or b"", ALONE)
+        return self.understood(received, record)
+
+    def understood(self, received: bytes, record: Activation) -> Accepted | Refused:
+        """An answer, checked before it is believed (reliability, 3.4). Raises
+        CentreAnswerError."""
+        name, answer = record.activation_id or "", self._read(received)
         if _only(answer, "REFMSGID") != self.message_name(name):
             raise CentreAnswerError("REFMSGID is not ours")
         result = _only(answer, "RETURNNUM")
@@ -120,7 +124,7 @@ class Enable2132Centre:
             return Accepted(name, Confirmation(by="answer"))
         if result not in self._envelope.refused:
             raise CentreAnswerError("RETURNNUM is neither yes nor no")
-        text = masked(answer.findtext("ERRORMSG") or "", self._personal(sent))
+        text = masked(answer.findtext("ERRORMSG") or "", self._personal(record.message))
         return refused(self._profile, record, Refusal(code=result, text=text))
 
     def card_status(self, card: SocialSecurityCard, origin: Origin) -> CardStatus:
@@ -166,8 +170,10 @@ class Enable2132Centre:
         except (ParseError, ValueError) as wrong:
             raise CentreAnswerError("the answer is no XML that we take") from wrong
 
-    def _personal(self, sent: bytes) -> tuple[str, ...]:
+    def _personal(self, sent: bytes | None) -> tuple[str, ...]:
         """Every value in a message of ours that means the holder."""
+        if sent is None:
+            return ()
         inside = self._envelope.input.items()
         places = [f"INPUT/{element}" for element, name in inside if name not in NOBODYS]
         message = self._read(sent)
@@ -188,7 +194,7 @@ def _not_offered(*_: object) -> NoReturn:
 def _elements(values: Mapping[str, str | None]) -> str:
     """Without what no document may have in it."""
     return "".join(
-        f"<{name}>{escape(_UNWRITABLE.sub('', value or ''))}</{name}>"
+        f"<{name}>{escape(_UNWRITABLE.sub('', value or ''), quote=False)}</{name}>"
         for name, value in values.items()
     )
 

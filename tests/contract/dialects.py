@@ -29,10 +29,11 @@ ORIGIN = Origin(
 
 @dataclass(frozen=True)
 class Dialect:
-    """A class of centre: who speaks to it, by which profile, and what the simulated centre
+    """A class of centre: which region has one, its profile, and what the simulated centre
     calls its activation."""
 
     name: str
+    region: str
     profile: CentreProfile
     operation: str
 
@@ -57,7 +58,7 @@ class Dialect:
 
 
 def dialect(name: str, region: str, operation: str) -> Dialect:
-    return Dialect(name, load_profile(region).centre, operation)
+    return Dialect(name, region, load_profile(region).centre, operation)
 
 
 A = dialect("reference, class A", "reference", "activations")

@@ -4,7 +4,10 @@ the table."""
 
 from __future__ import annotations
 
+import dataclasses
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +73,24 @@ def test_the_table_has_every_adapter_and_every_class() -> None:
 
     assert {each.abilities.dedupe for each in profiles} == set(Dedupe)
     assert {each.adapter for each in profiles} == {"reference", "enable2132"}
+
+
+def test_a_till_pays_for_the_dialect_it_speaks(dialect: Dialect) -> None:
+    others = {each.profile.adapter for each in DIALECTS} - {dialect.profile.adapter}
+    unwanted = {"httpcore2", *(f"plugin.centre.{name}" for name in others)}
+    program = (
+        "import sys\n"
+        "from plugin.centre import adapters\n"
+        "from plugin.profile_file import load_profile\n"
+        f"adapters.opened(load_profile({dialect.region!r}).centre)\n"
+        f"print(sorted({unwanted!r} & set(sys.modules)))\n"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.strip() == "[]"
 
 
 # Messages.
@@ -163,6 +184,22 @@ def test_a_refusal_is_not_remembered_against_the_card(
     assert isinstance(afresh, saga.Accepted)
 
 
+@pytest.mark.parametrize(
+    ("today", "answer"),
+    [(date(2036, 2, 28), saga.Refused), (date(2036, 2, 29), saga.Accepted)],
+    ids=["the day before", "sixteen"],
+)
+def test_a_child_grows_up(
+    adapter: Centre, centre: CentreProcess, today: date, answer: type
+) -> None:
+    centre.set_today(today)
+
+    found = adapter.activate(sending(adapter, "tong"))
+
+    assert isinstance(found, answer)
+    assert len(centre.effects) == (answer is saga.Accepted)
+
+
 def test_words_about_the_holder_are_masked(
     dialect: Dialect, adapter: Centre, centre: CentreProcess
 ) -> None:
@@ -185,7 +222,7 @@ def test_a_region_may_say_which_refusal_means_active(
 ) -> None:
     rules = load_profile("v4-old-authenticates").centre.refusals
     telling = replace(dialect.profile, refusals=(replace(rules[0], code=None),))
-    adapter = Dialect("telling", telling, dialect.operation).at(centre.address)
+    adapter = dataclasses.replace(dialect, profile=telling).at(centre.address)
     words = {"code": "-1", "text": "该卡已启用"}
     centre.misbehave("refuse", dialect.operation, words=words)
     first = sending(adapter)

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from plugin.activation.problem import Refusal
@@ -103,6 +105,21 @@ def test_what_differs_between_cities_is_the_profiles() -> None:
     assert message.findtext("MSGID") == NAME.upper()
     assert message.findtext("OPERID") == "<&>"
     assert message.findtext("OPTTIME") == "2026-11-22 01:30:05"
+
+
+@given(st.text(), st.text(), st.text())
+def test_whatever_a_card_says_is_a_document(name: str, number: str, visit: str) -> None:
+    card = replace(social_security(), name=name)
+    old = replace(medical(), number=number)
+    centre = Enable2132Centre(C.profile)
+
+    message = centre.compose(NAME, card, old, replace(ORIGIN, pos_ref=visit))
+
+    found = ElementTree.fromstring(  # noqa: S314 - ours
+        message.decode("gb18030").partition("?>")[2]
+    )
+    assert [each.tag for each in found[-1]] == [*envelope().input]
+    assert min(message) >= 0x20
 
 
 def answer(

@@ -21,8 +21,18 @@ from simulator.keypad import Keypad
 from simulator.people import CARDS, CAST, ORDERS, Order, card
 from simulator.reader import PSAM_NAME, READER_NAMES, InProcessDesk
 from simulator.serial_peer import SerialDesk
+from tests.exchanges import FOLDER as CENTRE
+from tests.exchanges import recorded as with_a_centre
 from tests.fuzz.hostile import WOKEN, HostileSlot, parts
-from tests.fuzz.targets import REFERENCE, STRIPES, WAYS, talk
+from tests.fuzz.targets import (
+    CENTRE_2132,
+    NUMBER_2132,
+    REFERENCE,
+    SENT_2132,
+    STRIPES,
+    WAYS,
+    talk,
+)
 from tests.transcript import FOLDER
 
 WITHOUT, BY_PSAM, BY_HSM, BY_BOTH = (bytes((way,)) for way in range(len(WAYS)))
@@ -238,6 +248,22 @@ def swiped_cards() -> Iterator[bytes]:
             yield bytes((layouts + len(STRIPES),)) + parts(sent[1:17] + b"\x90\x00")
 
 
+def answers_2132() -> Iterator[bytes]:
+    """The recorded ones, and one for every turn an answer can take."""
+    for path in sorted(CENTRE.glob("enable2132-*.txt")):
+        yield from (e.received for e in with_a_centre(path.stem) if e.received)
+    ours = CENTRE_2132.message_name(SENT_2132.activation_id or "")
+    for result, words in (
+        *(("0", ""), ("1", ""), ("-1", f"已启用 {NUMBER_2132}")),
+        *(("-1", NUMBER_2132 * 40), ("-1", "<![CDATA[x]]>"), ("-1", "&#60;&amp;")),
+    ):
+        yield (
+            f"<D><RETURNNUM>{result}</RETURNNUM><ERRORMSG>{words}</ERRORMSG>"
+            f"<REFMSGID>{ours}</REFMSGID></D>"
+        ).encode("gb18030")
+    yield b'<?xml version="1.0"?><!DOCTYPE D [<!ENTITY e "0">]><D>&e;</D>'
+
+
 SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
     "atr": atrs,
     "record": records,
@@ -253,4 +279,5 @@ SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
     "line": lines,
     "stripe": swipes,
     "track_card": swiped_cards,
+    "answer_2132": answers_2132,
 }

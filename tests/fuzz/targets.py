@@ -30,6 +30,7 @@ from drivers.serial_line.line import Line
 from drivers.serial_line.magstripe import Lrc, swiped
 from drivers.serial_line.settings import PortKind, SerialPort
 from drivers.serial_line.track_reader import SwipeConnection
+from plugin.activation import saga
 from plugin.agent import views
 from plugin.agent.errands import Errands, PsamSlot
 from plugin.card import decoding, identity
@@ -41,7 +42,9 @@ from plugin.card.memory import CHIPS, Chip
 from plugin.card.reading import Card, Layouts, read_card
 from plugin.card.social_security import Issue, SocialSecurityCard
 from plugin.card.stripe import Columns, StripeLayout, read_stripe
-from plugin.centre.port import CentreError
+from plugin.centre.enable2132 import Enable2132Centre
+from plugin.centre.port import CentreAnswerError, CentreError
+from plugin.centre.verdict import TEXT_MAX
 from plugin.profile_file import load_profile
 from plugin.settings import Terminal
 from tests.fuzz.hostile import (
@@ -96,6 +99,16 @@ TALK = tuple(
 )
 EXCHANGE_SECONDS = 5.0
 MOST_EXCHANGES = 5  # of one act: off, on at three voltages, parameters
+NUMBER_2132 = "999901190102021017"
+CENTRE_2132 = Enable2132Centre(load_profile("v4-old-authenticates").centre)
+SENT_2132 = saga.Activation(
+    origin=saga.Origin(
+        intent_id="", client_id="", scenario="", institution="", profile=""
+    ),
+    activation_id="2e7e29f4ffe94b2fd6fad741bcbcf4235c5a6f070b21d89774995f25a7d7381b",
+    message=f"<D><INPUT><AAC002>{NUMBER_2132}</AAC002></INPUT></D>".encode(),
+    sends=1,
+)
 WAYS = (_means(), _means(Means.PSAM), _means(Means.HSM), REFERENCE)
 
 
@@ -347,6 +360,20 @@ def track_card(raw: bytes) -> None:
     assert {*str(found.number)}.isdisjoint("=^")
 
 
+def answer_2132(raw: bytes) -> None:
+    """An answer in XML is what it says it is, or none; it shows nobody."""
+    try:
+        found = CENTRE_2132.understood(raw, SENT_2132)
+    except CentreAnswerError:
+        return
+    assert SENT_2132.activation_id == found.activation_id
+    assert b"RETURNNUM" in raw
+    assert b"REFMSGID" in raw
+    if isinstance(found, saga.Refused):
+        assert len(found.refusal.text) <= TEXT_MAX
+        assert NUMBER_2132 not in found.refusal.text
+
+
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {
     "atr": atr,
@@ -363,4 +390,5 @@ TARGETS: dict[str, Target] = {
     "line": line,
     "stripe": stripe,
     "track_card": track_card,
+    "answer_2132": answer_2132,
 }
