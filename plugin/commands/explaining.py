@@ -240,13 +240,13 @@ class Explainer:
         yield "stateDiagram-v2"
         edges: dict[tuple[str, str], list[str]] = {}
         for way in (two, one):
-            for begin, after in zip(way.steps, way.steps[1:], strict=False):
-                act = self._line("act", **self._step(begin))
-                edges.setdefault((begin.key, after.key), []).append(act)
+            for step, following in zip(way.steps, way.steps[1:], strict=False):
+                act = self._line("act", **self._step(step))
+                edges.setdefault((step.key, following.key), []).append(act)
         for end in one.ends:
             for at in end.at:
                 edges.setdefault((at, end.key), []).append(end.code or "")
-        lasts = {two.keys[-1], *(each.key for each in one.ends)}
+        lasts = {two.keys[-1], *(each.key for each in one.ends if each.final)}
         for key in dict.fromkeys(key for pair in edges for key in pair):
             yield f'    state "{key}" as {_node(key)}'
         yield f"    [*] --> {_node(two.keys[0])}"

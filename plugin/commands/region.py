@@ -175,7 +175,8 @@ def _begun(
     ValueError where it is written in a way that cannot be continued."""
     reference = (REGIONS / f"{REFERENCE}.toml").read_text(encoding="utf-8")
     before = path.read_text(encoding="utf-8")
-    explained, known = _comments(reference), set(reference.splitlines()) - {""}
+    known = {each for each in reference.splitlines() if each.startswith("#")}
+    explained = _placed(_comments(reference), before)
     own = {
         "id": _quoted(region_id),
         "version": _quoted("1"),
@@ -187,7 +188,7 @@ def _begun(
         "",
     ]
     for line in _from_the_first_key(before.splitlines()):
-        if line.startswith("#") and line in known:
+        if line in known:
             continue
         if _HEADER.fullmatch(line):
             lines += explained.pop(line, [])
@@ -205,7 +206,7 @@ def _header(like: RegionProfile, name: Mapping[str, str]) -> Iterator[str]:
         (screen.CHINESE, name["zh"]),
         (screen.ENGLISH, name["en"]),
     ):
-        spoken = " ".join(called.split())  # a comment is one line
+        spoken = "".join(each if each.isprintable() else " " for each in called)
         yield say("lines", "header", language, name=spoken, like=like.label)
 
 
@@ -227,6 +228,21 @@ def _comments(text: str) -> dict[str, list[str]]:
             found.setdefault(line, before)
         before = []
     return found
+
+
+def _placed(comments: Mapping[str, list[str]], text: str) -> dict[str, list[str]]:
+    """The same for the headers of another text: what it has not, its section has."""
+    headers = [line for line in text.splitlines() if _HEADER.fullmatch(line)]
+    found: dict[str, list[str]] = {}
+    for header, said in comments.items():
+        section = [each for each in headers if _section(each) == _section(header)]
+        place = header if header in headers else next(iter(section or headers), "")
+        found[place] = [*found.get(place, []), *said]
+    return found
+
+
+def _section(header: str) -> str:
+    return header.strip("[]").partition(".")[0]
 
 
 def _quoted(text: str) -> str:
