@@ -156,7 +156,8 @@ class Explainer:
         if by is ActivationBy.CENTRE:
             asked = abilities.dedupe is Dedupe.NONE and abilities.can_tell_status
             key = "none_but_asked" if asked else abilities.dedupe.value
-        seconds, minutes = abilities.message_life_ms // 1000, clocks.registration // 60
+        minutes = f"{round(clocks.registration / 60, 1):g}"
+        seconds = abilities.message_life_ms // 1000
         return self._say("lost", key, seconds=seconds, minutes=minutes)
 
     def _end(self, end: End) -> Iterator[str]:
