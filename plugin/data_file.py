@@ -11,6 +11,7 @@ from typing import Any
 from plugin.shapes import Shape, ShapeError, shaped
 
 MAX_BYTES = 256 * 1024
+LONGEST = 120  # characters that are shown of what somebody wrote
 _NO_LIST = "Expected `array`, got `object`"  # [key] for [[key]]
 
 
@@ -42,7 +43,7 @@ def load(path: Path, shape: type[Shape]) -> Shape:
             raise DataFileError(
                 name, "-", "larger than 256 KiB", "换一个文件", "give another file"
             )
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as missing:
         raise FileMissingError(
             str(path), "-", "no such file", "检查路径", "check the path"
@@ -51,11 +52,19 @@ def load(path: Path, shape: type[Shape]) -> Shape:
         raise DataFileError(
             name, "-", "not UTF-8", "另存为 UTF-8 编码", "save it as UTF-8"
         ) from failed
+    except (OSError, ValueError) as failed:
+        raise _unreadable(name, failed) from failed
+    return check(name, _parsed(name, text), shape)
+
+
+def _parsed(name: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as failed:
         raise DataFileError(
             name,
             "-",
-            str(failed),
+            _shown(str(failed)),
             "按提示的行列修改",
             "correct it at that line and column",
         ) from failed
@@ -63,9 +72,10 @@ def load(path: Path, shape: type[Shape]) -> Shape:
         raise DataFileError(
             name, "-", "nested too deeply", "减少嵌套", "nest less"
         ) from failed
-    except (OSError, ValueError) as failed:
-        raise _unreadable(name, failed) from failed
-    return check(name, content, shape)
+    except ValueError as failed:  # Python reads no number of thousands of digits
+        raise DataFileError(
+            name, "-", "a number is too long", "缩短它", "shorten it"
+        ) from failed
 
 
 def secret(path: Path) -> str:
@@ -93,10 +103,16 @@ def check(name: str, content: dict[str, Any], shape: type[Shape]) -> Shape:
         where = "".join(
             f"[{step}]" if isinstance(step, int) else f".{step}" for step in wrong.place
         )
-        where = where.removeprefix(".") or "-"
+        where = _shown(where.removeprefix(".")) or "-"
         raise DataFileError(
             name, where, wrong.reason, *_remedy(wrong, where)
         ) from wrong
+
+
+def _shown(written: str) -> str:
+    """Somebody else's words on one line of a terminal."""
+    line = "".join(each if each.isprintable() else "?" for each in written)
+    return line if len(line) <= LONGEST else f"{line[:60]}…{line[-60:]}"
 
 
 def _remedy(wrong: ShapeError, where: str) -> tuple[str, str]:

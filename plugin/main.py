@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from msgspec import Struct, field
 
-from drivers.ports import ReaderDirectory, SimulatedDesk
+from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
 from drivers.serial_line.settings import SerialPort
 from plugin import __version__
 from plugin.activation.region import RegionProfile
@@ -278,6 +278,7 @@ def agent(
     port: int,
     directories: Mapping[str, ReaderDirectory],
     hand: SimulatedDesk | None = None,
+    clock: Clock | None = None,
 ) -> Agent:
     """Everything put together; simulated when there is a `hand`.
 
@@ -287,7 +288,7 @@ def agent(
     hub = Hub()
     centre = centre_of(profile, settings)
     till = Till(
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         random=SystemRandom(),
         institution=settings.institution,
         profile=profile,

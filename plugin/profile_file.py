@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -61,6 +61,7 @@ from plugin.settings import InstitutionKind
 from plugin.shapes import Strict, WrongValueError, whole
 
 REGIONS = Path(__file__).parent / "texts" / "regions"
+_VISIBLE = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*|[0-9a-f:]+")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -377,8 +378,8 @@ class ProfileFile(Strict):
     """One region profile as it is written."""
 
     format: Literal[1]
-    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-    version: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.-]{1,20}$")]
+    id: Annotated[str, whole(r"[a-z0-9][a-z0-9-]{0,39}")]
+    version: Annotated[str, whole(r"[0-9A-Za-z.-]{1,20}")]
     name: WordsFile
     scenarios: ScenariosFile
     medical_cards: MedicalCardsFile
@@ -452,21 +453,26 @@ def _check_offers(found: ProfileFile) -> None:
 
 def _check_words(found: ProfileFile) -> None:
     """Ways, places and moments are those of our texts."""
-    for code in found.ways_back:
-        if code not in HAVE_WAYS_BACK:
-            raise WrongValueError("ways_back", _one_of(sorted(HAVE_WAYS_BACK)))
+    _check_known("ways_back", found.ways_back, HAVE_WAYS_BACK)
     if found.ways_back or found.places or found.holders.proxies:
         known = _texts("ways")
         for code, ways in found.ways_back.items():
+            if len(set(ways)) != len(ways):
+                raise WrongValueError(f"ways_back.{code}", "the same way twice")
             if not set(ways) <= set(known["ways"]):
                 raise WrongValueError(f"ways_back.{code}", _one_of(known["ways"]))
-        places = known["places"]
-        if not set(found.places) <= set(places):
-            raise WrongValueError("places", _one_of(places))
-        if not set(found.holders.proxies) <= set(places):
-            raise WrongValueError("holders.proxies", _one_of(places))
-    if found.wording and not set(found.wording) <= set(_texts("prompts")):
-        raise WrongValueError("wording", _one_of(_texts("prompts")))
+        _check_known("places", found.places, known["places"])
+        if not set(found.holders.proxies) <= set(known["places"]):
+            raise WrongValueError("holders.proxies", _one_of(known["places"]))
+    if found.wording:
+        _check_known("wording", found.wording, _texts("prompts"))
+
+
+def _check_known(table: str, keys: Iterable[str], known: Collection[str]) -> None:
+    """A table's keys are among those of our texts."""
+    for key in keys:
+        if key not in known:
+            raise WrongValueError(f"{table}.{key}", _one_of(sorted(known)))
 
 
 def _texts(name: str) -> dict[str, Any]:
@@ -487,6 +493,8 @@ def _every_scenario(found: ProfileFile) -> Iterator[tuple[str, ScenarioFile]]:
 
 def check_address(key: str, address: str) -> None:
     """A centre's address is https, or http on this machine. Raises WrongValueError."""
+    if not _VISIBLE.fullmatch(address):  # urlsplit leaves line ends out
+        raise WrongValueError(key, "not an address")
     try:
         parts = urlsplit(address)
         named, _ = _HOST.fullmatch(parts.hostname or ""), parts.port
@@ -504,8 +512,8 @@ def check_address(key: str, address: str) -> None:
 
 def profile_path(region: str) -> Path:
     """Where a region's file is: one of ours by its id, or a path."""
-    ours = REGIONS / f"{region}.toml"
-    return ours if ours.exists() else Path(region)
+    ours = {each.stem: each for each in REGIONS.glob("*.toml")}
+    return ours.get(region, Path(region))
 
 
 def load_profile(region: str) -> RegionProfile:

@@ -1,7 +1,7 @@
 """A cast of invented people with their cards, one for every outcome.
 
-Their region 9999xx exists nowhere, they were born in the first years of the last century,
-and every given name begins with 试 (a trial). The agent refuses their cards unless it was
+Their region 9999xx exists nowhere, they were born in the first years of the last century
+(but for one child), and every given name begins with 试 (a trial). The agent refuses their cards unless it was
 started to simulate.
 """
 
@@ -45,8 +45,9 @@ class Standing(StrEnum):
 class Record:
     """What the centre knows of a card.
 
-    `handed_over_days_ago` counts back from the centre's today; `words` (code, text) are
-    what the centre says when it refuses.
+    `handed_over_days_ago` counts back from the day the centre's books were opened; `words`
+    (code, text) are what the centre says when it refuses; `first_replacement`: this card is
+    the first to replace an old medical card, which may be reported lost.
     """
 
     standing: Standing = Standing.INACTIVE
@@ -55,12 +56,14 @@ class Record:
     since: str | None = None
     channel: str | None = None
     words: tuple[str, str] | None = None
+    first_replacement: bool | None = True
+    old_card_lost: bool = False
 
-    def handed_over(self, today: date) -> date | None:
-        """The day the card was handed over, as seen from `today`."""
+    def handed_over(self, opened: date) -> date | None:
+        """The day the card was handed over, for books opened on this one."""
         if self.handed_over_days_ago is None:
             return None
-        return today - timedelta(days=self.handed_over_days_ago)
+        return opened - timedelta(days=self.handed_over_days_ago)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +116,14 @@ EXPIRED = Record(standing=Standing.EXPIRED, words=("3", "该卡已过有效期")
 TEMPORARILY_LOST = Record(
     standing=Standing.TEMPORARILY_LOST, words=("B", "该卡已临时挂失")
 )
+SECOND_REPLACEMENT = Record(first_replacement=False)
+OLD_CARD_LOST = Record(old_card_lost=True)
 
 UNKNOWN_CARD = Record(
-    standing=Standing.UNKNOWN, handed_over_days_ago=None, words=("1", "查无此卡")
+    standing=Standing.UNKNOWN,
+    handed_over_days_ago=None,
+    words=("1", "查无此卡"),
+    first_replacement=None,
 )
 
 
@@ -128,8 +136,9 @@ def _person(
     *,
     version: str = "2.00",
     algorithm: Algorithm = Algorithm.DES3,
+    born: date | None = None,
 ) -> Person:
-    born = date(1900 + number, 1 + number % 12, 1 + number)
+    born = born or date(1900 + number, 1 + number % 12, 1 + number)
     holder = Holder(
         social_security_number=identity_number(REGION, born, 100 + number),
         name=name,
@@ -248,9 +257,12 @@ def _with_pin(person: Person, pin: str | None, tries_spent: int = 0) -> Person:
 
 
 CAST += (
-    _with_pin(_person(17, "fang", "方试一七", "cards without a PIN"), None),
+    _with_pin(_person(23, "fang", "方试二三", "cards without a PIN"), None),
     _with_pin(_person(18, "kong", "孔试一八", "one try left"), "123456", 5),
     _with_pin(_person(19, "shi", "史试一九", "PIN blocked on both cards"), "123456", 6),
+    _person(20, "tong", "童试二零", "a child under 16", born=date(2020, 2, 29)),
+    _person(21, "ji", "纪试二一", "no first replacement", SECOND_REPLACEMENT),
+    _person(22, "pan", "潘试二二", "old card reported lost", OLD_CARD_LOST),
 )
 PEOPLE: dict[str, Person] = {person.key: person for person in CAST}
 ORDERS: dict[str, Order] = {

@@ -19,7 +19,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from drivers.ports import ReaderDirectory, SimulatedDesk
+from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
 from plugin import logs, main
 from plugin.activation.region import Clocks, RegionProfile
 from plugin.api.server import Server, listen
@@ -165,6 +165,7 @@ def running(
     clocks: Clocks = QUICK,
     origins: frozenset[str] = frozenset(),
     profile: RegionProfile | None = None,
+    clock: Clock | None = None,
 ) -> Iterator[Running]:
     """An agent with a real server on a free port."""
     with ExitStack() as stack:
@@ -185,6 +186,7 @@ def running(
             port=port,
             directories=directories,
             hand=hand,
+            clock=clock,
         )
         built.till.start()
         stack.callback(built.till.stop)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import httpx2
@@ -50,6 +51,15 @@ class CentreProcess:
         path = f"/simulation/people/{person}"
         self._client.post(path, json=order).raise_for_status()
 
+    def set_today(self, today: date) -> None:
+        """Change the centre's date."""
+        order = {"today": today.isoformat()}
+        self._client.post("/simulation/today", json=order).raise_for_status()
+
+    def let_arrive(self) -> None:
+        """The messages that are late come now."""
+        self._client.post("/simulation/late").raise_for_status()
+
     def reset(self) -> None:
         """The cast as it was, nothing activated, no faults."""
         self._client.post("/simulation/reset").raise_for_status()
@@ -59,6 +69,12 @@ class CentreProcess:
         """Every activation that took effect."""
         effects: list[dict[str, str]] = self._books()["effects"]
         return effects
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """Every message that activates, as they came."""
+        messages: list[dict[str, str]] = self._books()["messages"]
+        return messages
 
     @property
     def received(self) -> dict[str, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from plugin.activation import desk, saga
+from plugin.activation import desk, journey, saga
 from plugin.activation.desk import Clock, Desk, Slot
 from plugin.activation.pins import Typed
 from plugin.activation.problem import Problem, Refusal
@@ -127,7 +127,7 @@ def desk_diagram() -> str:
     edges: Edges = defaultdict(set)
     seen: set[str] = set()
     todo = [
-        desk.begin(terms(scenario, pin=policy, by=by), slots).desk
+        journey.begin(terms(scenario, pin=policy, by=by), slots).desk
         for scenario in (Scenario.PHARMACY, Scenario.OUTPATIENT_REGISTRATION)
         for slots in ((), (Slot("r1"),))
         for policy, by in (
@@ -143,7 +143,7 @@ def desk_diagram() -> str:
             continue
         seen.add(key)
         for event in _desk_events(now):
-            after = desk.step(now, event).desk
+            after = journey.step(now, event).desk
             if after.state.name != now.state.name:
                 edges[now.state.name, after.state.name].add(type(event).__name__)
             todo.append(after)

@@ -1,5 +1,5 @@
-"""`python -m tests.halting_agent FOLDER CENTRE AT`: an agent in a process of its own, in a
-region that has PINs changed, with a card that never answers its command number AT. It says
+"""`python -m tests.halting_agent FOLDER CENTRE AT [REGION]`: an agent in a process of its own,
+in a region that has PINs changed, with a card that never answers its command number AT. It says
 where it is, then that the card was asked, and waits to be killed."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.scenario.counter import Tripwire
 CARD = "lin.social_security"
 
 
-def main(folder: str, centre: str, at: str) -> None:
+def main(folder: str, centre: str, at: str, region: str | None = None) -> None:
     """Run until killed."""
     hand, ever = InProcessDesk(), threading.Event()
 
@@ -29,7 +29,9 @@ def main(folder: str, centre: str, at: str) -> None:
         ever.wait()
 
     policy = PinPolicy(new=NewPin.SET)
-    profile = replace(load_profile("reference"), pin=policy)
+    profile = load_profile(region or "reference")
+    if region is None:
+        profile = replace(profile, pin=policy)
     readers = {"inprocess": hand}
     with running(Path(folder), centre, readers, hand, profile=profile) as started:
         card = Tripwire(engine(CARD), int(at), halt)

@@ -1,6 +1,6 @@
 """The way of one scenario of a region, and its ends, found by walking the desk itself.
 
-Nothing here knows an order: `desk.begin` and `desk.step` are told what usually happens, and what
+Nothing here knows an order: `journey.begin` and `journey.step` are told what usually happens, and what
 they show is written down. The ends are found the same way: at every moment of the way the desk is
 told what can go wrong there (every standing, every answer of a card, every refusal the region
 knows), and where that ends it, that is an end. So a rule is in the tables of the desk, of the rules
@@ -21,7 +21,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from drivers.iso7816 import status_word
-from plugin.activation import desk, moments, saga
+from plugin.activation import desk, journey, moments, saga
 from plugin.activation.desk import (
     ALLOWED,
     CLOCKS,
@@ -149,12 +149,12 @@ def way(
 def _walked(terms: Terms, readers: int, old: MedicalCard) -> tuple[Desk, ...]:
     """Every desk from the beginning to the end."""
     empty = tuple(Slot(f"reader {number}") for number in range(1, readers + 1))
-    walked = [desk.begin(terms, empty).desk]
+    walked = [journey.begin(terms, empty).desk]
     while not walked[-1].is_terminal:
         if len(walked) > STEPS_MAX:
             raise ValueError(f"{terms.profile.label} goes round in circles")
         event = _usual(walked[-1], f"stay {len(walked)}", old)
-        walked.append(desk.step(walked[-1], event).desk)
+        walked.append(journey.step(walked[-1], event).desk)
     return tuple(walked)
 
 
@@ -341,7 +341,7 @@ def _detours(now: Desk) -> Iterator[Desk]:
     seen = {repr(now)}
     todo = [(now, event) for event in _troubles(now)]
     for _ in range(DETOUR_MAX):
-        reached = [desk.step(before, event).desk for before, event in todo]
+        reached = [journey.step(before, event).desk for before, event in todo]
         fresh = {repr(each): each for each in reached if repr(each) not in seen}
         seen |= set(fresh)
         yield from (each for each in fresh.values() if _is_over(each))
@@ -375,9 +375,7 @@ def _troubles(now: Desk) -> Iterator[desk.Event]:
     if Action.CANCEL in ALLOWED[type(state)]:
         yield desk.CancelAsked()
     match state:
-        case desk.Reading(Role.SOCIAL_SECURITY, slot) if (
-            not profile.centre.offers.card_status
-        ):
+        case desk.Reading(Role.SOCIAL_SECURITY, slot) if _till_remembers(now):
             stay = slot.insertion_id or ""
             yield desk.CardRead(stay, NEW_CARD, activated=_YES)
         case desk.Matching():
@@ -393,6 +391,13 @@ def _troubles(now: Desk) -> Iterator[desk.Event]:
             yield from map(desk.ActivationMoved, _records(now.facts.terms))
         case _:
             pass
+
+
+def _till_remembers(now: Desk) -> bool:
+    """Whether our own journal has to say which card is active: the centre cannot be asked, or was
+    not told."""
+    terms = now.facts.terms
+    return terms.changes_pin or not terms.asks_status
 
 
 _UNREACHABLE = Problem("centre.unreachable")

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from plugin.activation.problem import Problem, Refusal
 from plugin.activation.region import (
+    ACTIVE,
     CentreProfile,
     Check,
     CountsFrom,
@@ -108,7 +109,7 @@ def judge(
     repeated = status.first_replacement is False
     if with_old_card and holders.first_replacement_only and repeated:
         return Stopped(Problem("card.not_first_replacement"))
-    born = born_on(card)
+    born = born_on(card) if holders.minimum_age else None
     if born is not None and age(born, status.today) < holders.minimum_age:
         facts = {"age": str(holders.minimum_age)}
         return Stopped(Problem("holder.under_age", facts))
@@ -171,7 +172,8 @@ def last_day(
 def refused(refusal: Refusal | None, centre: CentreProfile) -> Problem:
     """What the centre's "no" means in this region, with the centre's own words beside it."""
     cause = centre.meaning(refusal) if refusal is not None else None
-    return Problem(cause or "centre.refused", centre=refusal)
+    known = cause if cause != ACTIVE else None  # which an adapter takes for a yes
+    return Problem(known or "centre.refused", centre=refusal)
 
 
 def same_person(medical: MedicalCard, card: SocialSecurityCard) -> bool | None:

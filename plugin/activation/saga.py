@@ -513,7 +513,9 @@ def _not_found(record: Activation, asked: int, abilities: Abilities) -> Step:
         return Step(replace(record, state=ActivationState.REJECTED))
     if record.refusal is not None:
         return Step(record, (Wake(at_least_ms=remaining),))
-    if abilities.dedupe is Dedupe.NONE or record.sends >= SENDS_MAX:
+    # Where nothing can be asked, sending again is the question: PATIENCE_MS ends it.
+    tired = abilities.can_tell_status and record.sends >= SENDS_MAX
+    if abilities.dedupe is Dedupe.NONE or tired:
         return _hand_over(record, abilities)
     if abilities.dedupe is Dedupe.CARD and remaining > 0:
         return Step(record, (Wake(at_least_ms=remaining),))

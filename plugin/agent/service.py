@@ -17,7 +17,7 @@ from typing import TypeVar, assert_never
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from plugin.activation import desk, pins, rules, saga
+from plugin.activation import desk, journey, pins, rules, saga
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Desk, Outcome, Terms
 from plugin.activation.pins import Typed, Wanted
 from plugin.activation.problem import Problem
@@ -207,7 +207,7 @@ class Service:
             dry_run=order.kind is Kind.DRY_RUN,
         )
         slots, trouble = self._board.slots(order.readers), self._board.trouble()
-        first = desk.begin(terms, slots, trouble)
+        first = journey.begin(terms, slots, trouble)
         run = Run(
             order.kind, origin, order.readers, first.desk, follows=origin.intent_id
         )
@@ -336,10 +336,10 @@ class Service:
     def _apply(self, run: Run, event: desk.Event) -> None:
         before = run.now
         try:
-            step = desk.step(before, event)
+            step = journey.step(before, event)
         except Exception as failed:  # noqa: BLE001 - nobody is left standing there
             _log.error("a decision failed", extra=described(failed))
-            step = desk.step(before, STUMBLED)
+            step = journey.step(before, STUMBLED)
         run.now = step.desk
         if _visible(before) != _visible(step.desk):
             run.seq += 1
@@ -396,7 +396,8 @@ class Service:
             card, presenter = outcome.card, self._presenter
             worst = presenter.tries_at_worst(card)
             try:
-                torn, known = presenter.is_torn(card), self._activated_here(card)
+                torn = presenter.is_torn(card)
+                known = self._activated_here(card, run.now.facts.terms)
             except JournalError as failed:
                 self._apply(run, desk.ReadFailed(stay, Problem(failed.code)))
                 return
@@ -414,11 +415,12 @@ class Service:
             run.origin.trace_id,
         )
 
-    def _activated_here(self, card: Card) -> Confirmation | None:
-        """What our journal knows of a card that the centre cannot be asked about. Raises
-        JournalError."""
-        asked = self._profile.centre.offers.card_status
-        if asked or not isinstance(card, SocialSecurityCard):
+    def _activated_here(self, card: Card, terms: Terms) -> Confirmation | None:
+        """What our journal knows of a card, where the centre cannot be asked, or was not
+        told. Raises JournalError."""
+        if terms.asks_status and not terms.changes_pin:
+            return None
+        if not isinstance(card, SocialSecurityCard):
             return None
         first = self._first_active(self._card_ref(card))
         return first.confirmation if first is not None else None

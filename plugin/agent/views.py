@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from drivers.iso7816.atr import Atr
 from plugin import privacy
-from plugin.activation import desk, moments
+from plugin.activation import desk, journey, moments
 from plugin.activation.desk import Action, Clock, Desk
 from plugin.activation.pins import Wanted
 from plugin.activation.problem import Problem
@@ -239,7 +239,7 @@ def from_record(
 ) -> TransactionView:
     """A transaction that only the journal remembers: `own` is the record it began,
     `record` the one that tells its outcome. Nothing personal is left of it."""
-    state, problem = desk.told_by(record, profile)
+    state, problem = journey.told_by(record, profile)
     if isinstance(state, desk.Committing):  # of an earlier run of the agent
         state, problem = desk.InDoubt(), Problem("centre.answer_lost")
     told = shown(state, problem, profile.pin)

@@ -1,4 +1,5 @@
-"""The reference centre: JSON over HTTPS, idempotent by activation id (class A).
+"""The reference centre: JSON over HTTPS, idempotent by activation id (class A), or by the
+card (class B), where what became of a message is told by how the card stands.
 
 Every request is a POST with a Message-Id; every answer repeats it and our institution, or
 it is no answer. The centre's OpenAPI document is the contract; the simulated centre
@@ -8,22 +9,22 @@ publishes it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
 from plugin.activation.problem import Refusal
+from plugin.activation.region import CentreProfile
 from plugin.activation.rules import CardStatus, Standing
 from plugin.activation.saga import (
-    Abilities,
     Accepted,
     Activation,
     Confirmation,
+    Dedupe,
     NotFound,
     Origin,
     Refused,
@@ -31,13 +32,10 @@ from plugin.activation.saga import (
 from plugin.card.authentication import FACTOR_LENGTH, HsmAnswer, HsmQuestion
 from plugin.card.medical import MedicalCard
 from plugin.card.social_security import SocialSecurityCard
+from plugin.centre.line import Line
 from plugin.centre.port import CentreAnswerError, CentreError, Patience
-from plugin.privacy import scrubbed
+from plugin.centre.verdict import masked, refused
 
-if TYPE_CHECKING:
-    from plugin.centre.http import Http
-
-TEXT_MAX = 500
 HSM_FIELDS = HsmAnswer.__struct_fields__
 _PERSONAL = (
     "social_security_number",
@@ -48,34 +46,33 @@ _PERSONAL = (
 )
 
 
+def _new_name() -> str:
+    return uuid4().hex
+
+
 class ReferenceCentre:
-    """See the module."""
+    """See the module. `new_name` makes the Message-Id of a question."""
 
     def __init__(
         self,
-        address: str,
-        abilities: Abilities,
+        profile: CentreProfile,
         *,
         credential: str | None = None,
         patience: Patience | None = None,
+        new_name: Callable[[], str] = _new_name,
     ) -> None:
-        self.address = address.rstrip("/")
-        self._credential = credential
-        self._patience = patience or Patience()
-        self.abilities = abilities
-
-    @cached_property
-    def _http(self) -> Http:
-        # Imported here: a till pays for it with its first message, not at start.
-        from plugin.centre.http import Http
-
-        secret = self._credential
-        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-        return Http({"Content-Type": "application/json", **headers}, self._patience)
+        self.address = profile.address.rstrip("/")
+        self.abilities = profile.abilities
+        self._profile = profile
+        self._line = Line("application/json", credential, patience)
+        self._new_name = new_name
 
     def card_status(self, card: SocialSecurityCard, origin: Origin) -> CardStatus:
         """How a card stands."""
-        answer = self._ask("/v1/card-status", {"card": _card(card)}, origin)
+        return self._card_status(_card(card), origin)
+
+    def _card_status(self, card: object, origin: Origin) -> CardStatus:
+        answer = self._ask("/v1/card-status", {"card": card}, origin)
         standing = answer.text("standing")
         if standing not in set(Standing):
             raise CentreAnswerError(f"unknown standing {standing!r}")
@@ -87,6 +84,7 @@ class ReferenceCentre:
             today=today,
             handed_over=answer.day("handed_over"),
             financial_enabled=answer.flag("financial_enabled"),
+            first_replacement=answer.flag("first_replacement"),
             since=answer.text("since"),
             channel=answer.text("channel"),
             words=answer.refusal("words"),
@@ -133,18 +131,30 @@ class ReferenceCentre:
         name = answer.echo("activation_id", record.activation_id)
         if answer.text("result") == "refused":
             refusal = answer.refusal("refusal") or Refusal()
-            return Refused(name, refusal, record.sends)
+            return refused(self._profile, record, refusal)
         return Accepted(name, _confirmation(answer, name, by="answer"))
 
     def activation_status(self, record: Activation, asked: int) -> Accepted | NotFound:
-        """What became of the record's id."""
+        """What became of the record's id; of class B, how its card stands."""
         message = json.loads(record.message or b"{}")
+        if self.abilities.dedupe is Dedupe.CARD:
+            return self._status_by_card(record, message.get("card"), asked)
         question = {"activation_id": record.activation_id, "card": message.get("card")}
         answer = self._ask("/v1/activation-status", question, record.origin)
         name = answer.echo("activation_id", record.activation_id)
         if answer.text("result") == "not_found":
             return NotFound(name, asked)
         return Accepted(name, _confirmation(answer, name, by="status"))
+
+    def _status_by_card(
+        self, record: Activation, card: object, asked: int
+    ) -> Accepted | NotFound:
+        name = record.activation_id or ""
+        found = self._card_status(card, record.origin)
+        if found.standing is not Standing.ACTIVE:
+            return NotFound(name, asked)
+        told = Confirmation(by="status", since=found.since, channel=found.channel)
+        return Accepted(name, told)
 
     def authenticate(self, question: HsmQuestion, origin: Origin) -> HsmAnswer:
         """Both cryptograms of the HSM, with the originals they were made for."""
@@ -159,24 +169,23 @@ class ReferenceCentre:
     def reachable(self) -> bool:
         """Whether somebody answers at the centre's address."""
         try:
-            return self._http.status(f"{self.address}/healthz") < 500
+            return self._line.status(f"{self.address}/healthz") < 500
         except CentreError:
             return False
 
     def close(self) -> None:
         """Close the kept connections."""
-        if "_http" in self.__dict__:
-            self._http.close()
+        self._line.close()
 
     def _ask(self, path: str, question: Mapping[str, object], origin: Origin) -> Answer:
         """A question without effect, under an id of its own."""
         body = _canonical({"institution": origin.institution, **question})
-        return self._post(path, body, uuid4().hex, origin)
+        return self._post(path, body, self._new_name(), origin)
 
     def _post(self, path: str, body: bytes, message_id: str, origin: Origin) -> Answer:
         """One exchange, checked before it is believed (reliability, 3.4)."""
         headers = {"Message-Id": message_id, "Trace-Id": origin.trace_id}
-        raw = self._http.post(self.address + path, body, headers)
+        raw = self._line.post(self.address + path, body, headers)
         try:
             found = json.loads(raw)
         except (ValueError, RecursionError) as wrong:
@@ -199,7 +208,7 @@ class Answer(Struct, frozen=True):
     def text(self, key: str) -> str | None:
         """A string of bounded length that can be written anywhere, or nothing."""
         value = self._plain(key)
-        return scrubbed(value, self.personal)[:TEXT_MAX] if value is not None else None
+        return masked(value, self.personal) if value is not None else None
 
     def _plain(self, key: str) -> str | None:
         value = self.found.get(key)

@@ -464,6 +464,9 @@ def test_every_error_is_published_in_both_languages(pos: Pos) -> None:
     by_code = {each["code"]: each for each in errors}
     assert by_code["card.lost"]["remedy"]["zh-CN"]
     assert by_code["card.lost"]["remedy"]["en"]
+    ways = [way["key"] for way in by_code["card.lost"]["way_back"]]
+    assert ways == ["replace_card", "cancel_loss_report"]
+    assert by_code["card.mute"]["way_back"] == []
     assert len(errors) > 70
 
 

@@ -11,6 +11,8 @@ import pytest
 from drivers.pcsc import PcscDirectory
 from drivers.ports import ReaderDirectory
 from drivers.serial_line.directory import SerialDirectory
+from plugin.activation.region import RegionProfile
+from plugin.profile_file import load_profile
 from simulator.reader import InProcessDesk
 from simulator.serial_peer import SerialDesk
 from simulator.twin import TwinHand
@@ -60,8 +62,21 @@ def serial(
     yield from _counter("serial", request, tmp_path, centre)
 
 
+@pytest.fixture(params=["pcsc", "twin", "serial"])
+def abroad(
+    request: pytest.FixtureRequest, region: str, tmp_path: Path, centre: CentreProcess
+) -> Iterator[Counter]:
+    """The same in a region that the test names."""
+    profile = load_profile(region)
+    yield from _counter(request.param, request, tmp_path, centre, profile)
+
+
 def _counter(
-    kind: str, request: pytest.FixtureRequest, folder: Path, centre: CentreProcess
+    kind: str,
+    request: pytest.FixtureRequest,
+    folder: Path,
+    centre: CentreProcess,
+    profile: RegionProfile | None = None,
 ) -> Iterator[Counter]:
     module = InProcessDesk()
     if kind == "serial":
@@ -70,7 +85,7 @@ def _counter(
             "serial": SerialDirectory(desk.ports),
             "inprocess": module,
         }
-        with running(folder, centre.address, readers, desk) as started:
+        with running(folder, centre.address, readers, desk, profile=profile) as started:
             yield Counter(started, desk, readers=3, module=module)
         desk.close()
         return
@@ -78,5 +93,5 @@ def _counter(
         "vpcd" if kind == "pcsc" else "twin"
     )
     readers = {"pcsc": PcscDirectory(), "inprocess": module}
-    with running(folder, centre.address, readers, hand) as started:
+    with running(folder, centre.address, readers, hand, profile=profile) as started:
         yield Counter(started, hand, module=module)

@@ -30,10 +30,7 @@ from tests.centre import CentreProcess
 from tests.command.test_read import kaqi
 from tests.scenario.counter import Counter
 
-NOT_YET = {
-    "v3-old-pin",
-    "v4-old-authenticates",
-}  # no simulated centre speaks their dialect
+NOT_YET: frozenset[str] = frozenset()  # whose centre is not simulated
 PERSON, INITIAL, OWN = "lin", "123456", "246813"
 INSTITUTIONS: dict[InstitutionKind, Institution] = {
     each.kind: each for each in (PHARMACY, HOSPITAL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from plugin.activation import desk
+from plugin.activation import desk, journey
 from plugin.activation.desk import Outcome
 from plugin.activation.region import ActivationBy, PinPolicy, Scenario
 from plugin.activation.saga import Activation, ActivationState, Origin
@@ -30,7 +30,7 @@ class Counter:
         self.wanted: list[desk.Effect] = []
         self.states: list[str] = []
         said = terms(scenario, pin=pin, by=by, dry_run=dry_run)
-        self._take(desk.begin(said, slots(*stays)))
+        self._take(journey.begin(said, slots(*stays)))
 
     def _take(self, step: desk.Step) -> None:
         self.now = step.desk
@@ -39,7 +39,7 @@ class Counter:
 
     def happens(self, *events: desk.Event) -> Counter:
         for event in events:
-            self._take(desk.step(self.now, event))
+            self._take(journey.step(self.now, event))
         return self
 
     def lies(self, *stays: str | None) -> Counter:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from drivers.iso7816.status_word import StatusWord
-from plugin.activation import desk
+from plugin.activation import desk, journey
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Clock, Desk, Outcome, Slot
 from plugin.activation.pins import Typed
 from plugin.activation.problem import Problem, Refusal
@@ -74,7 +74,7 @@ def confirming() -> Counter:
 
 def test_what_was_swiped_before_the_beginning_is_not_read() -> None:
     earlier = Slot("tracks", "before", swiped=True)
-    step = desk.begin(terms(), (earlier, Slot("chips")))
+    step = journey.begin(terms(), (earlier, Slot("chips")))
 
     assert step.effects == ()
     assert step.desk.state == desk.WaitingCard(Role.MEDICAL)
@@ -349,9 +349,9 @@ def test_a_strict_city_turns_a_wrong_card_number_away() -> None:
     strict = replace(terms(), profile=replace(PROFILE, card_number=Check.STRICT))
     card = social_security()
     wrong = replace(card, issue=replace(card.issue, card_number="T20000010"))
-    first = desk.begin(strict, slots("new")).desk
+    first = journey.begin(strict, slots("new")).desk
 
-    step = desk.step(first, desk.CardRead("new", wrong))
+    step = journey.step(first, desk.CardRead("new", wrong))
 
     assert step.desk.facts.problem == Problem("card.number_wrong")
 
@@ -567,12 +567,12 @@ def test_whatever_happens_the_desk_stays_true(
 ) -> None:
     by = _makes_active(by, policy)
     said = terms(scenario, pin=policy, by=by, dry_run=dry_run)
-    step = desk.begin(said, slots(None, None))
+    step = journey.begin(said, slots(None, None))
     activations = 0
 
     for event in history:
         before = step.desk
-        step = desk.step(before, event)
+        step = journey.step(before, event)
         activations += step.effects.count(desk.Activate())
         for effect in step.effects:
             if isinstance(effect, desk.PresentPin):
@@ -655,9 +655,9 @@ def test_the_random_journeys_reach_every_state() -> None:
         by: ActivationBy,
     ) -> None:
         said = terms(scenario, pin=policy, by=_makes_active(by, policy))
-        now = desk.begin(said, slots(None, None)).desk
+        now = journey.begin(said, slots(None, None)).desk
         for event in history:
-            now = desk.step(now, event).desk
+            now = journey.step(now, event).desk
             reached.add(type(now.state))
 
     wander()
@@ -665,9 +665,9 @@ def test_the_random_journeys_reach_every_state() -> None:
         random = Random(seed)
         policy = PinPolicy(new=random.choice((NewPin.NONE, NewPin.SET)))
         by = _makes_active(random.choice(list(ActivationBy)), policy)
-        now = desk.begin(terms(pin=policy, by=by), slots(None, None)).desk
+        now = journey.begin(terms(pin=policy, by=by), slots(None, None)).desk
         for _ in range(30):
-            now = desk.step(now, random.choice(_likely(now))).desk
+            now = journey.step(now, random.choice(_likely(now))).desk
             reached.add(type(now.state))
 
     assert reached == ALL_STATES

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 
 from drivers.serial_line.magstripe import Lrc
 from drivers.serial_line.settings import PortKind, SerialPort
-from plugin import data_file, main
-from plugin.activation.problem import Problem
+from plugin import data_file
 from plugin.activation.region import (
     NewPin,
+    NewPinWhen,
     OldPin,
     PinPolicy,
-    RegionProfile,
     Role,
     Scenario,
 )
@@ -88,6 +87,7 @@ def test_what_a_region_says_of_pins_is_kept() -> None:
     said = {
         "old": "if_set",
         "new": "change_initial",
+        "new_when": "old_had_one",
         "initial": ["1234", "888888"],
         "digits": {"min": 4, "max": 6},
         "show_tries": False,
@@ -99,6 +99,7 @@ def test_what_a_region_says_of_pins_is_kept() -> None:
     assert policy == PinPolicy(
         old=OldPin.IF_SET,
         new=NewPin.CHANGE_INITIAL,
+        new_when=NewPinWhen.OLD_HAD_ONE,
         initial=frozenset({"1234", "888888"}),
         digits=Digits(minimum=4, maximum=6),
         show_tries=False,
@@ -145,7 +146,7 @@ def test_a_pharmacy_registers_nobody() -> None:
         ),
         (
             "medical_cards",
-            {"cpu": [], "memory": [], "stripe": []},
+            {"match": "number", "cpu": [], "memory": [], "stripe": []},
             "medical_cards.cpu",
             "no kind is known",
         ),
@@ -278,53 +279,6 @@ def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     assert wrong.value.facts["file"] == str(tmp_path / "nowhere.toml")
     assert "nor a file" in wrong.value.facts["reason"]
     assert "reference" in wrong.value.facts["remedy_en"]
-
-
-simple = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats()
-anything = st.recursive(
-    simple,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-
-
-@st.composite
-def damaged_profiles(draw: st.DrawFn) -> dict[str, Any]:
-    """The reference profile with a few values replaced by anything."""
-    content = copy.deepcopy(REFERENCE)
-    for _ in range(draw(st.integers(1, 3))):
-        place = content
-        while True:
-            key = draw(st.sampled_from(sorted(place)))
-            inside = place[key]
-            if isinstance(inside, dict) and inside and draw(st.booleans()):
-                place = inside
-                continue
-            place[key] = draw(anything)
-            break
-    return content
-
-
-@given(damaged_profiles())
-def test_a_damaged_profile_is_valid_or_refused_and_never_a_traceback(
-    content: dict[str, Any],
-) -> None:
-    mistake: DataFileError | None = None
-    try:
-        profile = frozen(data_file.check("city.toml", content, ProfileFile))
-    except DataFileError as wrong:
-        mistake = wrong
-    else:
-        assert isinstance(profile, RegionProfile)
-
-    if mistake is not None:
-        keys = {"file", "key", "reason", "remedy_zh", "remedy_en"}
-        body = main.catalogue().body(Problem("profile.invalid", mistake.facts))
-        assert set(mistake.facts) == keys
-        assert "city.toml" in body["title"]
 
 
 @given(st.text(max_size=200))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from plugin.activation import desk, saga
+from plugin.activation import desk, journey, saga
 from plugin.activation.desk import Clock, Outcome
 from plugin.activation.pins import Typed
 from plugin.activation.problem import Problem
@@ -294,7 +294,7 @@ def test_a_torn_record_says_that_the_card_must_return() -> None:
     counter = Counter("a")
     doubtful = replace(after(CHANGING, saga.Restarted()), origin=ORIGIN)
 
-    state, problem = desk.told_by(doubtful, counter.now.facts.terms.profile)
+    state, problem = journey.told_by(doubtful, counter.now.facts.terms.profile)
 
     assert state == desk.InDoubt()
     assert problem == Problem("card.must_return")
@@ -361,6 +361,6 @@ def test_what_a_record_says_is_what_the_counter_said() -> None:
         outcome="will_activate_on_registration",
     ).record
 
-    state, _ = desk.told_by(ended, Counter("a").now.facts.terms.profile)
+    state, _ = journey.told_by(ended, Counter("a").now.facts.terms.profile)
 
     assert state == desk.Succeeded(Outcome.WILL_ACTIVATE)

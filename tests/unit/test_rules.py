@@ -9,7 +9,14 @@ from msgspec.structs import replace
 
 from plugin.activation import rules
 from plugin.activation.problem import Problem, Refusal
-from plugin.activation.region import Check, CountsFrom, Effect, Window
+from plugin.activation.region import (
+    Check,
+    CountsFrom,
+    Effect,
+    RefusalRule,
+    RegionProfile,
+    Window,
+)
 from plugin.activation.rules import (
     AlreadyActive,
     CardStatus,
@@ -214,3 +221,130 @@ def test_a_wrong_card_number_stops_only_where_the_profile_is_strict() -> None:
         "card.number_wrong"
     )
     assert rules.objection(card, strict, simulated=True) is None
+
+
+# Whose cards may be activated.
+
+
+def with_holders(**said: object) -> RegionProfile:
+    return replace(PROFILE, holders=replace(PROFILE.holders, **said))
+
+
+CHILD = social_security("tong")  # born on 29 February 2020
+
+
+@pytest.mark.parametrize(
+    ("today", "refused"),
+    [
+        (date(2036, 2, 28), True),
+        (date(2036, 2, 29), False),  # the day
+        (date(2035, 3, 1), True),
+        (date(1900, 1, 1), True),
+    ],
+)
+def test_a_child_is_refused_until_the_birthday(
+    today: date,
+    refused: bool,
+) -> None:
+    status = replace(INACTIVE, today=today, handed_over=today)
+    issue = replace(CHILD.issue, expiry_date=None)
+
+    verdict = rules.judge(
+        status, replace(CHILD, issue=issue), with_holders(minimum_age=16)
+    )
+
+    expected = rules.Stopped(Problem("holder.under_age", {"age": "16"}))
+    assert verdict == (expected if refused else MayActivate())
+
+
+@pytest.mark.parametrize(
+    ("today", "years"),
+    [
+        (date(2023, 2, 28), 2),
+        (date(2023, 3, 1), 3),  # no 29 February: a day later
+        (date(2024, 2, 28), 3),
+        (date(2024, 2, 29), 4),
+    ],
+)
+def test_who_was_born_on_a_leap_day_has_a_birthday_every_year(
+    today: date, years: int
+) -> None:
+    assert rules.age(date(2020, 2, 29), today) == years
+
+
+def test_without_a_minimum_nobody_is_too_young() -> None:
+    unborn = replace(INACTIVE, today=date(2019, 1, 1), handed_over=None)
+
+    assert rules.judge(unborn, CHILD, PROFILE) == MayActivate()
+
+
+def test_the_age_is_the_numbers_where_that_checks_and_else_the_cards() -> None:
+    otherwise = replace(
+        CHILD, social_security_number="no number", birth_date=date(1950, 1, 1)
+    )
+
+    assert rules.born_on(CHILD) == date(2020, 2, 29)
+    assert rules.born_on(otherwise) == date(1950, 1, 1)
+    assert rules.born_on(replace(otherwise, birth_date=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("only_first", "first", "with_old_card", "refused"),
+    [
+        (True, False, True, True),
+        (True, False, False, False),  # without the old card it does not matter
+        (True, True, True, False),
+        (True, None, True, False),  # the centre does not say
+        (False, False, True, False),
+    ],
+)
+def test_only_a_first_replacement_where_the_region_says_so(
+    *, only_first: bool, first: bool | None, with_old_card: bool, refused: bool
+) -> None:
+    status = replace(INACTIVE, first_replacement=first)
+    profile = with_holders(first_replacement_only=only_first)
+
+    verdict = rules.judge(
+        status, social_security(), profile, with_old_card=with_old_card
+    )
+
+    stopped = rules.Stopped(Problem("card.not_first_replacement"))
+    assert verdict == (stopped if refused else MayActivate())
+
+
+# What a refusal means.
+
+MEANS = replace(
+    PROFILE.centre,
+    refusals=(
+        RefusalRule(means="card.temporarily_lost", code="-1", contains="临时挂失"),
+        RefusalRule(means="card.lost", code="-1", contains="挂失"),
+        RefusalRule(means="active", contains="已启用"),
+        RefusalRule(means="card.cancelled", code="4"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "means"),
+    [
+        ("-1", "该卡已临时挂失", "card.temporarily_lost"),  # the first that fits
+        ("-1", "该卡已挂失", "card.lost"),
+        ("2", "该卡已挂失", "centre.refused"),  # another code
+        ("7", "该卡已启用", "centre.refused"),  # what adapters take for a yes
+        ("4", "", "card.cancelled"),
+        ("-1", "系统维护", "centre.refused"),
+    ],
+)
+def test_a_refusal_means_what_the_region_says_with_the_centres_words(
+    code: str, text: str, means: str
+) -> None:
+    said = Refusal(code=code, text=text)
+
+    problem = rules.refused(said, MEANS)
+
+    assert problem == Problem(means, centre=said)
+
+
+def test_a_refusal_without_words_is_a_refusal() -> None:
+    assert rules.refused(None, MEANS) == Problem("centre.refused")

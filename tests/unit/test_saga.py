@@ -274,6 +274,18 @@ def test_too_many_sends_need_a_person() -> None:
     assert step.record.state is ActivationState.MANUAL
 
 
+def test_where_nothing_can_be_asked_only_time_ends_the_sending() -> None:
+    often = replace(UNKNOWN, sends=10 * saga.SENDS_MAX)
+    late = SENDING.began + saga.PATIENCE_MS + 1
+
+    sent = saga.step(often, saga.TimerRang(), 3_000, C)
+    tired = saga.step(sent.record, saga.NoAnswer(NAME, sent.record.sends), late, C)
+
+    assert sent.record.state is ActivationState.SENDING
+    assert sent.effects == (Send(),)
+    assert tired.record.state is ActivationState.MANUAL
+
+
 def test_found_unfinished_a_doubtful_record_is_asked_about_at_once() -> None:
     assert saga.step(UNKNOWN, saga.Restarted(), 9_000, A) == Step(UNKNOWN, (Wake(),))
 

@@ -1,0 +1,73 @@
+"""What becomes of everybody, in every region, in every scenario: as in the tables that were
+read line by line (`python -m tests.scenario.outcomes` writes them)."""
+
+from __future__ import annotations
+
+import pytest
+
+from plugin.activation.region import Scenario
+from plugin.settings import InstitutionKind
+from simulator.people import PEOPLE
+from tests.centre import CentreProcess
+from tests.scenario import outcomes
+
+PARTS = [
+    pytest.param(region, kind, scenario, id=f"{region}-{kind}-{scenario}")
+    for region in outcomes.SHIPPED
+    for kind, scenario in outcomes.parts()
+]
+
+
+def table(region: str) -> list[str]:
+    """The lines below the head."""
+    head, *lines = outcomes.table_of(region).read_text("utf-8").splitlines()
+    assert head == outcomes.HEAD
+    return lines
+
+
+@pytest.mark.parametrize(("region", "kind", "scenario"), PARTS)
+def test_everybody_ends_as_the_table_says(
+    region: str, kind: InstitutionKind, scenario: Scenario, centre: CentreProcess
+) -> None:
+    mine = f"{kind.value}\t{scenario.value}\t"
+    expected = [line for line in table(region) if line.startswith(mine)]
+
+    found = [row.line for row in outcomes.rows(region, kind, scenario, centre)]
+
+    assert found == expected
+
+
+def test_every_region_has_a_table_and_every_table_its_region() -> None:
+    tables = {path.stem for path in outcomes.TABLES.glob("*.tsv")}
+
+    assert tables == set(outcomes.SHIPPED)
+
+
+@pytest.mark.parametrize("region", outcomes.SHIPPED)
+def test_a_table_knows_everybody(region: str) -> None:
+    """In every scenario that is allowed, and nobody where it is not."""
+    people: dict[tuple[str, str], list[str]] = {}
+    for line in table(region):
+        kind, scenario, person, *_ = line.split("\t")
+        people.setdefault((kind, scenario), []).append(person)
+
+    assert set(people) == {(k.value, s.value) for k, s in outcomes.parts()}
+    assert all(found in (["*"], list(PEOPLE)) for found in people.values())
+    assert any(found == list(PEOPLE) for found in people.values())
+
+
+@pytest.mark.parametrize("region", outcomes.SHIPPED)
+def test_what_the_tables_say_is_one_truth(region: str) -> None:
+    """Counter, journal and centre: at most one effect, and none without a success."""
+    names = outcomes.HEAD.split("\t")
+    for line in table(region):
+        row = dict(zip(names, line.split("\t"), strict=True))
+        assert bool(row["outcome"]) == row["state"].startswith("succeeded"), line
+        assert bool(row["outcome"]) != bool(row["code"]), line
+        assert (row["record"] == "ACTIVE") == bool(row["outcome"]), line
+        assert row["effects"] in ("0", "1"), line
+        assert row["effects"] == "0" or row["outcome"] == "activated", line
+        assert row["zh"], line
+        assert row["en"], line
+        if row["code"].startswith("card."):
+            assert " | " in row["zh"], f"no way back: {line}"

@@ -1,0 +1,571 @@
+"""Region profiles, whatever is written in them: valid, or refused with the file, the key, the
+reason and what to do."""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from plugin import data_file, main
+from plugin.activation.problem import Problem
+from plugin.activation.region import RegionProfile
+from plugin.data_file import DataFileError
+from plugin.profile_file import REGIONS, ProfileFile, frozen, load_profile
+
+TEXTS = {each.stem: each.read_text("utf-8") for each in sorted(REGIONS.glob("*.toml"))}
+PROFILES: dict[str, dict[str, Any]] = {
+    name: tomllib.loads(text) for name, text in TEXTS.items()
+}
+SECRET = "s3cret-4711"  # what must never be repeated
+CATALOGUE = main.catalogue()
+MISSING: Any = object()
+QUICK = settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+Content = dict[str, Any]
+
+
+def changed(name: str, changes: Mapping[str, object]) -> Content:
+    """A shipped profile with these keys set, or taken away."""
+    content = copy.deepcopy(PROFILES[name])
+    for path, value in changes.items():
+        *parents, last = path.split("/")
+        place: Any = content
+        for each in parents:
+            place = place[int(each) if isinstance(place, list) else each]
+        if value is MISSING:
+            del place[last]
+        else:
+            place[last] = value
+    return content
+
+
+def refused(content: Content) -> DataFileError:
+    """Why it is refused."""
+    with pytest.raises(DataFileError) as wrong:
+        frozen(data_file.check("city.toml", content, ProfileFile))
+    return wrong.value
+
+
+def is_well_said(mistake: DataFileError, file: str) -> None:
+    """File, key, reason and both remedies, each of them on one line."""
+    facts = mistake.facts
+    body = CATALOGUE.body(Problem("profile.invalid", facts))
+
+    assert set(facts) == {"file", "key", "reason", "remedy_zh", "remedy_en"}
+    assert facts["file"] == file
+    assert all(facts.values())
+    assert all(value.isprintable() for value in facts.values())
+    assert len(facts["key"]) < 200
+    assert body["remedy"] == {
+        "zh-CN": [facts["remedy_zh"]],
+        "en": [facts["remedy_en"]],
+    }
+
+
+# --- what can be written and makes no sense ----------------------------------------------------
+
+PHARMACY = "scenarios/pharmacy/pharmacy"
+VISIT = "scenarios/hospital/outpatient_registration"
+REFERENCE, XML = "reference", "v3-old-pin"
+ENVELOPE = PROFILES[XML]["centre"]["enable2132"]
+NO_CARDS: Content = {"match": "number", "cpu": [], "memory": [], "stripe": []}
+MEMORY = PROFILES[REFERENCE]["medical_cards"]["memory"][0]
+WORDS = {"zh": "某处", "en": "somewhere"}
+IMPOSSIBLE: list[tuple[str, Mapping[str, object], str, str]] = [
+    # scenarios
+    (
+        REFERENCE,
+        {f"{PHARMACY}/steps": ["medical"]},
+        "scenarios.pharmacy.pharmacy.steps",
+        "without the social security card",
+    ),
+    (
+        REFERENCE,
+        {f"{PHARMACY}/steps": ["medical", "medical", "social_security"]},
+        "scenarios.pharmacy.pharmacy.steps",
+        "the same card twice",
+    ),
+    (
+        REFERENCE,
+        {f"{PHARMACY}/activation_by": "registration"},
+        "scenarios.pharmacy.pharmacy.activation_by",
+        "with an old card",
+    ),
+    (
+        REFERENCE,
+        {"scenarios/pharmacy/outpatient_registration": {}},
+        "scenarios.pharmacy.outpatient_registration",
+        "unknown key",
+    ),
+    # what makes a card active
+    (
+        REFERENCE,
+        {f"{VISIT}/activation_by": "pin_change"},
+        "scenarios.hospital.outpatient_registration.activation_by",
+        "pin.new changes no PIN",
+    ),
+    (
+        REFERENCE,
+        {f"{VISIT}/activation_by": "pin_change", "pin/new": "keep"},
+        "scenarios.hospital.outpatient_registration.activation_by",
+        "pin.new changes no PIN",
+    ),
+    (
+        REFERENCE,
+        {
+            f"{VISIT}/activation_by": "pin_change",
+            "pin/new": "set",
+            "pin/old": "if_set",
+            "pin/new_when": "old_had_one",
+        },
+        "scenarios.hospital.outpatient_registration.activation_by",
+        "for some only",
+    ),
+    (
+        XML,
+        {f"{VISIT}/activation_by": "registration"},
+        "scenarios.hospital.outpatient_registration.activation_by",
+        "enable2132 cannot say whether it has become active",
+    ),
+    # old cards
+    (REFERENCE, {"medical_cards": NO_CARDS}, "medical_cards.cpu", "no kind is known"),
+    (
+        REFERENCE,
+        {"medical_cards/memory": [MEMORY, MEMORY]},
+        "medical_cards.memory",
+        "the same chip twice",
+    ),
+    *(
+        (
+            REFERENCE,
+            {f"medical_cards/memory/1/{field}/offset": 1023},
+            f"medical_cards.memory[1].{field}",
+            "has 1024 bytes",
+        )
+        for field in ("number", "social_security_number", "name")
+    ),
+    (
+        REFERENCE,
+        {"medical_cards/stripe/0/number/offset": 37},
+        "medical_cards.stripe[0].number.length",
+        "track 2 has 37 characters",
+    ),
+    # the new card
+    (
+        REFERENCE,
+        {"social_security_card/authenticate": ["psam", "psam"]},
+        "social_security_card.authenticate",
+        "the same means twice",
+    ),
+    (
+        REFERENCE,
+        {"social_security_card/psam": MISSING},
+        "social_security_card.authenticate",
+        "there is no psam",
+    ),
+    # PINs
+    (
+        REFERENCE,
+        {"pin/digits": {"min": 7, "max": 6}},
+        "pin.digits.max",
+        "smaller than min",
+    ),
+    (REFERENCE, {"pin/initial": ["12345"]}, "pin.initial", "fewer or more digits"),
+    (REFERENCE, {"pin/initial": ["1234567"]}, "pin.initial", "fewer or more digits"),
+    (
+        REFERENCE,
+        {"pin/initial": [], "pin/new": "change_initial"},
+        "pin.initial",
+        "name one",
+    ),
+    (
+        REFERENCE,
+        {"pin/new_when": "old_had_one"},
+        "pin.new_when",
+        "never asked whether it has a PIN",
+    ),
+    # what the centre cannot be asked
+    *(
+        (XML, {f"windows/{window}/effect": "block"}, f"windows.{window}.effect", "nor")
+        for window in ("activation", "financial")
+    ),
+    (XML, {"holders/minimum_age": 1}, "holders.minimum_age", "how a card stands"),
+    (
+        XML,
+        {"holders/first_replacement_only": True},
+        "holders.first_replacement_only",
+        "how a card stands",
+    ),
+    (XML, {"medical_cards/match": "centre"}, "medical_cards.match", "whose an old"),
+    (
+        XML,
+        {"social_security_card/authenticate": ["psam", "hsm"]},
+        "social_security_card.authenticate",
+        "HSM",
+    ),
+    # the centre
+    (XML, {"centre/adapter": "reference"}, "centre.enable2132", "only the adapter"),
+    (XML, {"centre/enable2132": MISSING}, "centre.enable2132", "only the adapter"),
+    (
+        REFERENCE,
+        {"centre/enable2132": ENVELOPE},
+        "centre.enable2132",
+        "only the adapter",
+    ),
+    (XML, {"centre/status": True}, "centre.status", "no such question"),
+    (XML, {"centre/dedupe": "id"}, "centre.dedupe", "status is false"),
+    (XML, {"centre/dedupe": "card"}, "centre.dedupe", "status is false"),
+    (
+        REFERENCE,
+        {"centre/dedupe": "duplicate_code"},
+        "centre.dedupe",
+        "nothing tells a duplicate",
+    ),
+    (
+        REFERENCE,
+        {"centre/refusals": [{"means": "active"}]},
+        "centre.refusals[0].code",
+        "it fits nothing",
+    ),
+    (
+        REFERENCE,
+        {"centre/refusals": [{"code": "1", "means": "card.mute"}]},
+        "centre.refusals[0].means",
+        "one of: active, card.activation_window_closed, ",
+    ),
+    *(
+        (REFERENCE, {"centre/address": address}, "centre.address", reason)
+        for address, reason in (
+            ("", "not an address"),
+            ("https://centre.example\n", "not an address"),
+            ("https://cen\ttre.example", "not an address"),
+            ("https://[::1", "not an address"),
+            ("https://centre.example:66666", "not an address"),
+            ("https://医保.example", "not an address"),
+            ("https://centre_1.example", "a name in ASCII or a number"),
+            (f"https://till:{SECRET}@centre.example", "neither user nor query"),
+            (f"https://centre.example?key={SECRET}", "neither user nor query"),
+            ("ftp://centre.example", "begins with https://"),
+            ("http://centre.example", "only on this machine"),
+        )
+    ),
+    # the XML dialect
+    (
+        XML,
+        {"centre/enable2132/refused": ["-1", "0"]},
+        "centre.enable2132.refused",
+        "the same as accepted",
+    ),
+    *(
+        (
+            XML,
+            {"centre/enable2132/path": path},
+            "centre.enable2132.path",
+            "neither query nor fragment",
+        )
+        for path in ("/a?b", "/a#b")
+    ),
+    (XML, {"centre/enable2132/path": "a"}, "centre.enable2132.path", "matching"),
+    (
+        XML,
+        {"centre/enable2132/input/AAC003": "nmae"},
+        "centre.enable2132.input.AAC003",
+        "one of: identification_code, ",
+    ),
+    (
+        XML,
+        {"centre/enable2132/input/A B": "name"},
+        "centre.enable2132.input.A B",
+        "matching",
+    ),
+    # keys that are not fixed
+    (
+        REFERENCE,
+        {"social_security_card/psam/keys/des": {"internal": 1, "external": 2}},
+        "social_security_card.psam.keys.des",
+        "one of: 3des, ssf33, sm4",
+    ),
+    (
+        REFERENCE,
+        {"social_security_card/psam/keys/sm4": {"internal": 1, "external": 256}},
+        "social_security_card.psam.keys.sm4.external",
+        "<= 255",
+    ),
+    # words
+    (
+        REFERENCE,
+        {"ways_back": {"card.lsot": ["replace_card"]}},
+        "ways_back.card.lsot",
+        "one of: card.activation_window_closed, ",
+    ),
+    (REFERENCE, {"ways_back": {"card.lost": []}}, "ways_back.card.lost", ">= 1"),
+    (
+        REFERENCE,
+        {"ways_back": {"card.expired": ["come_again"], "card.lost": ["pray"]}},
+        "ways_back.card.lost",
+        "one of: replace_card, ",
+    ),
+    (
+        REFERENCE,
+        {"ways_back": {"card.lost": ["replace_card", "replace_card"]}},
+        "ways_back.card.lost",
+        "twice",
+    ),
+    (REFERENCE, {"places": {"moon": WORDS}}, "places.moon", "one of: bank, "),
+    (
+        REFERENCE,
+        {"places": {"here": WORDS, "bank": {"zh": "", "en": "a bank"}}},
+        "places.bank.zh",
+        "length >= 1",
+    ),
+    (REFERENCE, {"places": {"bank": {"zh": "银行"}}}, "places.bank.en", "missing"),
+    (REFERENCE, {"holders/proxies": ["moon"]}, "holders.proxies", "one of: here, "),
+    (REFERENCE, {"wording": {"waiting": WORDS}}, "wording.waiting", "one of: "),
+    (
+        REFERENCE,
+        {"wording": {"waiting_pin.medical": {"zh": "密码"}}},
+        "wording.waiting_pin.medical.en",
+        "missing",
+    ),
+    # lines that end late
+    (REFERENCE, {"id": "city\n"}, "id", "matching"),
+    (REFERENCE, {"version": "1\n"}, "version", "matching"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "key", "reason"),
+    IMPOSSIBLE,
+    ids=[f"{key}: {reason}" for _, _, key, reason in IMPOSSIBLE],
+)
+def test_what_makes_no_sense_is_refused_with_its_key(
+    name: str, changes: Mapping[str, object], key: str, reason: str
+) -> None:
+    mistake = refused(changed(name, changes))
+
+    is_well_said(mistake, "city.toml")
+    assert mistake.facts["key"] == key
+    assert reason in mistake.facts["reason"]
+    assert SECRET not in str(mistake)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_shipped_profile_is_valid(name: str) -> None:
+    assert load_profile(name).id == name
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "a - at `$.pin",
+        "a - at `$.pin`",
+        "`",
+        "` - at `$",
+        "a` - at `$.pin[3]",
+        "a` - at `$.wording[...]",
+        "a.b",
+        "[0]",
+        "[...]",
+        "k" * 5000,
+        "\x1b[31m",
+        "行\n行",
+    ],
+)
+@pytest.mark.parametrize("table", ["", "pin", "wording", "centre"])
+def test_a_key_is_named_whatever_it_looks_like(table: str, key: str) -> None:
+    content = copy.deepcopy(PROFILES[REFERENCE])
+    (content[table] if table else content)[key] = {"zh": "一", "en": "one"}
+
+    mistake = refused(content)
+
+    is_well_said(mistake, "city.toml")
+    named = f"{table}.{key}" if table else key
+    if len(key) < 100 and key.isprintable():
+        assert mistake.facts["key"] == named
+    else:
+        assert mistake.facts["key"][: len(table)] == table
+
+
+@pytest.mark.parametrize("region", ["", "\0", "x" * 5000, "../regions/reference", "."])
+def test_a_region_that_cannot_be_a_file_says_so(region: str) -> None:
+    with pytest.raises(DataFileError) as wrong:
+        load_profile(region)
+
+    assert wrong.value.facts["reason"]
+    assert wrong.value.facts["remedy_zh"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("days = 180", "a number is too long"),
+        ("card = 120", "a number is too long"),
+    ],
+)
+def test_a_number_nobody_could_mean_is_no_trouble_with_the_path(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    file = tmp_path / "city.toml"
+    file.write_text(TEXTS[REFERENCE].replace(line, line + "0" * 5000), "utf-8")
+
+    with pytest.raises(DataFileError) as wrong:
+        load_profile(str(file))
+
+    is_well_said(wrong.value, "city.toml")
+    assert wrong.value.facts["reason"] == reason
+
+
+# --- whatever is written ------------------------------------------------------------------------
+
+hostile_text = st.sampled_from(
+    ["", " ", SECRET, "\0", "\x1b[2J", "{name}", "%s", "../" * 9, "一" * 999, "\u202e"]
+)
+numbers = st.sampled_from([-1, 0, 1, 2**31, 2**63, 2**64, 10**400, 0.5, float("nan")])
+scalars = st.none() | st.booleans() | numbers | hostile_text | st.text(max_size=8)
+anything = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=5) | hostile_text, inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def places(content: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401 - any part of a file
+    """Every value of a file, as what holds it and under which key."""
+    if isinstance(content, dict):
+        inside = list(content.items())
+    elif isinstance(content, list):
+        inside = list(enumerate(content))
+    else:
+        return
+    for key, value in inside:
+        yield content, key
+        yield from places(value)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> Content:
+    """A shipped profile after a few mishaps."""
+    content = copy.deepcopy(PROFILES[draw(st.sampled_from(sorted(PROFILES)))])
+    for _ in range(draw(st.integers(1, 4))):
+        known = list(places(content))
+        if not known:
+            break
+        holder, key = draw(st.sampled_from(known))
+        value = holder[key]
+        other, other_key = draw(st.sampled_from(known))
+        match draw(st.integers(0, 7)):
+            case 0:
+                del holder[key]
+            case 1 if isinstance(holder, dict):
+                holder[draw(hostile_text | st.text(max_size=9))] = holder.pop(key)
+            case 2:
+                holder[key] = draw(anything)
+            case 3:
+                holder[key] = {str(key): value}
+            case 4:
+                holder[key] = [value, copy.deepcopy(value)]
+            case 5:
+                holder[key] = [value] * draw(st.sampled_from([1, 2, 3000]))
+            case 6:
+                holder[key] = copy.deepcopy(other[other_key])
+            case _:
+                holder[key] = draw(scalars)
+    return content
+
+
+@QUICK
+@given(mutated())
+@example(changed(REFERENCE, {"wording": {str(n): WORDS for n in range(3000)}}))
+@example(changed(REFERENCE, {"pin/initial": ["123456"] * 3000}))
+@example({})
+def test_any_content_is_a_valid_profile_or_a_mistake_with_its_place(
+    content: Content,
+) -> None:
+    keys = {str(key) for holder, key in places(content) if isinstance(holder, dict)}
+    mistake: DataFileError | None = None
+    try:
+        profile = frozen(data_file.check("city.toml", content, ProfileFile))
+    except DataFileError as wrong:
+        mistake = wrong
+    else:
+        assert isinstance(profile, RegionProfile)
+        assert profile.label
+
+    if mistake is not None:
+        is_well_said(mistake, "city.toml")
+        assert SECRET not in str(mistake) or SECRET in keys
+
+
+@st.composite
+def broken(draw: st.DrawFn) -> bytes:
+    """The text of a shipped profile after somebody's elbow was on the keyboard."""
+    raw = TEXTS[draw(st.sampled_from(sorted(TEXTS)))].encode()
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(raw)))
+        match draw(st.integers(0, 5)):
+            case 0:
+                raw = raw[:at] + draw(st.binary(min_size=1, max_size=4)) + raw[at:]
+            case 1:
+                raw = raw[:at] + raw[at + draw(st.integers(1, 40)) :]
+            case 2:
+                raw = raw[:at]
+            case 3:
+                lines = raw.split(b"\n")
+                which = at % len(lines)
+                raw = b"\n".join([*lines[: which + 1], *lines[which:]])
+            case 4:
+                raw = raw[:at] + SECRET.encode() + raw[at:]
+            case _:
+                raw = raw.replace(b'"', f'"{SECRET}'.encode(), at % 9)
+    return raw
+
+
+@pytest.fixture(scope="module")
+def city() -> Iterator[Path]:
+    """A file that is written again and again."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "city.toml"
+
+
+@QUICK
+@given(raw=broken())
+@example(raw=b"\xef\xbb\xbfformat = 1")
+@example(raw=b"a = 9999-99-99")
+@example(raw=b'"\\u0000" = 1')
+@example(raw=b"a." * 500 + b"b = 1")
+@example(raw=b"a = " + b"{b=" * 900 + b"1" + b"}" * 900)
+@example(raw=TEXTS[REFERENCE].replace("\n", "\r").encode())
+@example(raw=TEXTS[REFERENCE].encode("utf-16"))
+@example(raw=TEXTS[REFERENCE].encode("gb18030"))
+def test_any_file_is_a_valid_profile_or_a_mistake_with_its_place(
+    city: Path, raw: bytes
+) -> None:
+    city.write_bytes(raw)
+    mistake: DataFileError | None = None
+    try:
+        profile = load_profile(os.fspath(city))
+    except DataFileError as wrong:
+        mistake = wrong
+    else:
+        assert isinstance(profile, RegionProfile)
+
+    if mistake is not None:
+        is_well_said(mistake, "city.toml")
+        facts = mistake.facts
+        names_keys = facts["reason"].startswith("Cannot ")  # declare a key twice
+        assert names_keys or SECRET not in facts["reason"]
+        assert SECRET not in facts["remedy_zh"] + facts["remedy_en"]
