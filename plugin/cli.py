@@ -17,6 +17,7 @@ from plugin.activation.problem import Problem
 from plugin.agent.failure import described
 
 SIMULATED_KINDS = ("pcsc", "serial", "twin", "inprocess")
+SCENARIOS = ("pharmacy", "outpatient_registration", "inpatient_registration")
 USAGE = 2
 INTERRUPTED = 128 + 2
 NOBODY_READS = 128 + 13
@@ -192,9 +193,7 @@ def read(
 @app.command()
 @option(
     "--scenario",
-    type=click.Choice(
-        ["pharmacy", "outpatient_registration", "inpatient_registration"]
-    ),
+    type=click.Choice(SCENARIOS),
     default="pharmacy",
     show_default=True,
     help="业务 / what the card is used for",
@@ -295,6 +294,114 @@ def pair(
     from plugin.commands.serve import Options
 
     return command.run(client, scope, Options(data=data, simulate=simulate))
+
+
+@app.group(invoke_without_command=True)
+@click.pass_context
+def region(context: click.Context) -> int | None:
+    """地区规则 / Region profiles: list them, begin one, check it, see what it means."""
+    from plugin.commands import screen
+
+    if context.invoked_subcommand is not None:
+        return None
+    screen.line(context.get_help())
+    return USAGE
+
+
+a_profile = click.argument("file")
+
+
+@region.command("list")
+@with_json
+def list_regions(*, as_json: bool) -> int:
+    """随卡启提供的地区规则 / The regions that come with kaqi."""
+    from plugin.commands import region as command
+
+    return command.show_all(as_json=as_json)
+
+
+@region.command("new")
+@click.argument("file", type=click.Path(path_type=Path))
+@option(
+    "--id", "region_id", help="编号，默认为文件名 / its id; as a rule the file's name"
+)
+@option("--name-zh", help="中文名称 / its name in Chinese")
+@option("--name-en", help="英文名称 / its name in English")
+@option(
+    "--like",
+    default="reference",
+    show_default=True,
+    help="照哪个地区写 / which region it begins as: an id, or a path",
+)
+def new_region(
+    *,
+    file: Path,
+    region_id: str | None,
+    name_zh: str | None,
+    name_en: str | None,
+    like: str,
+) -> int:
+    """写一份带注释的新规则，不覆盖文件 / Write a commented profile; overwrites nothing."""
+    from plugin.commands import region as command
+
+    return command.begin(
+        file, region_id=region_id, name_zh=name_zh, name_en=name_en, like=like
+    )
+
+
+@region.command("check")
+@a_profile
+@with_json
+def check_region(*, file: str, as_json: bool) -> int:
+    """检查规则文件 / Check a profile; FILE is a path, or the id of a region of ours.
+
+    退出码 / exit codes: 0 can be used, 78 it has a mistake.
+    """
+    from plugin.commands import region as command
+
+    return command.check(file, as_json=as_json)
+
+
+@region.command("explain")
+@a_profile
+@option(
+    "--kind",
+    type=click.Choice(["pharmacy", "hospital"]),
+    help="机构类型 / the kind of institution",
+)
+@option(
+    "--scenario", type=click.Choice(SCENARIOS), help="业务 / what the card is used for"
+)
+@option(
+    "--lang",
+    "language",
+    type=click.Choice(["zh", "en"]),
+    help="语言 / the language; as a rule that of this machine",
+)
+@with_json
+def explain_region(
+    *,
+    file: str,
+    kind: str | None,
+    scenario: str | None,
+    language: str | None,
+    as_json: bool,
+) -> int:
+    """说明窗口怎样办理 / Say what a profile means at the counter, step by step.
+
+    FILE is a path, or the id of a region of ours.
+    """
+    from plugin.activation.region import Scenario
+    from plugin.commands import explaining as command
+    from plugin.settings import InstitutionKind
+
+    return command.run(
+        file,
+        kind=InstitutionKind(kind) if kind else None,
+        scenario=Scenario(scenario) if scenario else None,
+        language={"zh": "zh-CN"}.get(language, language) if language else None,
+        as_json=as_json,
+    )
 
 
 def run(arguments: list[str]) -> int:

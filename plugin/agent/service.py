@@ -642,6 +642,7 @@ class Service:
             kind=run.kind.value,
             seq=run.seq,
             state=run.now.state.name,
+            detail=shown.detail,
             role=shown.role,
             reader=shown.reader,
             clock=CLOCKS.get(type(run.now.state)),

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from drivers.iso7816.atr import Atr
 from plugin import privacy
-from plugin.activation import desk, journey
+from plugin.activation import desk, journey, moments
 from plugin.activation.desk import Action, Clock, Desk
 from plugin.activation.pins import Wanted
 from plugin.activation.problem import Problem
@@ -61,12 +61,14 @@ class PinShown(Struct, frozen=True, kw_only=True):
 
 
 class TransactionView(Struct, frozen=True, kw_only=True):
-    """One transaction at one moment; `seq` grows with every change of it."""
+    """One transaction at one moment; `seq` grows with every change of it, `detail` tells the
+    moments of one state apart."""
 
     origin: Origin
     kind: str
     seq: int
     state: str
+    detail: str | None = None
     role: str | None = None
     reader: str | None = None
     clock: Clock | None = None
@@ -157,8 +159,8 @@ def card_view(card: SocialSecurityCard) -> CardShown:
 
 
 class Shown(Struct, frozen=True):
-    """What the view takes from a desk's state: role, reader, problem, notices, outcome, and
-    the PIN that is asked for."""
+    """What the view takes from a desk's state: role, reader, problem, notices, outcome, the
+    PIN that is asked for, and what tells its moments apart."""
 
     role: str | None = None
     reader: str | None = None
@@ -167,6 +169,7 @@ class Shown(Struct, frozen=True):
     outcome: str | None = None
     confirmation: Confirmation | None = None
     pin: PinShown | None = None
+    detail: str | None = None
 
 
 def of_desk(now: Desk) -> Shown:
@@ -176,6 +179,11 @@ def of_desk(now: Desk) -> Shown:
 
 def shown(state: desk.State, problem: Problem | None, policy: PinPolicy) -> Shown:
     """The parts of a state that are worth showing, with the problem beside it."""
+    parts = _parts(state, problem, policy)
+    return replace(parts, detail=moments.detail(state, parts.problem))
+
+
+def _parts(state: desk.State, problem: Problem | None, policy: PinPolicy) -> Shown:
     match state:
         case desk.WaitingReader(problem):
             return Shown(problem=problem)
@@ -240,6 +248,7 @@ def from_record(
         kind="activation",
         seq=own.version + record.version + 1,
         state=state.name,
+        detail=told.detail,
         commit=commit_of(record),
         problem=told.problem,
         notices=told.notices,

@@ -6,8 +6,8 @@ from typing import Literal
 
 from msgspec.structs import asdict
 
-from plugin.activation import saga
-from plugin.activation.desk import Action, InDoubt
+from plugin.activation import moments, saga
+from plugin.activation.desk import Action
 from plugin.activation.problem import Problem
 from plugin.agent.doctor import Finding
 from plugin.agent.readers import ReaderView
@@ -25,10 +25,6 @@ _EXPECTED: dict[
     "waiting_confirm": "confirmation",
     "waiting_registration": "registration",
 }
-_IN_DOUBT = {  # what tells the moments of a doubt apart
-    "activation.needs_a_person": "needs_a_person",
-    "card.must_return": "card_must_return",
-}
 
 
 class Rendering:
@@ -44,8 +40,6 @@ class Rendering:
     def transaction(self, view: TransactionView) -> answers.Transaction:
         """A snapshot."""
         origin = view.origin
-        detail = _detail(view)
-        key = f"{view.state}.{detail}" if detail else view.state
         notices = [
             self.catalogue.answer(each, origin.trace_id) for each in view.notices
         ]
@@ -57,7 +51,10 @@ class Rendering:
             state=view.state,
             role=view.role,
             reader=view.reader,
-            step=answers.Step(key=key, text=self._prompts.text(view.state, detail)),
+            step=answers.Step(
+                key=moments.key(view.state, view.detail),
+                text=self._prompts.text(view.state, view.detail),
+            ),
             expects=_expectation(view),
             clock=view.clock,
             deadline=view.deadline,
@@ -163,20 +160,6 @@ class Rendering:
         self, problem: Problem | None, trace_id: str
     ) -> answers.Problem | None:
         return self.catalogue.answer(problem, trace_id) if problem else None
-
-
-def _detail(view: TransactionView) -> str | None:
-    """What tells moments of one state apart: role or outcome; of a doubt what ends it; of
-    a PIN also which, and where it is typed."""
-    asked = view.pin
-    if view.state == InDoubt.name and view.problem is not None:
-        return _IN_DOUBT.get(view.problem.code)
-    if asked is None:
-        return view.role or view.outcome
-    if asked.at_work and not asked.on_reader:
-        return "at_work"
-    entry = ".new" if asked.entry == "new" else ""
-    return f"{view.role}{entry}{'.reader' if asked.on_reader else ''}"
 
 
 def _expectation(view: TransactionView) -> answers.Expectation | None:

@@ -51,6 +51,7 @@ def test_help_is_in_both_languages() -> None:
     assert "Run the agent" in done.stdout
     for name in ("serve", "demo", "read", "activate", "simulate", "doctor", "pair"):
         assert name in done.stdout
+    assert "Region profiles" in done.stdout
 
 
 def test_without_a_command_the_help_is_shown() -> None:

@@ -77,6 +77,18 @@ class Counter:
         self.now = self.pos.until(self.now, there)
         return self.now
 
+    def moves(self) -> Transaction:
+        """Wait for the next change, whatever it is."""
+        before = self.now.data["seq"]
+        changed = self.pos.until(self.now, lambda each: each.data["seq"] != before)
+        return self.takes(changed)
+
+    def takes(self, snapshot: Transaction) -> Transaction:
+        """This is how it stands now."""
+        self.now = snapshot
+        self._note()
+        return snapshot
+
     def says(self, code: str) -> Transaction:
         """Wait until the screen shows this problem."""
 

@@ -145,6 +145,7 @@ def test_whatever_text_a_card_holds_nothing_hidden_is_shown(
             kind="activation",
             seq=1,
             state="succeeded",
+            detail="activated",
             outcome="activated",
             holder=views.clear_holder(found, atr, Terminal()),
             masked=views.masked_holder(found),

@@ -10,13 +10,16 @@ import pytest
 
 from drivers import errors as driver_errors
 from plugin import main
-from plugin.activation import desk
+from plugin.activation import desk, flow, region
 from plugin.activation.problem import Problem, Refusal
 from plugin.activation.region import Role, Scenario
+from plugin.activation.saga import Dedupe
 from plugin.api.problems import Entry
 from plugin.card import errors as card_errors
 from plugin.centre import port as centre_port
+from plugin.commands.wording import book
 from plugin.journal import port as journal_port
+from plugin.settings import InstitutionKind
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = main.catalogue()
@@ -177,6 +180,41 @@ def test_nobody_waits_for_a_doubt_to_end(why: str | None) -> None:
 
     assert "持卡人可以离开" in said.chinese
     assert "the holder may go" in said.english
+
+
+def test_a_region_is_explained_in_words_of_which_none_is_missing_or_left_over() -> None:
+    words = book()
+
+    wanted: dict[str, set[str]] = {
+        "actors": set(flow.Actor),
+        "tasks": set(flow.Task),
+        "kinds": set(InstitutionKind),
+        "scenarios": set(Scenario),
+        "by": set(region.ActivationBy),
+        "old_pin": set(region.OldPin),
+        "new_pin": set(region.NewPin),
+        "new_pin_when": set(region.NewPinWhen),
+        "counts_from": set(region.CountsFrom),
+        "effects": set(region.Effect),
+        "windows": {"activation", "financial"},
+        "lost": {*Dedupe, "none_but_asked", "registration", "pin_change"},
+    }
+    assert {section: set(words[section]) for section in wanted} == wanted
+    assert {f"match_{each}" for each in region.MatchBy} < set(words["holders"])
+    for section, said in words.items():
+        assert section in wanted or set(said) <= _named_in("region", "explaining")
+        for each in said.values():
+            assert _fields(each.zh) == _fields(each.en)
+            assert not re.search(CHINESE, each.en)
+
+
+def _named_in(*commands: str) -> set[str]:
+    """Every string in these files, also where a value is put in."""
+    files = [ROOT / "plugin" / "commands" / f"{each}.py" for each in commands]
+    source = "".join(each.read_text(encoding="utf-8") for each in files)
+    named = set(re.findall(r'"([a-z_]+)"', source))
+    named |= {f"match_{each}" for each in region.MatchBy}
+    return named | {f"typed_at_the_till_{each}" for each in Role}
 
 
 def test_every_receipt_has_its_words() -> None:

@@ -13,9 +13,11 @@ import pytest
 from msgspec.structs import replace
 
 from plugin import main
+from plugin.activation import desk
 from plugin.activation.problem import Problem
 from plugin.activation.region import CAUSES, HAVE_WAYS_BACK, Holders, RegionProfile
 from plugin.activation.saga import Origin
+from plugin.agent import views
 from plugin.agent.views import TransactionView
 from plugin.api.problems import Catalogue
 from plugin.api.receipts import Receipts
@@ -315,7 +317,8 @@ def view(state: str, **more: Any) -> TransactionView:  # noqa: ANN401 - any part
 def test_a_doubt_says_what_ends_it(code: str | None, key: str) -> None:
     problem = Problem(code) if code else None
 
-    step = shown(view("in_doubt", problem=problem, commit="unknown"))["step"]
+    detail = views.shown(desk.InDoubt(), problem, PROFILE.pin).detail
+    step = shown(view("in_doubt", detail=detail, commit="unknown"))["step"]
 
     assert step["key"] == key
     assert step["text"] == msgspec.to_builtins(
@@ -334,7 +337,7 @@ def test_a_registration_is_waited_for() -> None:
 
 @pytest.mark.parametrize("outcome", ["will_activate_on_registration", "would_activate"])
 def test_what_activated_nothing_has_no_receipt(outcome: str) -> None:
-    snapshot = shown(view("succeeded", outcome=outcome))
+    snapshot = shown(view("succeeded", detail=outcome, outcome=outcome))
 
     assert snapshot["step"]["key"] == f"succeeded.{outcome}"
     assert snapshot["result"]["outcome"] == outcome
@@ -345,8 +348,8 @@ def test_a_region_says_a_moment_in_its_own_words() -> None:
     words = {"waiting_card.medical": {"zh-CN": "请刷旧卡", "en": "Swipe the old card"}}
     profile = replace(PROFILE, wording=words)
 
-    own = shown(view("waiting_card", role="medical"), profile)
-    ours = shown(view("waiting_card", role="social_security"), profile)
+    own = shown(view("waiting_card", detail="medical"), profile)
+    ours = shown(view("waiting_card", detail="social_security"), profile)
 
     assert own["step"]["text"] == words["waiting_card.medical"]
     assert ours["step"]["text"]["zh-CN"] == "请插入社会保障卡"
