@@ -10,9 +10,10 @@ from plugin.activation.pins import Entry, Wanted
 from plugin.activation.problem import Problem
 
 AT_WORK = "at_work"  # the card has the word
-_IN_DOUBT: Mapping[str, str] = {  # what tells the moments of a doubt apart
-    "activation.needs_a_person": "needs_a_person",
-    "card.must_return": "card_must_return",
+_IN_DOUBT: Mapping[str, str] = {  # what ends a doubt, by the room its problem is from
+    "activation": "needs_a_person",
+    "card": "card_must_return",
+    "pin": "card_must_return",
 }
 
 
@@ -37,12 +38,10 @@ def detail(state: desk.State, problem: Problem | None) -> str | None:
         case desk.PinAtWork(wanted, counting=counting):
             typing = wanted.on_reader and not counting
             return _of_pin(wanted) if typing else AT_WORK
-        case desk.WaitingRegistration():
-            return desk.Outcome.WILL_ACTIVATE
         case desk.Succeeded(outcome):
             return outcome
         case desk.InDoubt():
-            return _IN_DOUBT.get(problem.code) if problem else None
+            return _IN_DOUBT.get(problem.code.split(".")[0]) if problem else None
         case _:
             return None
 

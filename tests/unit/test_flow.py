@@ -36,7 +36,7 @@ CHANGED = ["waiting_pin.social_security.new", "waiting_pin.at_work"]
 CHECKED, BOTH_CHECKED = ["checking"], ["matching", "checking"]
 CONFIRMED, DONE = ["waiting_confirm"], ["committing", "succeeded.activated"]
 REGISTERED = [
-    "waiting_registration.will_activate_on_registration",
+    "waiting_registration",
     "checking",
     "succeeded.activated",
 ]
@@ -255,7 +255,7 @@ def test_a_registration_that_nobody_reports_will_activate() -> None:
     found = way(load_profile("v6-registration"), VISIT)
 
     (end,) = (each for each in found.ends if "will_activate" in each.key)
-    assert end.at == ("waiting_registration.will_activate_on_registration",)
+    assert end.at == ("waiting_registration",)
 
 
 def test_without_a_question_about_cards_only_the_till_knows_one_that_is_active() -> (
