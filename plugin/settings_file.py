@@ -11,7 +11,7 @@ from msgspec import Meta, field
 from drivers.serial_line.magstripe import Lrc
 from drivers.serial_line.settings import PortKind, SerialPort
 from plugin import data_file
-from plugin.profile_file import check_address
+from plugin.profile_shapes import check_address
 from plugin.settings import (
     DEFAULT_PORT,
     DEFAULT_REGION,

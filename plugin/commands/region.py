@@ -31,7 +31,8 @@ from plugin.commands import screen
 from plugin.commands.failing import CannotError
 from plugin.commands.wording import say, texts
 from plugin.data_file import DataFileError
-from plugin.profile_file import REGIONS, ProfileFile, load_profile, profile_path
+from plugin.profile_file import REGIONS, load_profile, profile_path
+from plugin.profile_shapes import ProfileFile
 from plugin.settings import InstitutionKind
 
 REFERENCE = "reference"

@@ -20,7 +20,8 @@ from plugin.commands import screen
 from plugin.commands.failing import CannotError
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.data_folder import DataFolder
-from plugin.profile_file import check_address, load_profile
+from plugin.profile_file import load_profile
+from plugin.profile_shapes import check_address
 from plugin.settings import SIMULATED_INSTITUTION, Settings
 from plugin.settings_file import load_settings
 from plugin.shapes import WrongValueError

@@ -17,7 +17,8 @@ from plugin.activation.saga import Abilities
 from plugin.commands import explaining, region
 from plugin.commands.explaining import Explainer
 from plugin.data_file import MAX_BYTES
-from plugin.profile_file import REGIONS, ProfileFile, load_profile
+from plugin.profile_file import REGIONS, load_profile
+from plugin.profile_shapes import ProfileFile
 from plugin.settings import InstitutionKind
 from tests.command.test_read import kaqi, problem_of
 

@@ -24,7 +24,8 @@ from plugin.activation.region import (
 )
 from plugin.card.pin import Digits
 from plugin.data_file import DataFileError
-from plugin.profile_file import REGIONS, ProfileFile, frozen, load_profile
+from plugin.profile_file import REGIONS, frozen, load_profile
+from plugin.profile_shapes import ProfileFile
 from plugin.settings import InstitutionKind
 from plugin.settings_file import SettingsFile, load_settings
 

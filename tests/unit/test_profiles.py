@@ -19,7 +19,8 @@ from plugin import data_file, main
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
 from plugin.data_file import DataFileError
-from plugin.profile_file import REGIONS, ProfileFile, frozen, load_profile
+from plugin.profile_file import REGIONS, frozen, load_profile
+from plugin.profile_shapes import ProfileFile
 
 TEXTS = {each.stem: each.read_text("utf-8") for each in sorted(REGIONS.glob("*.toml"))}
 PROFILES: dict[str, dict[str, Any]] = {
