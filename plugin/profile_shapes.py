@@ -361,7 +361,13 @@ class ProfileFile(Strict):
     wording: dict[str, WordsFile]
 
     def __post_init__(self) -> None:
-        for check in (_check_cards, _check_activation, _check_offers, _check_words):
+        for check in (
+            _check_cards,
+            _check_activation,
+            _check_one_way,
+            _check_offers,
+            _check_words,
+        ):
             check(self)
 
 
@@ -379,14 +385,25 @@ def _check_activation(found: ProfileFile) -> None:
     """What makes a card active must be able to."""
     for place, scenario in _every_scenario(found):
         key, by = f"{place}.activation_by", scenario.activation_by
-        if by == "pin_change" and found.pin.new not in ("set", "change_initial"):
-            raise WrongValueError(key, "pin.new changes no PIN")
+        if by == "pin_change" and found.pin.new != "change_initial":
+            raise WrongValueError(key, "pin.new is not change_initial")
         if by == "pin_change" and found.pin.new_when != "always":
             raise WrongValueError(key, "pin.new_when changes it for some only")
         if by == "registration" and not found.centre.offers.card_status:
             raise WrongValueError(
                 key, f"{found.centre.adapter} cannot say whether it has become active"
             )
+
+
+def _check_one_way(found: ProfileFile) -> None:
+    """A card that is activated by its PIN is not activated by a message as well: of two
+    ways one could be open while the other is in doubt."""
+    ways = {each.activation_by: place for place, each in _every_scenario(found)}
+    if "pin_change" in ways and "centre" in ways:
+        raise WrongValueError(
+            f"{ways['centre']}.activation_by",
+            "elsewhere the change of the PIN activates",
+        )
 
 
 def _check_offers(found: ProfileFile) -> None:

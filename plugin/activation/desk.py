@@ -118,12 +118,15 @@ class Facts(Struct, frozen=True, kw_only=True):
     settled: frozenset[Role] = frozenset()  # whose PIN is done with
     had_pin: frozenset[Role] = frozenset()  # whose PIN was right
     changed: bool = False  # the new card has taken a new PIN
-    torn: bool = False  # it may have: its answer is lost
+    torn: bool = False  # it may have, now or before: only it knows
+    doubt: Problem | None = None  # what our journal has of the card in hand
     activated: Confirmation | None = None  # what our own journal knows of the card
     registered: Registered | None = None
+    said: bool = False  # that the visit is registered
     notices: tuple[Problem, ...] = ()  # of an activation that may begin
     same_person: bool | None = None
     status: CardStatus | None = None
+    known: bool = False
     confirmed: bool = False
     problem: Problem | None = None
     problem_stay: str | None = None
@@ -379,7 +382,7 @@ class CardRead(Struct, frozen=True):
     """This stay's card was read. `keypad` is what its reader can do with a PIN; `torn`
     says that the card may have either of two; `at_worst` is how few tries it may have, as
     far as this till knows; `activated` that this till has activated it, where the centre
-    need not know."""
+    need not know; `doubt` what our journal has of it in hand."""
 
     insertion_id: str
     card: Card
@@ -387,6 +390,7 @@ class CardRead(Struct, frozen=True):
     torn: bool = False
     at_worst: int | None = None
     activated: Confirmation | None = None
+    doubt: Problem | None = None
 
 
 class ReadFailed(Struct, frozen=True):
@@ -403,9 +407,11 @@ class Matched(Struct, frozen=True):
 
 
 class StatusTold(Struct, frozen=True):
-    """How the card stands at the centre."""
+    """How the card stands at the centre. `known` says that our own journal had it as active
+    already."""
 
     status: CardStatus
+    known: bool = False
 
 
 class CentreSilent(Struct, frozen=True):

@@ -95,7 +95,7 @@ from plugin.activation.desk import (
     WaitingRegistration,
     WaitingRemoval,
 )
-from plugin.activation.pins import Entry, Talk, Torn, Typed, Wanted
+from plugin.activation.pins import Entry, Found, Talk, Typed
 from plugin.activation.problem import Problem
 from plugin.activation.region import ActivationBy, MatchBy, RegionProfile, Role
 from plugin.activation.saga import Activation, ActivationState
@@ -103,6 +103,8 @@ from plugin.card.medical import MedicalCard
 from plugin.card.pin import Accepted, Answer, Unanswered
 from plugin.card.reading import Card
 from plugin.card.social_security import SocialSecurityCard
+
+MUST_RETURN = Problem("card.must_return")
 
 
 def begin(
@@ -132,8 +134,8 @@ def step(desk: Desk, event: Event) -> Step:
             return _advance(_turned_away(facts, state.slot, problem))
         case Matched(same_person) if isinstance(state, Matching):
             return _advance(replace(facts, same_person=same_person))
-        case StatusTold(status) if isinstance(state, Checking):
-            return _advance(replace(facts, status=status))
+        case StatusTold(status, known) if isinstance(state, Checking):
+            return _advance(replace(facts, status=status, known=known))
         case CentreSilent(problem) if isinstance(state, Matching | Checking):
             return _centre_silent(facts, problem)
         case ConfirmAsked() if isinstance(state, WaitingConfirm):
@@ -151,7 +153,8 @@ def step(desk: Desk, event: Event) -> Step:
         case ContinueAsked() if isinstance(state, WaitingCard | WaitingRemoval):
             return _advance(_second_look(facts))
         case CancelAsked() if Action.CANCEL in ALLOWED[type(state)]:
-            return _leave(facts, Cancelled())
+            said = (Problem("card.may_be_active"),) if facts.said else ()
+            return _leave(facts, Cancelled(said))
         case ClockRanOut(clock) if CLOCKS.get(type(state)) is clock:
             return _clock_ran_out(facts, state, clock)
         case ActivationMoved(record) if isinstance(state, Committing | InDoubt):
@@ -173,11 +176,11 @@ def _advance(facts: Facts) -> Step:
             facts.status, card, terms.profile, with_old_card=terms.two_cards
         ):
             case rules.AlreadyActive(confirmation):
-                just_now = facts.registered is not None
+                just_now = facts.registered is not None and not facts.known
                 outcome = Outcome.ACTIVATED if just_now else Outcome.ALREADY_ACTIVE
                 return _at(facts, Succeeded(outcome, confirmation))
             case rules.Stopped(problem):
-                return _at(facts, Failed(problem))
+                return _leave(facts, Failed(problem))
             case rules.MayActivate(notices):
                 pass
     heard = facts.status is not None or not terms.asks_status
@@ -198,7 +201,7 @@ def _advance(facts: Facts) -> Step:
     if unmatched:
         return _at(facts, Matching(), Match())
     if terms.dry_run:
-        return _at(facts, _would_activate(terms, notices))
+        return _at(facts, _would_activate(facts, notices))
     if terms.rules.activation_by is ActivationBy.REGISTRATION:
         return _await_registration(facts, notices)
     if terms.rules.confirm and not facts.confirmed:
@@ -219,16 +222,22 @@ def _cannot_match(facts: Facts) -> bool:
     )
 
 
-def _would_activate(terms: Terms, notices: tuple[Problem, ...]) -> Succeeded:
+def _would_activate(facts: Facts, notices: tuple[Problem, ...]) -> Succeeded:
     """As far as anybody can say beforehand."""
-    unsaid = () if terms.asks_status else (Problem("centre.cannot_tell"),)
-    return Succeeded(Outcome.WOULD_ACTIVATE, notices=(*notices, *unsaid))
+    unsaid = () if facts.terms.asks_status else (Problem("centre.cannot_tell"),)
+    doubt = (facts.doubt,) if facts.doubt is not None else ()
+    return Succeeded(Outcome.WOULD_ACTIVATE, notices=(*notices, *doubt, *unsaid))
 
 
 def _asked_again(facts: Facts, registered: Registered) -> Facts:
     """Once more how the card stands, now that the visit may be registered."""
     return replace(
-        facts, registered=registered, status=None, problem=None, problem_stay=None
+        facts,
+        registered=registered,
+        said=facts.said or registered is Registered.SAID,
+        status=None,
+        problem=None,
+        problem_stay=None,
     )
 
 
@@ -237,12 +246,12 @@ def _await_registration(
 ) -> Step:
     """Say what will happen; later, what has not happened yet. `silent` is why the centre
     could not be asked after the registration."""
+    why_not = silent or (Problem("card.not_active_yet") if facts.said else None)
     if facts.registered is Registered.OVERDUE:
-        told = (*notices, *([silent] if silent else ()))
+        told = (*notices, *([why_not] if why_not else ()))
         return _at(facts, Succeeded(Outcome.WILL_ACTIVATE, notices=told))
-    if facts.registered is Registered.SAID:
-        facts = replace(facts, problem=silent or Problem("card.not_active_yet"))
-    return _at(facts, WaitingRegistration(notices))
+    waiting = replace(facts, problem=why_not, notices=notices)
+    return _at(waiting, WaitingRegistration(notices))
 
 
 def _leave(facts: Facts, otherwise: Failed | Cancelled | Expired) -> Step:
@@ -250,7 +259,7 @@ def _leave(facts: Facts, otherwise: Failed | Cancelled | Expired) -> Step:
     it alone knows."""
     if not facts.torn:
         return _at(facts, otherwise)
-    problem = Problem("card.must_return")
+    problem = MUST_RETURN
     if isinstance(otherwise, Failed):
         problem = otherwise.problem
     return _at(replace(facts, problem=problem, problem_stay=None), InDoubt())
@@ -264,7 +273,9 @@ def _await_pin(facts: Facts, role: Role) -> Step:
         asked_back = said or Problem("card.wanted_again")
         return _await_card(replace(facts, problem=asked_back), role)
     policy = facts.terms.profile.pin
+    unseen = facts.terms.changes_pin and role is Role.SOCIAL_SECURITY
     keypad = facts.keypads.get(slot.insertion_id or "", frozenset())
+    keypad = frozenset() if unseen else keypad  # whether it is initial must be known
     wanted = pins.wanted(role, talk, policy, keypad)
     if policy.probe and not talk.asked:
         counting = PinAtWork(wanted, slot, counting=True)
@@ -345,7 +356,13 @@ def _card_read(facts: Facts, state: Reading, read: CardRead) -> Step:
             role, taken = Role.MEDICAL, replace(facts, medical=card)
         case SocialSecurityCard():
             role = Role.SOCIAL_SECURITY
-            taken = replace(facts, social_security=card, activated=read.activated)
+            taken = replace(
+                facts,
+                social_security=card,
+                activated=read.activated,
+                doubt=read.doubt,
+                torn=facts.torn or (terms.changes_pin and read.doubt == MUST_RETURN),
+            )
         case _:
             assert_never(card)
     return _advance(_placed(taken, role, read))
@@ -384,7 +401,7 @@ def _pin_answered(desk: Desk, state: PinAtWork, stay: str, answer: Answer) -> St
     if stay != state.slot.insertion_id:
         return Step(desk)
     facts, role = _asked(desk.facts, state.wanted.role), state.wanted.role
-    facts = _taken_note(facts, state.wanted, answer)
+    facts = _noted(facts, state, answer)
     if state.leaving and not facts.changed:
         done = pins.done_by_then(state.wanted, answer)
         return _leave(facts, Cancelled(done))
@@ -417,16 +434,18 @@ def _pin_answered(desk: Desk, state: PinAtWork, stay: str, answer: Answer) -> St
             return _leave(facts, Failed(_whose(role, problem)))
 
 
-def _taken_note(facts: Facts, asked: Wanted, answer: Answer) -> Facts:
+def _noted(facts: Facts, state: PinAtWork, answer: Answer) -> Facts:
     """Where a change of the PIN activates: whether it has happened, or may have."""
-    if not facts.terms.changes_pin or asked.role is Role.MEDICAL:
+    if not facts.terms.changes_pin or state.wanted.role is Role.MEDICAL:
         return facts
-    if isinstance(answer, Unanswered):
-        return replace(facts, torn=facts.torn or asked.entry is Entry.NEW)
-    if not isinstance(answer, Accepted):
-        return replace(facts, torn=facts.torn and asked.entry is not Entry.NEW)
-    found_new = asked.torn is Torn.NEW_FIRST
-    return replace(facts, torn=False, changed=asked.entry is Entry.NEW or found_new)
+    match pins.found(state.wanted, state.then, answer):
+        case Found.NEW:
+            return replace(facts, torn=False, changed=True)
+        case Found.OLD:
+            return replace(facts, torn=False)
+        case _:
+            lost = isinstance(answer, Unanswered) and state.wanted.entry is Entry.NEW
+            return replace(facts, torn=facts.torn or lost)
 
 
 def _whose(role: Role, problem: Problem) -> Problem:
@@ -506,7 +525,7 @@ def _second_look(facts: Facts) -> Facts:
 def _centre_silent(facts: Facts, problem: Problem) -> Step:
     """Where the centre is not required the queue goes on."""
     if facts.registered is not None:
-        return _await_registration(facts, (), silent=problem)
+        return _await_registration(facts, facts.notices, silent=problem)
     if facts.terms.rules.centre_required:
         return _at(facts, Failed(problem))
     return _at(facts, Succeeded(Outcome.NOT_CHECKED, notices=(problem,)))
@@ -531,9 +550,10 @@ def _clock_ran_out(facts: Facts, state: State, clock: Clock) -> Step:
 
 
 def _activation_moved(desk: Desk, record: Activation) -> Step:
-    """Show what the saga says; a doubt of ours stays as it was told."""
+    """Show what the saga says; a doubt that only the card can end stays as it was told."""
     facts = desk.facts
-    if record.state is ActivationState.UNKNOWN and facts.torn:
+    unsettled = record.changing and not record.state.is_terminal
+    if unsettled and isinstance(desk.state, InDoubt):
         return Step(desk)
     state, problem = told_by(record, facts.terms.profile)
     if isinstance(state, Succeeded):
@@ -551,6 +571,8 @@ def _still_holds(notice: Problem) -> bool:
 def told_by(record: Activation, profile: RegionProfile) -> tuple[State, Problem | None]:
     """What a durable record means at the counter: the state, and the problem beside one
     that goes on."""
+    if record.changing and not record.state.is_terminal:
+        return InDoubt(), MUST_RETURN
     match record.state:
         case ActivationState.ACTIVE:
             return Succeeded(_outcome(record), record.confirmation), None
@@ -558,8 +580,6 @@ def told_by(record: Activation, profile: RegionProfile) -> tuple[State, Problem 
             return Failed(rules.refused(record.refusal, profile.centre)), None
         case ActivationState.ABANDONED:
             return _abandoned(record), None
-        case ActivationState.UNKNOWN if record.changing:
-            return InDoubt(), Problem("card.must_return")
         case ActivationState.UNKNOWN:
             return InDoubt(), Problem("centre.answer_lost", centre=record.refusal)
         case ActivationState.MANUAL:

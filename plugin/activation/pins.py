@@ -266,6 +266,29 @@ def judge(
             assert_never(answer)
 
 
+class Found(StrEnum):
+    """Which of two PINs a card has, as far as its answer tells."""
+
+    NEW = "new"
+    OLD = "old"
+
+
+def found(asked: Wanted, then: Entry | None, answer: Answer) -> Found | None:
+    """What an answer tells of a change, now or before; `then` is what was wanted after a
+    yes. Only a PIN that was typed here can be told apart; None where nothing is known."""
+    match answer:
+        case Accepted() if asked.entry is Entry.NEW:
+            return Found.NEW
+        case Accepted() if asked.torn is Torn.THEN_OLD:
+            return Found.OLD
+        case Accepted() if asked.torn is Torn.NEW_FIRST and not asked.on_reader:
+            return Found.NEW if then is None else Found.OLD
+        case Accepted() | Unanswered():
+            return None
+        case _:
+            return Found.OLD if asked.entry is Entry.NEW else None
+
+
 def done_by_then(asked: Wanted, answer: Answer) -> tuple[Problem, ...]:
     """What a holder must know who leaves with this answer: which PIN holds from now on."""
     code = _LEAVES.get(type(answer)) if asked.entry is Entry.NEW else None

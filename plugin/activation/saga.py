@@ -223,6 +223,12 @@ class CardAsked(Struct, frozen=True):
     activates: str | None = None
 
 
+class Foreseen(Struct, frozen=True):
+    """What the transaction has said will become of the card, without our doing."""
+
+    outcome: str
+
+
 class CardKept(Struct, frozen=True):
     """The card has answered: its PIN is what it was before."""
 
@@ -233,6 +239,7 @@ class FoundActive(Struct, frozen=True):
 
     confirmation: Confirmation
     outcome: str | None = None
+    card_ref: str | None = None
 
 
 class Dropped(Struct, frozen=True):
@@ -287,6 +294,7 @@ class Restarted(Struct, frozen=True):
 Event = (
     CardAsked
     | CardKept
+    | Foreseen
     | CardsAccepted
     | FoundActive
     | Dropped
@@ -381,8 +389,10 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
                 began=now,
             )
             return _send(ready)
-        case FoundActive(confirmation, outcome):
-            return _active(replace(record, outcome=outcome), confirmation)
+        case Foreseen(outcome):
+            return Step(replace(record, outcome=outcome))
+        case FoundActive():
+            return _found_active(record, event)
         case Dropped() | Restarted() if record.changing:  # until the card returns
             return Step(replace(record, state=ActivationState.UNKNOWN))
         case Dropped(ended_as, problem, superseded_by, outcome):
@@ -395,6 +405,9 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
                 outcome=outcome,
             )
             return Step(dropped)
+        case Restarted() if record.outcome is not None:
+            said = Dropped("succeeded", outcome=record.outcome)
+            return _before_sending(record, said, now)
         case Restarted():
             card_asked = record.state is ActivationState.CARD_STEPS
             code = "agent.restarted_at_card" if card_asked else "agent.restarted"
@@ -403,13 +416,20 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
             return Step(record)
 
 
+def _found_active(record: Activation, found: FoundActive) -> Step:
+    known = replace(
+        record, outcome=found.outcome, card_ref=record.card_ref or found.card_ref
+    )
+    return _active(known, found.confirmation)
+
+
 def _card_asked(record: Activation, asked: CardAsked) -> Step:
     changes = asked.activates is not None and asked.step is CardStep.CHANGING
     return Step(
         replace(
             record,
             state=ActivationState.CARD_STEPS,
-            card_ref=asked.activates or record.card_ref,
+            card_ref=asked.activates if changes else record.card_ref,
             card_step=asked.step,
             tries_seen=asked.tries_left,
             changing=record.changing or changes,
@@ -464,8 +484,8 @@ def _unknown(record: Activation, event: Event, now: int, abilities: Abilities) -
 def _until_the_card_returns(record: Activation, event: Event) -> Step:
     """Nobody knows but the card, unless the centre has been told by others."""
     match event:
-        case FoundActive(confirmation, outcome):
-            return _active(replace(record, outcome=outcome), confirmation)
+        case FoundActive():
+            return _found_active(record, event)
         case CardAsked():
             return _card_asked(record, event)
         case _:

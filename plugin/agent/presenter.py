@@ -16,7 +16,7 @@ from drivers.conversation import Procedure
 from drivers.ports import PinOperation
 from plugin.activation import desk, pins, saga
 from plugin.activation.desk import Slot
-from plugin.activation.pins import Entry, Typed, Wanted
+from plugin.activation.pins import Entry, Found, Typed, Wanted
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
 from plugin.activation.saga import CardStep
@@ -88,7 +88,10 @@ class Presenter:
         """Whether this card was left with one of two PINs. Raises JournalError."""
         if card.issue is None or not self._profile.pin.wanted:
             return False
-        return self._journal.torn(self._card_ref(card.issue)) is not None
+        card_ref = self._card_ref(card.issue)
+        in_hand = self._activations.in_hand(card_ref)
+        changing = in_hand is not None and in_hand.changing
+        return changing or self._journal.torn(card_ref) is not None
 
     def tries_at_worst(self, card: Card) -> int | None:
         """How few tries this card may have left, as far as this run of the agent knows."""
@@ -97,17 +100,18 @@ class Presenter:
     def present(self, asked: Asked, typed: Typed) -> None:
         """One PIN, one time: noted before the card is asked, forgotten with this call."""
         on_reader = asked.wanted.on_reader
+        then = pins.following(asked.wanted, typed, self._profile.pin)
         procedure = self._typed_there(asked) if on_reader else self._here(asked, typed)
         try:
             self._note_before(asked)
         except JournalError as failed:
             unwritten = Problem(failed.code)
-            self._note_after(asked, unwritten)
+            self._note_after(asked, unwritten, then)
             _told(asked, unwritten)
             return
 
         def done(answer: Answer | Problem) -> None:
-            self._note_after(asked, answer)
+            self._note_after(asked, answer, then)
             self._remember(asked, answer)
             _told(asked, answer)
 
@@ -175,20 +179,20 @@ class Presenter:
                 )
             )
 
-    def _note_after(self, asked: Asked, answer: Answer | Problem) -> None:
+    def _note_after(
+        self, asked: Asked, answer: Answer | Problem, then: Entry | None
+    ) -> None:
         """A card that has answered a change, or taken a PIN, is torn no more; and one whose
         PIN is the old one has not been activated by it. Where that cannot be written, its
         holder is asked once more than needed."""
-        kept = _kept(asked.wanted, answer)
+        kept = _kept(asked.wanted, then, answer)
         answered = not isinstance(answer, pin.Unanswered)
         changed = asked.wanted.entry is Entry.NEW and answered
         found = asked.wanted.torn is not None and isinstance(answer, pin.Accepted)
-        if not (changed or found or kept):
-            return
+        if asked.activates and kept:
+            self._activations.insist(asked.intent_id, saga.CardKept())
         try:
-            if asked.activates and kept:
-                self._activations.happened(asked.intent_id, saga.CardKept())
-            if changed or found:
+            if changed or found or kept:
                 self._journal.mend(self._card_ref(asked.issue))
         except JournalError as failed:
             _log.error("the journal failed", extra={"code": failed.code})
@@ -209,11 +213,11 @@ class Presenter:
         return self._keys.digest("card", issue.identification_code)
 
 
-def _kept(wanted: Wanted, answer: Answer | Problem) -> bool:
+def _kept(wanted: Wanted, then: Entry | None, answer: Answer | Problem) -> bool:
     """Whether the card's PIN is certainly what it was before a change of it."""
-    if wanted.entry is Entry.NEW:
-        return not isinstance(answer, pin.Accepted | pin.Unanswered)
-    return wanted.torn is pins.Torn.THEN_OLD and isinstance(answer, pin.Accepted)
+    if isinstance(answer, Problem):  # it was not asked
+        return wanted.entry is Entry.NEW
+    return pins.found(wanted, then, answer) is Found.OLD
 
 
 def _told(asked: Asked, answer: Answer | Problem) -> None:

@@ -130,6 +130,7 @@ class Activations:
             each
             for each in self._journal.of_card(card_ref)
             if each.state.may_have_been_sent
+            or (each.changing and not each.state.is_terminal)
         )
         return next(doubtful, None)
 
@@ -141,6 +142,15 @@ class Activations:
             superseded_by=in_hand.origin.intent_id,
         )
         return self.happened(intent_id, dropped)
+
+    def insist(self, intent_id: str, event: Event) -> None:
+        """Move a record by what has happened already: if the journal cannot write now,
+        then later."""
+        try:
+            self.happened(intent_id, event)
+        except JournalError as failed:
+            _log.error("the journal failed", extra={"code": failed.code})
+            self._time.after(JOURNAL_RETRY_MS, lambda: self.insist(intent_id, event))
 
     def happened(self, intent_id: str, event: Event) -> Activation:
         """Move one record by one event. Raises LookupError for an unknown intent."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from random import Random
 from typing import TypeVar, assert_never
@@ -128,6 +129,7 @@ class Run(Struct):
     stays: set[str] = field(default_factory=set)
     forgetting: bool = False
     atr: bytes = b""
+    registers_until: float | None = None  # ticks; one clock, however often it is asked
 
     @property
     def durable(self) -> bool:
@@ -353,10 +355,15 @@ class Service:
         self._take_in(run)
         if came_from is None or came_from.state != run.now.state:
             self._set_clock(run)
-        if not run.now.uses_readers:
+        if not run.now.uses_readers and (came_from is None or came_from.uses_readers):
             self._board.mark_used(frozenset(run.stays))
+        if not run.now.needs_holder and (came_from is None or came_from.needs_holder):
+            self._finished.add(run.origin.transaction_id)  # the record tells the rest
         if run.now.is_terminal or run.now.is_left_in_doubt:
             self._close(run)
+        elif isinstance(run.now.state, desk.WaitingRegistration) and run.durable:
+            foreseen = saga.Foreseen(Outcome.WILL_ACTIVATE)
+            self._activations.insist(run.follows, foreseen)
         if came_from is not None:
             self._tell(run, "transaction.changed")
         self._announce(run, came_from)
@@ -398,12 +405,13 @@ class Service:
             try:
                 torn = presenter.is_torn(card)
                 known = self._activated_here(card, run.now.facts.terms)
+                doubt = self._doubt_about(run, card)
             except JournalError as failed:
                 self._apply(run, desk.ReadFailed(stay, Problem(failed.code)))
                 return
             if isinstance(card, SocialSecurityCard):
                 run.atr = self._board.atr(stay)
-            read = desk.CardRead(stay, card, outcome.keypad, torn, worst, known)
+            read = desk.CardRead(stay, card, outcome.keypad, torn, worst, known, doubt)
             self._apply(run, read)
 
         layouts, asks = self._profile.cards, self._profile.pin.wanted
@@ -432,8 +440,6 @@ class Service:
         assert card is not None  # noqa: S101
         assert card.issue is not None  # noqa: S101
         activates = facts.terms.changes_pin and wanted.role is Role.SOCIAL_SECURITY
-        if activates:
-            self._take_over(run)
         return Asked(
             origin=run.origin,
             intent_id=run.follows,
@@ -444,13 +450,29 @@ class Service:
             tell=lambda event: self._apply(run, event),
         )
 
-    def _take_over(self, run: Run) -> None:
-        """A card that may have become active when it was here last has returned: its
-        record goes on, and tells what comes of this transaction too."""
-        in_hand = self._activations.in_hand(run.card_ref or "")
-        if in_hand is not None and in_hand.origin.intent_id != run.follows:
+    def _doubt_about(self, run: Run, card: Card) -> Problem | None:
+        """What our journal has of this card in hand. One that may have become active when
+        it was here last has returned: its record goes on, and tells what comes of this
+        transaction too. Raises JournalError."""
+        if not isinstance(card, SocialSecurityCard):
+            return None
+        in_hand = self._activations.in_hand(self._card_ref(card))
+        if in_hand is None:
+            return None
+        if not in_hand.changing:
+            return Problem("activation.in_hand")
+        if run.durable and run.follows == run.origin.intent_id:
             self._activations.leave_to(in_hand, run.origin.intent_id)
             run.follows = in_hand.origin.intent_id
+        return journey.MUST_RETURN
+
+    def _is_known(self, run: Run) -> bool:
+        """Whether another transaction of ours has ended with this card active."""
+        try:
+            return self._first_active(run.card_ref or "") is not None
+        except JournalError as failed:  # then only the words are less exact
+            _log.error("the journal failed", extra={"code": failed.code})
+            return False
 
     def _match(self, run: Run) -> None:
         medical, card = run.now.facts.medical, run.now.facts.social_security
@@ -482,7 +504,7 @@ class Service:
             if isinstance(found, CentreError):
                 self._apply(run, desk.CentreSilent(Problem(found.code)))
             else:
-                self._apply(run, desk.StatusTold(found))
+                self._apply(run, desk.StatusTold(found, self._is_known(run)))
 
         self._courier.run(
             lambda: self._centre.card_status(card, run.origin),
@@ -502,7 +524,8 @@ class Service:
 
         try:
             if facts.terms.changes_pin:
-                self._activations.happened(run.follows, _by_the_card(facts))
+                found = _by_the_card(facts, self._card_ref(card))
+                self._activations.insist(run.follows, found)
                 return
             begun = self._activations.begin(
                 run.origin.intent_id,
@@ -562,7 +585,11 @@ class Service:
         clock = CLOCKS.get(type(run.now.state))
         if clock is None:
             return
-        seconds = getattr(self._profile.clocks, clock.value)
+        seconds: float = getattr(self._profile.clocks, clock.value)
+        if clock is desk.Clock.REGISTRATION:
+            now = self._loop.ticks()
+            run.registers_until = run.registers_until or now + seconds * 1000
+            seconds = max(0.0, (run.registers_until - now) / 1000)
         token = run.clock = object()
         run.deadline = self._loop.wall_in(seconds)
         transaction_id = run.origin.transaction_id
@@ -603,25 +630,26 @@ class Service:
         """The desk is done: end the durable record too, unless the saga goes on."""
         if run.now.is_terminal:
             run.completed_at = self._loop.wall()
-            self._finished.add(run.origin.transaction_id)
         if not run.durable:
             return
-        ending = _ending(run.now.state)
-        try:
-            record = self.activation(run.follows)
-            if isinstance(ending, saga.FoundActive):
-                self._settle_others(run, ending)
-            if record.state.is_terminal or record.state.may_have_been_sent:
-                return
-            self._activations.happened(run.follows, ending)
-        except (JournalError, ProblemError) as failed:  # the next start ends it
-            _log.error("a record stays open", extra=described(failed))
+        ending = _ending(run.now.state, run.card_ref)
+        self._activations.insist(run.follows, ending)
+        if isinstance(ending, saga.FoundActive):
+            self._settle_others(run, ending)
+        if run.now.is_left_in_doubt:  # unless somebody knew better meanwhile
+            with suppress(ProblemError):
+                known = self.activation(run.follows)
+                self._apply(run, desk.ActivationMoved(known))
 
     def _settle_others(self, run: Run, found: saga.FoundActive) -> None:
         """The card is active: that answers the record of it that was in doubt."""
-        in_hand = self._activations.in_hand(run.card_ref or "")
+        try:
+            in_hand = self._activations.in_hand(run.card_ref or "")
+        except JournalError as failed:  # its own way goes on
+            _log.error("the journal failed", extra={"code": failed.code})
+            return
         if in_hand is not None:
-            self._activations.happened(in_hand.origin.intent_id, found)
+            self._activations.insist(in_hand.origin.intent_id, found)
 
     def _forget(self, transaction_id: str) -> None:
         self._runs.pop(transaction_id, None)
@@ -773,7 +801,7 @@ def _visible(now: Desk) -> tuple[desk.State, Problem | None]:
     return now.state, now.facts.problem
 
 
-def _by_the_card(facts: desk.Facts) -> saga.FoundActive:
+def _by_the_card(facts: desk.Facts, card_ref: str) -> saga.FoundActive:
     """The card has its holder's PIN: by this transaction's doing, or from before."""
     outcome = Outcome.ACTIVATED if facts.changed else Outcome.ALREADY_ACTIVE
     today = facts.status.today.isoformat() if facts.status else None
@@ -782,14 +810,14 @@ def _by_the_card(facts: desk.Facts) -> saga.FoundActive:
         adopted=not facts.changed,
         since=today if facts.changed else None,
     )
-    return saga.FoundActive(confirmation, outcome.value)
+    return saga.FoundActive(confirmation, outcome.value, card_ref)
 
 
-def _ending(state: desk.State) -> saga.Event:
+def _ending(state: desk.State, card_ref: str | None) -> saga.Event:
     """What the end of a desk means to an activation that sent nothing."""
     match state:
         case desk.Succeeded(outcome, saga.Confirmation() as confirmation):
-            return saga.FoundActive(confirmation, outcome.value)
+            return saga.FoundActive(confirmation, outcome.value, card_ref)
         case desk.Succeeded(outcome, _, notices):
             problem = notices[0] if notices else None
             return saga.Dropped(state.name, problem, outcome=outcome.value)

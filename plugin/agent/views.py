@@ -112,6 +112,8 @@ _COMMIT: dict[ActivationState, Commit] = {
 
 def commit_of(record: Activation | None) -> Commit:
     """How far the activation has gone."""
+    if record is not None and record.changing and not record.state.is_terminal:
+        return "unknown"
     return _COMMIT.get(record.state, "none") if record is not None else "none"
 
 

@@ -26,9 +26,10 @@ class Receipts:
         return self._read()
 
     def receipt(self, view: TransactionView) -> Receipt | None:
-        """The receipt of a transaction whose outcome has one."""
-        if view.outcome is None or view.outcome not in self._content["title"]:
+        """The receipt of a transaction whose outcome has one; a dry run has none."""
+        if view.kind == "dry_run" or view.outcome not in self._content["title"]:
             return None
+        assert view.outcome is not None  # noqa: S101 - it has a title
         chinese = self._text(view, view.outcome, "zh")
         english = self._text(view, view.outcome, "en")
         return Receipt(text=Texts(chinese=chinese, english=english))

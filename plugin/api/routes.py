@@ -88,7 +88,8 @@ class Api:
 
     async def go_on(self, asked: AboutOne) -> Response:
         """Look again at the cards that are in: one that was turned away, or one from
-        before that is the right one after all."""
+        before that is the right one after all. Where a registration is waited for: the
+        visit is registered now, ask the centre."""
         return await self._act(asked, Action.CONTINUE)
 
     async def pin(self, asked: WithPin) -> Response:

@@ -36,6 +36,8 @@ class StaleRecordError(JournalError):
 class CardInHandError(JournalError):
     """Another unfinished record has this card in hand."""
 
+    code = "activation.in_hand"
+
 
 class Request(Struct, frozen=True, kw_only=True):
     """One request with an Idempotency-Key: what it was (`fingerprint`, 64 hex characters
