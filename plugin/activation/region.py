@@ -172,6 +172,7 @@ CAUSES = frozenset(  # what else a refusal of a centre can mean
         "card.unknown_to_centre",
         "card.activation_window_closed",
         "card.financial_window_closed",
+        "card.holder_mismatch",
         "card.not_first_replacement",
         "card.medical_blocked",
         "transaction.person_mismatch",

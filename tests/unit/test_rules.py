@@ -7,9 +7,11 @@ from datetime import date, timedelta
 import pytest
 from msgspec.structs import replace
 
+from plugin import main
 from plugin.activation import rules
 from plugin.activation.problem import Problem, Refusal
 from plugin.activation.region import (
+    CAUSES,
     Check,
     CountsFrom,
     Effect,
@@ -24,6 +26,7 @@ from plugin.activation.rules import (
     Standing,
     Stopped,
 )
+from plugin.profile_file import load_profile
 from tests.unit.worlds import INACTIVE, PROFILE, TODAY, medical, read, social_security
 
 REFUSED = {
@@ -344,6 +347,47 @@ def test_a_refusal_means_what_the_region_says_with_the_centres_words(
     problem = rules.refused(said, MEANS)
 
     assert problem == Problem(means, centre=said)
+
+
+SAID = [
+    ("该卡已启用，无需重复办理", "active"),
+    ("该持卡人另一张社会保障卡已启用，本卡不能启用", None),
+    ("金融功能已启用，该卡已挂失", "card.lost"),
+    ("该卡已注销（此前该卡已启用）", "card.cancelled"),
+    ("系统忙，未找到该卡已启用的记录", "centre.busy"),
+    ("超过半年未启用，原医保卡限制使用", "card.activation_window_closed"),
+    ("金融账户逾期未启用，社保应用已临时挂失", "card.suspended"),
+    ("代办人身份证已过有效期", None),
+    ("距上次操作未满24小时", None),
+    ("社会保障号码与姓名不是同一人", "card.holder_mismatch"),
+]
+
+
+@pytest.mark.parametrize("region", ["v3-old-pin", "v4-old-authenticates"])
+@pytest.mark.parametrize(("text", "means"), SAID)
+def test_words_that_only_look_alike_mean_something_else(
+    region: str, text: str, means: str | None
+) -> None:
+    centre = load_profile(region).centre
+
+    assert centre.meaning(Refusal(code="-1", text=text)) == means
+
+
+def test_an_old_card_that_is_lost_is_not_the_new_one() -> None:
+    centre = load_profile("v4-old-authenticates").centre
+
+    said = Refusal(code="-1", text="原医保卡已挂失")
+
+    assert centre.meaning(said) == "card.medical_blocked"
+
+
+@pytest.mark.parametrize("code", sorted(CAUSES))
+def test_what_a_refusal_means_can_be_said_without_facts(code: str) -> None:
+    for text in main.catalogue().body(Problem(code))["messages"].values():
+        assert "  " not in text
+        assert "（至" not in text
+        assert "{" not in text
+        assert "()" not in text
 
 
 def test_a_refusal_without_words_is_a_refusal() -> None:
