@@ -164,9 +164,9 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         ("Not An Id.toml", (), "profile.invalid", "at id:"),
         ("x.toml", ("--id", "UPPER"), "profile.invalid", "at id:"),
         ("x.toml", ("--name-en", ""), None, ""),
-        ("x.toml", ("--name-en", "a\x7fb"), None, ""),
+        ("x.toml", ("--name-en", "a\x7fb"), "profile.invalid", "name.en: U+007F"),
         ("x.toml", ("--like", "atlantis"), "profile.invalid", "atlantis"),
-        ("x.toml", ("--name-zh", "a\nb"), None, ""),
+        ("x.toml", ("--name-zh", "a\nb"), "profile.invalid", "name.zh: U+000A"),
     ],
 )
 def test_what_cannot_be_written_is_said_and_leaves_nothing(
