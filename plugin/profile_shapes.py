@@ -29,6 +29,7 @@ from plugin.shapes import Strict, WrongValueError, whole
 TEXTS = Path(__file__).parent / "texts"
 _VISIBLE = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[0-9a-z-]{1,63}(\.[0-9a-z-]{1,63})*|[0-9a-f:]+")
+REGION_ID = r"[a-z0-9][a-z0-9-]{0,39}"
 HERE = "here"  # the place where this till is
 NAME_A_CARD = ("identification_code", "social_security_number")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -389,7 +390,7 @@ class ProfileFile(Strict):
     """One region profile as it is written."""
 
     format: Literal[1]
-    id: Annotated[str, whole(r"[a-z0-9][a-z0-9-]{0,39}")]
+    id: Annotated[str, whole(REGION_ID)]
     version: Annotated[str, whole(r"[0-9A-Za-z.-]{1,20}")]
     name: WordsFile
     scenarios: ScenariosFile
