@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from plugin.shapes import Shape, ShapeError, shaped
@@ -39,22 +40,35 @@ def load(path: Path, shape: type[Shape]) -> Shape:
     """The checked content of a TOML file. Raises DataFileError."""
     name = path.name
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataFileError(
-                name, "-", "larger than 256 KiB", "换一个文件", "give another file"
-            )
-        text = path.read_text(encoding="utf-8")
+        text = written(path, name)
     except FileNotFoundError as missing:
         raise FileMissingError(
             str(path), "-", "no such file", "检查路径", "check the path"
         ) from missing
+    except (OSError, ValueError) as failed:
+        raise _unreadable(name, failed) from failed
+    return check(name, _parsed(name, text), shape)
+
+
+def written(path: Path, name: str) -> str:
+    """The text of a file, with or without the mark that Notepad begins one with; mistakes
+    call it `name`. Raises DataFileError, and what the operating system raises."""
+    if not S_ISREG(path.stat().st_mode):  # a pipe would never end, or never begin
+        raise DataFileError(
+            name, "-", "not a regular file", "换一个普通文件", "give a regular file"
+        )
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise DataFileError(
+            name, "-", "larger than 256 KiB", "换一个文件", "give another file"
+        )
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as failed:
         raise DataFileError(
             name, "-", "not UTF-8", "另存为 UTF-8 编码", "save it as UTF-8"
         ) from failed
-    except (OSError, ValueError) as failed:
-        raise _unreadable(name, failed) from failed
-    return check(name, _parsed(name, text), shape)
 
 
 def _parsed(name: str, text: str) -> dict[str, Any]:
@@ -80,13 +94,16 @@ def _parsed(name: str, text: str) -> dict[str, Any]:
 
 def secret(path: Path) -> str:
     """The one line of a file that keeps a secret. Raises DataFileError."""
+    name = str(path)
     try:
-        found = path.read_text(encoding="ascii").strip()
-        if not found.isprintable() or not found:
-            raise ValueError("not one line")
-        return found
+        found = written(path, name).strip()
     except (OSError, ValueError) as failed:
-        raise _unreadable(str(path), failed) from failed
+        raise _unreadable(name, failed) from failed
+    if not (found and found.isascii() and found.isprintable()):
+        raise DataFileError(
+            name, "-", "not one line of ASCII", "只写一行密钥", "write one line into it"
+        )
+    return found
 
 
 def _unreadable(name: str, failed: OSError | ValueError) -> DataFileError:

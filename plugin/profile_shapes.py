@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -28,21 +28,29 @@ from plugin.shapes import Strict, WrongValueError, whole
 
 TEXTS = Path(__file__).parent / "texts"
 _VISIBLE = re.compile(r"[!-~]+")
-_HOST = re.compile(r"[0-9a-z-]+(\.[0-9a-z-]+)*|[0-9a-f:]+")
+_HOST = re.compile(r"[0-9a-z-]{1,63}(\.[0-9a-z-]{1,63})*|[0-9a-f:]+")
+REGION_ID = r"[a-z0-9][a-z0-9-]{0,39}"
+HERE = "here"  # the place where this till is
+NAME_A_CARD = ("identification_code", "social_security_number")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Name = Annotated[str, Meta(min_length=1)]
 OneCharacter = Annotated[str, Meta(min_length=1, max_length=1)]
 KeyId = Annotated[int, Meta(ge=0, le=0xFF)]
 Seconds = Annotated[int, Meta(ge=10, le=3600)]
+ReturnCode = Annotated[str, whole(r"\S{1,20}")]
 XmlName = Annotated[str, whole(r"[A-Za-z_][0-9A-Za-z_.-]{0,39}")]
 
 
 class WordsFile(Strict):
-    """One thing in both languages."""
+    """One thing in both languages, on one line of a terminal."""
 
     zh: Name
     en: Name
+
+    def __post_init__(self) -> None:
+        _check_printable("zh", self.zh)
+        _check_printable("en", self.en)
 
 
 class ScenarioFile(Strict):
@@ -268,7 +276,16 @@ class RefusalFile(Strict):
     code: Name | None = None
     contains: Name | None = None
 
+    def always_before(self, later: RefusalFile) -> bool:
+        """Whether every refusal that a later rule fits is taken by this one."""
+        return self.code in (None, later.code) and (
+            self.contains is None or self.contains in (later.contains or "")
+        )
+
     def __post_init__(self) -> None:
+        # What a centre says is without what is not printable when rules see it.
+        _check_printable("code", self.code or "")
+        _check_printable("contains", self.contains or "")
         if self.code is None and self.contains is None:
             raise WrongValueError("code", "neither code nor contains: it fits nothing")
         if self.means not in (ACTIVE, *CAUSES):
@@ -283,8 +300,8 @@ class EnvelopeFile(Strict):
     encoding: Literal["utf-8", "gb18030"]
     insurance: Annotated[str, Meta(max_length=20)]
     operator: Annotated[str, Meta(min_length=1, max_length=30)]
-    accepted: Annotated[list[Name], Meta(min_length=1)]
-    refused: list[Name]
+    accepted: Annotated[list[ReturnCode], Meta(min_length=1)]
+    refused: Annotated[list[ReturnCode], Meta(min_length=1)]
     id_length: Annotated[int, Meta(ge=20, le=64)]
     time: Literal["yyyyMMddHHmmss", "yyyy-MM-dd HH:mm:ss"]
     input: dict[
@@ -302,6 +319,12 @@ class EnvelopeFile(Strict):
     def __post_init__(self) -> None:
         if set(self.accepted) & set(self.refused):
             raise WrongValueError("refused", "the same as accepted")
+        _check_printable("accepted", "".join(self.accepted))
+        _check_printable("refused", "".join(self.refused))
+        if not set(NAME_A_CARD) & set(self.input.values()):
+            raise WrongValueError(
+                "input", f"it says whose card it is by {' or '.join(NAME_A_CARD)}"
+            )
         if "?" in self.path or "#" in self.path:
             raise WrongValueError("path", "an address has neither query nor fragment")
 
@@ -333,6 +356,7 @@ class CentreFile(Strict):
             raise WrongValueError(
                 "dedupe", 'no refusal means "active": nothing tells a duplicate'
             )
+        _check_refusals(self)
 
     @property
     def offers(self) -> Offers:
@@ -340,11 +364,33 @@ class CentreFile(Strict):
         return OFFERS[self.adapter]
 
 
+def _check_refusals(found: CentreFile) -> None:
+    """Every rule can be the first that fits, and no rule takes refusals of every kind for
+    a card that is active."""
+    rules = found.refusals
+    for at, rule in enumerate(rules):
+        for before, earlier in enumerate(rules[:at]):
+            if earlier.always_before(rule):
+                raise WrongValueError(
+                    f"refusals[{at}]",
+                    f"refusals[{before}] before it fits whatever it fits",
+                )
+    codes = [each.code for each in rules]
+    for at, rule in enumerate(rules):
+        if rule.means != ACTIVE or rule.contains is not None:
+            continue
+        if found.adapter == "enable2132" or codes.count(rule.code) > 1:
+            raise WrongValueError(
+                f"refusals[{at}].contains",
+                "its code has other refusals too: only words tell an active card",
+            )
+
+
 class ProfileFile(Strict):
     """One region profile as it is written."""
 
     format: Literal[1]
-    id: Annotated[str, whole(r"[a-z0-9][a-z0-9-]{0,39}")]
+    id: Annotated[str, whole(REGION_ID)]
     version: Annotated[str, whole(r"[0-9A-Za-z.-]{1,20}")]
     name: WordsFile
     scenarios: ScenariosFile
@@ -445,10 +491,23 @@ def _check_words(found: ProfileFile) -> None:
             if not set(ways) <= set(known["ways"]):
                 raise WrongValueError(f"ways_back.{code}", _one_of(known["ways"]))
         _check_known("places", found.places, known["places"])
-        if not set(found.holders.proxies) <= set(known["places"]):
-            raise WrongValueError("holders.proxies", _one_of(known["places"]))
+        _check_proxies(found.holders.proxies, known)
     if found.wording:
         _check_known("wording", found.wording, _texts("prompts"))
+
+
+def _check_proxies(proxies: Iterable[str], known: Mapping[str, Any]) -> None:
+    """Somebody else is sent to another place, for what need not be done in person."""
+    stops = [stop for way in known["ways"].values() for stop in way]
+    possible = {stop["place"] for stop in stops if not stop.get("in_person")} - {HERE}
+    for place in proxies:
+        if place == HERE:
+            raise WrongValueError("holders.proxies", "nobody is sent to where they are")
+        if place not in known["places"]:
+            raise WrongValueError("holders.proxies", _one_of(sorted(possible)))
+        if place not in possible:
+            reason = f"whatever is done at {place} the holder does in person"
+            raise WrongValueError("holders.proxies", reason)
 
 
 def _check_known(table: str, keys: Iterable[str], known: Collection[str]) -> None:
@@ -462,6 +521,13 @@ def _texts(name: str) -> dict[str, Any]:
     """One of our own files."""
     content = (TEXTS / f"{name}.toml").read_text(encoding="utf-8")
     return tomllib.loads(content)
+
+
+def _check_printable(key: str, text: str) -> None:
+    """What is shown cannot move a terminal's cursor nor hide. Raises WrongValueError."""
+    for each in text:
+        if not each.isprintable():
+            raise WrongValueError(key, f"U+{ord(each):04X} is not printable")
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -484,15 +550,16 @@ def check_address(key: str, address: str) -> None:
     """A centre's address is https, or http on this machine. Raises WrongValueError."""
     if not _VISIBLE.fullmatch(address):  # urlsplit leaves line ends out
         raise WrongValueError(key, "not an address")
+    if set(address) & set("@?#"):  # urlsplit finds nothing in an empty one
+        raise WrongValueError(key, "an address has neither user nor query nor fragment")
     try:
         parts = urlsplit(address)
         named, _ = _HOST.fullmatch(parts.hostname or ""), parts.port
     except ValueError:
         raise WrongValueError(key, "not an address") from None
     if not named:
-        raise WrongValueError(key, "the host is a name in ASCII or a number")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise WrongValueError(key, "an address has neither user nor query")
+        reason = "the host is a name in ASCII or a number, at most 63 characters a part"
+        raise WrongValueError(key, reason)
     if parts.scheme not in ("http", "https"):
         raise WrongValueError(key, "an address begins with https://")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:

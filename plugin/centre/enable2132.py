@@ -119,12 +119,15 @@ class Enable2132Centre:
         name, answer = record.activation_id or "", self._read(received)
         if _only(answer, "REFMSGID") != self.message_name(name):
             raise CentreAnswerError("REFMSGID is not ours")
+        words = [each.text or "" for each in answer.findall("ERRORMSG")]
+        if len(words) > 1:
+            raise CentreAnswerError("the answer has more than one ERRORMSG")
         result = _only(answer, "RETURNNUM")
         if result in self._envelope.accepted:
             return Accepted(name, Confirmation(by="answer"))
         if result not in self._envelope.refused:
             raise CentreAnswerError("RETURNNUM is neither yes nor no")
-        text = masked(answer.findtext("ERRORMSG") or "", self._personal(record.message))
+        text = masked(words[0] if words else "", self._personal(record.message))
         return refused(self._profile, record, Refusal(code=result, text=text))
 
     def card_status(self, card: SocialSecurityCard, origin: Origin) -> CardStatus:

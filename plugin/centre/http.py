@@ -1,10 +1,13 @@
 """HTTP to a centre: one exchange at a time for each caller, with an end to all of it that no
-trickle of bytes puts off, and every failure as one of ours.
+trickle of bytes and no number of silent addresses puts off, and every failure as one of ours.
+Only how long the system looks for the addresses of a name is the system's: nothing ends that
+from here.
 """
 
 from __future__ import annotations
 
 import math
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -71,7 +74,7 @@ class Http:
         try:
             with self._pool.stream(
                 method,
-                address,
+                _url(address),
                 headers=[*self._headers.items(), *headers.items()],
                 content=body,
                 extensions={"timeout": seconds},
@@ -81,7 +84,8 @@ class Http:
             raise CentreUnreachableError("no connection in time") from silent
         except httpcore2.TimeoutException as silent:
             raise CentreTimeoutError("no answer in time") from silent
-        except httpcore2.ConnectError as refused:
+        except (httpcore2.ConnectError, UnicodeError, OSError) as refused:
+            # UnicodeError: not a host's name. OSError: the system's certificates.
             raise CentreUnreachableError("no connection") from refused
         except (
             httpcore2.NetworkError,
@@ -89,6 +93,14 @@ class Http:
             httpcore2.UnsupportedProtocol,
         ) as broken:
             raise CentreAnswerError(type(broken).__name__) from broken
+
+
+def _url(address: str) -> httpcore2.URL:
+    """Raises CentreUnreachableError where it is none."""
+    try:
+        return httpcore2.URL(address)
+    except (TypeError, ValueError) as wrong:
+        raise CentreUnreachableError("not an address") from wrong
 
 
 class _Deadline(threading.local):
@@ -102,6 +114,11 @@ class _Deadline(threading.local):
         if left <= 0:
             raise httpcore2.ReadTimeout("the exchange took too long")
         return left if seconds is None else min(seconds, left)
+
+    @property
+    def passed(self) -> bool:
+        """Whether none are left."""
+        return self.at <= time.monotonic()
 
 
 class _Stream(httpcore2.NetworkStream):
@@ -153,7 +170,25 @@ class _Network(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        """Connect."""
-        left = self._deadline.within(timeout)
-        opened = super().connect_tcp(host, port, left, local_address, socket_options)
-        return _Stream(opened, self._deadline)
+        """Connect to the first of the name's addresses that takes us, each within what is
+        left."""
+        failed: Exception = httpcore2.ConnectTimeout("no address in time")
+        for address in _addresses(host, port):
+            if self._deadline.passed:
+                break
+            left = self._deadline.within(timeout)
+            try:
+                opened = super().connect_tcp(
+                    address, port, left, local_address, socket_options
+                )
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as wrong:
+                failed = wrong
+            else:
+                return _Stream(opened, self._deadline)
+        raise failed
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """Every address of a name, in the system's order."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(place[0]) for *_, place in found))

@@ -186,13 +186,7 @@ class ReferenceCentre:
         """One exchange, checked before it is believed (reliability, 3.4)."""
         headers = {"Message-Id": message_id, "Trace-Id": origin.trace_id}
         raw = self._line.post(self.address + path, body, headers)
-        try:
-            found = json.loads(raw)
-        except (ValueError, RecursionError) as wrong:
-            raise CentreAnswerError("the answer is no JSON") from wrong
-        if not isinstance(found, dict):
-            raise CentreAnswerError("the answer is no JSON object")
-        answer = Answer(found, _personal(json.loads(body)))
+        answer = Answer(_object(raw), _personal(json.loads(body)))
         answer.echo("message_id", message_id)
         answer.echo("institution", origin.institution)
         return answer
@@ -206,7 +200,8 @@ class Answer(Struct, frozen=True):
     personal: tuple[str, ...] = ()
 
     def text(self, key: str) -> str | None:
-        """A string of bounded length that can be written anywhere, or nothing."""
+        """A string of bounded length on one line that can be written anywhere, or
+        nothing."""
         value = self._plain(key)
         return masked(value, self.personal) if value is not None else None
 
@@ -261,6 +256,24 @@ class Answer(Struct, frozen=True):
         return value
 
 
+def _object(raw: bytes) -> dict[str, Any]:
+    """A JSON object in UTF-8 in which no key is there twice. Raises CentreAnswerError."""
+    try:
+        found = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as wrong:
+        raise CentreAnswerError("the answer is no JSON that we take") from wrong
+    if not isinstance(found, dict):
+        raise CentreAnswerError("the answer is no JSON object")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
 def _personal(message: Mapping[str, Any]) -> tuple[str, ...]:
     """Every value in a message of ours that means the holder."""
     cards = (message.get("card") or {}, message.get("medical_card") or {})
@@ -270,6 +283,8 @@ def _personal(message: Mapping[str, Any]) -> tuple[str, ...]:
 def _confirmation(answer: Answer, name: str, *, by: str) -> Confirmation:
     if answer.text("result") != "active":
         raise CentreAnswerError("the answer says neither active nor refused")
+    if answer.refusal("refusal") is not None:
+        raise CentreAnswerError("the answer says active and refuses")
     active_under = answer.text("active_under")
     return Confirmation(
         by=by,

@@ -14,8 +14,13 @@ TEXT_MAX = 500
 
 def masked(text: str, personal: Iterable[str]) -> str:
     """A centre's text, of bounded length, that can be written anywhere: what it says of
-    the person whom the message was about (`personal`) is masked."""
-    return scrubbed(text, personal)[:TEXT_MAX]
+    the person whom the message was about (`personal`) is masked, and what is not printable
+    is a space."""
+    return scrubbed(_printable(text), map(_printable, personal))[:TEXT_MAX]
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def refused(

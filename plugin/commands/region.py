@@ -32,7 +32,7 @@ from plugin.commands.failing import CannotError
 from plugin.commands.wording import say, texts
 from plugin.data_file import DataFileError
 from plugin.profile_file import REGIONS, load_profile, profile_path
-from plugin.profile_shapes import ProfileFile
+from plugin.profile_shapes import REGION_ID, ProfileFile
 from plugin.settings import InstitutionKind
 
 REFERENCE = "reference"
@@ -136,6 +136,7 @@ def begin(
     region_id = region_id or file.stem
     name = {"zh": name_zh or region_id, "en": name_en or region_id}
     try:
+        _check_id(file, region_id)
         text = _begun(loaded(like), profile_path(like), region_id, name)
         data_file.check(file.name, tomllib.loads(text), ProfileFile)
         content = text.encode()
@@ -153,6 +154,18 @@ def begin(
         next_step = screen.said(texts("lines", key, file=file, quoted=quoted))
         screen.line(f"  {number}. {next_step}")
     return 0
+
+
+def _check_id(file: Path, region_id: str) -> None:
+    """Whoever did not say an id is told what it is and how to. Raises DataFileError."""
+    if not re.fullmatch(REGION_ID, region_id):
+        raise DataFileError(
+            file.name,
+            "id",
+            "not an id",
+            "用 --id 给一个由小写字母、数字和 - 组成的编号，最多 40 个字符，不以 - 开头",
+            "give --id: at most 40 lower-case letters, digits and -, not - first",
+        )
 
 
 def _write_new(file: Path, content: bytes) -> None:
@@ -175,7 +188,7 @@ def _begun(
     """The text of `like`'s file under another name, with the comments of reference.toml. Raises
     ValueError where it is written in a way that cannot be continued."""
     reference = (REGIONS / f"{REFERENCE}.toml").read_text(encoding="utf-8")
-    before = path.read_text(encoding="utf-8")
+    before = data_file.written(path, path.name)
     known = {each for each in reference.splitlines() if each.startswith("#")}
     explained = _placed(_comments(reference), before)
     own = {

@@ -164,9 +164,9 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         ("Not An Id.toml", (), "profile.invalid", "at id:"),
         ("x.toml", ("--id", "UPPER"), "profile.invalid", "at id:"),
         ("x.toml", ("--name-en", ""), None, ""),
-        ("x.toml", ("--name-en", "a\x7fb"), None, ""),
+        ("x.toml", ("--name-en", "a\x7fb"), "profile.invalid", "name.en: U+007F"),
         ("x.toml", ("--like", "atlantis"), "profile.invalid", "atlantis"),
-        ("x.toml", ("--name-zh", "a\nb"), None, ""),
+        ("x.toml", ("--name-zh", "a\nb"), "profile.invalid", "name.zh: U+000A"),
     ],
 )
 def test_what_cannot_be_written_is_said_and_leaves_nothing(
@@ -181,6 +181,50 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(
     problem = problem_of(done)
     assert (problem["code"], said in problem["title"]) == (code, True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "more"),
+    [
+        ("我的.toml", ()),
+        ("My City.toml", ()),
+        ("-x.toml", ()),
+        ("x.toml", ("--id", "江城")),
+        ("x.toml", ("--id", "x\n")),
+    ],
+)
+def test_what_an_id_is_made_of_is_said_in_both_languages(
+    tmp_path: Path, file: str, more: tuple[str, ...]
+) -> None:
+    done = kaqi("region", "new", str(tmp_path / file), *more, PYTHONUTF8="1")
+
+    problem = problem_of(done)
+    assert problem["code"] == "profile.invalid"
+    assert f"{file} is wrong at id: not an id" in problem["title"]
+    assert "--id" in problem["remedy"]["zh-CN"][0]
+    assert "小写字母、数字和 -" in problem["remedy"]["zh-CN"][0]
+    assert "--id" in problem["remedy"]["en"][0]
+    assert "lower-case letters, digits and -" in problem["remedy"]["en"][0]
+
+
+def test_a_file_may_have_any_name_when_its_id_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "我的.toml"
+
+    done = kaqi("region", "new", str(file), "--id", "my-city", PYTHONUTF8="1")
+
+    assert done.returncode == 0, done.stderr
+    assert load_profile(str(file)).label == "my-city@1"
+
+
+def test_a_new_profile_may_begin_as_what_notepad_saved(tmp_path: Path) -> None:
+    saved, file = tmp_path / "saved.toml", tmp_path / "x.toml"
+    saved.write_bytes(REFERENCE.replace("\n", "\r\n").encode("utf-8-sig"))
+
+    done = kaqi("region", "new", str(file), "--like", str(saved))
+
+    assert done.returncode == 0, done.stderr
+    assert load_profile(str(file)).label == "x@1"
+    assert file.read_bytes()[:1] == b"#"
 
 
 def test_a_file_written_otherwise_is_not_guessed_at(tmp_path: Path) -> None:

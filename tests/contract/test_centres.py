@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import date
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -26,6 +28,7 @@ from plugin.centre.port import (
     CentreError,
     CentreTimeoutError,
     CentreUnreachableError,
+    Patience,
 )
 from plugin.profile_file import load_profile
 from simulator.people import PEOPLE
@@ -373,6 +376,111 @@ def test_a_centre_that_is_gone_is_unreachable(dialect: Dialect) -> None:
 
     assert not gone.reachable()
     gone.close()
+
+
+def named(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
+    """The system finds these addresses for centre.example."""
+    found = socket.getaddrinfo
+
+    def looked_up(host: str, port: int, *more: int, **other: int) -> list[Any]:
+        if host != "centre.example":
+            return list(found(host, port, *more, **other))
+        return [each for one in addresses for each in found(one, port, *more, **other)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port at every address of this machine's own that takes no connection and refuses
+    none: somebody else is waiting before us."""
+    with (
+        socket.create_server(("0.0.0.0", 0), backlog=0) as server,  # noqa: S104 - ours
+        ExitStack() as waiting,
+    ):
+        port: int = server.getsockname()[1]
+        for _ in range(4):
+            before = waiting.enter_context(socket.socket())
+            before.setblocking(False)
+            before.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+def test_many_silent_addresses_of_one_name_are_given_up_in_time(
+    dialect: Dialect, silent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named(monkeypatch, [f"127.0.0.{n}" for n in range(1, 6)])
+    patience = Patience(connect=0.4, read=0.5, total=1)
+    adapter = dialect.at(f"http://centre.example:{silent}", patience=patience)
+    began = time.monotonic()
+
+    with pytest.raises(CentreUnreachableError, match="no connection in time"):
+        adapter.activate(sending(adapter))
+
+    assert 0.7 < time.monotonic() - began < 1.4
+    assert not adapter.reachable()
+    adapter.close()
+
+
+def test_a_name_is_tried_at_each_of_its_addresses(
+    dialect: Dialect, centre: CentreProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named(monkeypatch, ["127.0.0.2", "127.0.0.1"])  # nobody is at the first
+    port = centre.address.rpartition(":")[2]
+    adapter = dialect.at(f"http://centre.example:{port}")
+
+    assert isinstance(adapter.activate(sending(adapter)), saga.Accepted)
+
+    adapter.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"http://{'a' * 64}.example",
+        "http://centre..example",
+        "http://.example",
+        "http://医保.example",
+        "http://\udcff.example",
+        f"http://{'a.' * 200}example",
+        "http://127.0.0.1:99999",
+        "http://",
+        "centre.example",
+    ],
+)
+def test_what_is_nobodys_address_reaches_nobody(dialect: Dialect, address: str) -> None:
+    adapter = dialect.at(address)
+
+    with pytest.raises(CentreError):
+        adapter.activate(sending(adapter))
+
+    assert not adapter.reachable()
+    adapter.close()
+
+
+def test_a_name_too_long_to_be_asked_for_is_unreachable(dialect: Dialect) -> None:
+    adapter = dialect.at(f"https://{'a' * 64}.example")
+
+    with pytest.raises(CentreUnreachableError):
+        adapter.activate(sending(adapter))
+
+    adapter.close()
+
+
+# httpcore2 leaves the connection to the garbage then.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_till_without_certificates_reaches_nobody(
+    dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+    with Liar(b"") as liar:
+        adapter = dialect.at(liar.address.replace("http:", "https:"))
+
+        with pytest.raises(CentreUnreachableError):
+            adapter.activate(sending(adapter))
+
+        assert not adapter.reachable()
+        adapter.close()
 
 
 def test_a_centre_that_is_there_is_reachable(

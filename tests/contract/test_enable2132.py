@@ -164,6 +164,13 @@ def test_an_answer_is_understood(said: str, expected: object) -> None:
     assert activated(said.encode("gb18030")) == expected
 
 
+def test_what_a_refusal_says_can_be_shown() -> None:
+    found = activated(answer("-1", "该\n卡\u0085已\u202e注\u3000销").encode("gb18030"))
+
+    assert isinstance(found, Refused)
+    assert found.refusal.text == "该 卡 已 注 销"
+
+
 TYPE = '<!DOCTYPE DATA [<!ENTITY e "0">]>'
 OUTSIDE = '<!DOCTYPE DATA SYSTEM "http://127.0.0.1:1/">'
 LAUGHS = "".join(
@@ -187,6 +194,10 @@ LAUGHS = "".join(
         pytest.param(answer(""), id="an empty result"),
         pytest.param(answer("0</RETURNNUM><RETURNNUM>-1"), id="yes and no"),
         pytest.param(answer("0<x/>"), id="more in it"),
+        pytest.param(
+            answer("-1", "该卡已启用</ERRORMSG><ERRORMSG>该卡已注销"), id="two reasons"
+        ),
+        pytest.param(answer("0", "</ERRORMSG><ERRORMSG>"), id="two empty reasons"),
         pytest.param(f"<A>{answer()}</A>", id="deeper"),
         pytest.param(answer() + answer(), id="twice"),
         pytest.param(answer()[:-3], id="unfinished"),

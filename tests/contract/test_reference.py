@@ -7,13 +7,23 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from plugin.activation import saga
 from plugin.activation.problem import Refusal
 from plugin.centre.port import Centre, CentreAnswerError
-from plugin.centre.reference import Answer
+from plugin.centre.reference import Answer, ReferenceCentre
 from tests.centre import CentreProcess
-from tests.contract.dialects import ORIGIN, A, B, Dialect, sending
+from tests.contract.dialects import (
+    ORIGIN,
+    PATIENCE,
+    A,
+    B,
+    Dialect,
+    activation_id,
+    sending,
+)
+from tests.contract.liar import Liar, http
 from tests.unit.worlds import medical, social_security
 
 
@@ -119,3 +129,101 @@ def test_the_simulated_centre_publishes_its_contract(centre: CentreProcess) -> N
     operations = {"card-status", "match", "activations", "activation-status"}
     assert {f"/v1/{name}" for name in operations} <= set(found["paths"])
     assert found["components"]["schemas"]["ActivationAnswer"]["required"]
+
+
+def said(
+    text: str, operation: str, encoding: str = "utf-8"
+) -> saga.Accepted | saga.NotFound:
+    """What comes of an answer that is ours, to an activation or to what became of it.
+    Raises CentreAnswerError."""
+    echoes = {
+        "activation_id": activation_id("lin"),
+        "message_id": "m" if operation == "status" else "intent-1-1",
+        "institution": "H1",
+    }
+    ours = text.replace("{", f"{json.dumps(echoes)[:-1]}, ", 1)
+    with Liar(http(ours.encode(encoding))) as liar:
+        profile = replace(A.profile, address=liar.address)
+        adapter = ReferenceCentre(profile, patience=PATIENCE, new_name=lambda: "m")
+        record = sending(adapter)
+        try:
+            if operation == "status":
+                return adapter.activation_status(record, 1)
+            found = adapter.activate(record)
+        finally:
+            adapter.close()
+    assert isinstance(found, saga.Accepted)
+    return found
+
+
+BOTH = pytest.mark.parametrize("operation", ["activation", "status"])
+
+
+@BOTH
+def test_a_success_in_so_many_words_is_one(operation: str) -> None:
+    found = said('{"result": "active", "refusal": null}', operation)
+
+    assert isinstance(found, saga.Accepted)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"result": "active", "refusal": {"code": "3"}}',
+        '{"result": "active", "refusal": {}}',
+    ],
+)
+def test_a_success_that_refuses_is_no_answer(operation: str, text: str) -> None:
+    with pytest.raises(CentreAnswerError, match="says active and refuses"):
+        said(text, operation)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        pytest.param('{"result": "refused", "result": "active"}', "utf-8", id="both"),
+        pytest.param(
+            '{"result": "active", "x": {"a": 1, "a": 1}}', "utf-8", id="twice within"
+        ),
+        pytest.param('{"result": "active"}', "utf-8-sig", id="a mark of order"),
+        pytest.param('{"result": "active"}', "utf-16", id="UTF-16"),
+        pytest.param('{"result": "active"}', "utf-32-le", id="UTF-32"),
+        pytest.param('{"result": "active", "x": "\xff"}', "latin-1", id="Latin-1"),
+    ],
+)
+def test_what_is_no_strict_json_is_no_answer(
+    operation: str, text: str, encoding: str
+) -> None:
+    with pytest.raises(CentreAnswerError, match="no JSON that we take"):
+        said(text, operation, encoding)
+
+
+ODD = "\x1b[2J\n\x85\u202e\u200b\u3000"
+
+
+@BOTH
+def test_what_a_success_says_can_be_shown(operation: str) -> None:
+    words = json.dumps(
+        {
+            "result": "active",
+            "since": f"a{ODD}b",
+            "receipt_no": f"{ODD}R",
+            "channel": f"C{ODD}",
+        }
+    )
+
+    found = said(words, operation)
+
+    assert isinstance(found, saga.Accepted)
+    told = found.confirmation
+    assert told.since == "a [2J     b"
+    assert told.receipt_no == " [2J     R"
+    assert told.channel == "C [2J     "
+
+
+def test_what_is_not_printable_neither_hides_nor_saves_a_name() -> None:
+    answer = Answer({"text": "林\n晓, 999901\u202e190102021017"}, ("林\n晓",))
+
+    assert answer.text("text") == "***, 999901 190102021017"

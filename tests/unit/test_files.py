@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +273,58 @@ def test_a_file_that_is_no_toml_says_so(
         load_profile(str(file))
 
     assert reason in wrong.value.facts["reason"]
+
+
+@pytest.mark.parametrize("said", [load_profile, data_file.secret])
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device"])
+def test_what_is_no_regular_file_is_told_so_at_once(
+    tmp_path: Path, kind: str, said: Callable[[Any], object]
+) -> None:
+    file = Path("/dev/zero") if kind == "a device" else tmp_path / "city.toml"
+    if kind == "a folder":
+        file.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(file)
+
+    with pytest.raises(DataFileError) as wrong:
+        said(file if said is data_file.secret else str(file))
+
+    assert wrong.value.facts["reason"] == "not a regular file"
+    assert wrong.value.facts["remedy_zh"] == "换一个普通文件"
+    assert wrong.value.facts["remedy_en"] == "give a regular file"
+
+
+def test_a_file_larger_than_it_says_is_not_read_on() -> None:
+    endless = Path("/proc/kallsyms")  # of 0 bytes, says the system
+    if not endless.exists() or endless.stat().st_size:
+        pytest.skip("no such file here")
+
+    with pytest.raises(DataFileError, match="larger than 256 KiB"):
+        load_profile(str(endless))
+
+
+def test_notepads_mark_is_no_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "city.toml"
+    file.write_bytes((REGIONS / "reference.toml").read_bytes())
+    plain = load_profile(str(file))
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+
+    assert load_profile(str(file)) == plain
+
+
+def test_a_secret_is_one_line_of_ascii(tmp_path: Path) -> None:
+    file = tmp_path / "credential"
+
+    for content in (b"key", b" key\r\n", b"\xef\xbb\xbfkey\n"):
+        file.write_bytes(content)
+        assert data_file.secret(file) == "key"
+    for content in (b"", b"\n", b"two\nlines", "钥".encode(), b"\xff", b"k\x1bey"):
+        file.write_bytes(content)
+        with pytest.raises(DataFileError, match=r"not one line of ASCII|not UTF-8"):
+            data_file.secret(file)
+    file.write_bytes(b"k" * (data_file.MAX_BYTES + 1))
+    with pytest.raises(DataFileError, match="larger than 256 KiB"):
+        data_file.secret(file)
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:

@@ -83,6 +83,9 @@ ENVELOPE = PROFILES[XML]["centre"]["enable2132"]
 NO_CARDS: Content = {"match": "number", "cpu": [], "memory": [], "stripe": []}
 MEMORY = PROFILES[REFERENCE]["medical_cards"]["memory"][0]
 WORDS = {"zh": "某处", "en": "somewhere"}
+LOST = {"means": "card.lost", "code": "1"}
+ANY_LOSS = {"means": "card.lost", "contains": "挂失"}
+EXPIRED = {"means": "card.expired", "code": "2"}
 IMPOSSIBLE: list[tuple[str, Mapping[str, object], str, str]] = [
     # scenarios
     (
@@ -263,6 +266,13 @@ IMPOSSIBLE: list[tuple[str, Mapping[str, object], str, str]] = [
             ("https://centre_1.example", "a name in ASCII or a number"),
             (f"https://till:{SECRET}@centre.example", "neither user nor query"),
             (f"https://centre.example?key={SECRET}", "neither user nor query"),
+            ("https://centre.example?", "neither user nor query"),
+            ("https://centre.example/a#", "neither user nor query"),
+            ("https://@centre.example", "neither user nor query"),
+            ("https://:@centre.example", "neither user nor query"),
+            ("https://centre.example/@", "neither user nor query"),
+            (f"https://{'a' * 64}.example", "at most 63 characters"),
+            ("https://centre..example", "a name in ASCII or a number"),
             ("ftp://centre.example", "begins with https://"),
             ("http://centre.example", "only on this machine"),
         )
@@ -282,6 +292,72 @@ IMPOSSIBLE: list[tuple[str, Mapping[str, object], str, str]] = [
             "neither query nor fragment",
         )
         for path in ("/a?b", "/a#b")
+    ),
+    *(
+        (XML, {f"centre/enable2132/{key}": [value]}, f"centre.enable2132.{key}", reason)
+        for key in ("accepted", "refused")
+        for value, reason in (("\x1b", "U+001B is not"), ("\u202e1", "U+202E is not"))
+    ),
+    *(
+        (
+            XML,
+            {f"centre/enable2132/{key}": [value]},
+            f"centre.enable2132.{key}[0]",
+            "matching",
+        )
+        for key in ("accepted", "refused")
+        for value in ("", " ", "0 ", "0\n", "x" * 21)
+    ),
+    (XML, {"centre/enable2132/refused": []}, "centre.enable2132.refused", ">= 1"),
+    *(
+        (
+            XML,
+            {"centre/enable2132/input": inside},
+            "centre.enable2132.input",
+            "by identification_code or social_security_number",
+        )
+        for inside in ({}, {"A": "name", "B": "card_number", "C": "medical_number"})
+    ),
+    # refusals
+    *(
+        (REFERENCE, {"centre/refusals": rules}, f"centre.{key}", reason)
+        for rules, key, reason in (
+            ([LOST, LOST], "refusals[1]", "refusals[0] before it"),
+            ([LOST, LOST | {"contains": "卡"}], "refusals[1]", "refusals[0] before it"),
+            (
+                [ANY_LOSS, EXPIRED, LOST | {"contains": "临时挂失"}],
+                "refusals[2]",
+                "refusals[0] before it",
+            ),
+            (
+                [EXPIRED, LOST | {"contains": "挂失"}, LOST | {"contains": "已挂失"}],
+                "refusals[2]",
+                "refusals[1] before it",
+            ),
+            ([{"means": "card.lost", "code": "1\x1b"}], "refusals[0].code", "U+001B"),
+            (
+                [{"means": "card.lost", "contains": "\u3000挂失"}],
+                "refusals[0].contains",
+                "U+3000",
+            ),
+            (
+                [LOST | {"contains": "挂失"}, LOST | {"means": "active"}],
+                "refusals[1].contains",
+                "only words tell",
+            ),
+        )
+    ),
+    (
+        XML,
+        {"centre/refusals": [{"code": "-1", "means": "active"}]},
+        "centre.refusals[0].contains",
+        "only words tell",
+    ),
+    (
+        XML,
+        {"centre/refusals": [LOST, {"code": "-2", "means": "active"}]},
+        "centre.refusals[1].contains",
+        "only words tell",
     ),
     (XML, {"centre/enable2132/path": "a"}, "centre.enable2132.path", "matching"),
     (
@@ -337,7 +413,19 @@ IMPOSSIBLE: list[tuple[str, Mapping[str, object], str, str]] = [
         "length >= 1",
     ),
     (REFERENCE, {"places": {"bank": {"zh": "银行"}}}, "places.bank.en", "missing"),
-    (REFERENCE, {"holders/proxies": ["moon"]}, "holders.proxies", "one of: here, "),
+    (REFERENCE, {"holders/proxies": ["moon"]}, "holders.proxies", "one of: bank, "),
+    (REFERENCE, {"holders/proxies": ["bank", "here"]}, "holders.proxies", "sent to"),
+    (REFERENCE, {"holders/proxies": ["online"]}, "holders.proxies", "in person"),
+    *(
+        (REFERENCE, {path: WORDS | {"en": f"a{odd}b"}}, f"{named}.en", "not printable")
+        for path, named in (
+            ("name", "name"),
+            ("places/bank", "places.bank"),
+            ("wording/waiting_confirm", "wording.waiting_confirm"),
+        )
+        for odd in ("\x1b[2J", "\n", "\x85", "\u202e")
+    ),
+    (REFERENCE, {"name/zh": "江\u202e城"}, "name.zh", "U+202E is not printable"),
     (REFERENCE, {"wording": {"waiting": WORDS}}, "wording.waiting", "one of: "),
     (
         REFERENCE,
@@ -370,6 +458,37 @@ def test_what_makes_no_sense_is_refused_with_its_key(
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_shipped_profile_is_valid(name: str) -> None:
     assert load_profile(name).id == name
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [LOST, EXPIRED, ANY_LOSS],
+        [LOST | {"contains": "临时挂失"}, LOST | {"contains": "挂失"}, LOST],
+        [LOST, {"means": "active", "code": "9"}],
+        [LOST | {"contains": "已启用", "means": "active"}, LOST],
+    ],
+)
+def test_refusals_of_which_each_can_be_the_first(rules: list[Content]) -> None:
+    content = changed(REFERENCE, {"centre/refusals": rules})
+
+    found = frozen(data_file.check("city.toml", content, ProfileFile))
+
+    assert [each.means for each in found.centre.refusals] == [
+        each["means"] for each in rules
+    ]
+
+
+def test_proxies_go_wherever_something_need_not_be_done_in_person() -> None:
+    places = sorted(
+        tomllib.loads((REGIONS.parent / "ways.toml").read_text("utf-8"))["places"]
+    )
+    possible = [each for each in places if each not in ("here", "online")]
+    content = changed(REFERENCE, {"holders/proxies": possible})
+
+    found = frozen(data_file.check("city.toml", content, ProfileFile))
+
+    assert sorted(found.holders.proxies) == possible
 
 
 def test_a_region_may_have_an_hsm_and_no_psam() -> None:
