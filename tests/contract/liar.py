@@ -14,6 +14,7 @@ class Liar:
         self._answer = answer
         self._pause = pause
         self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(0.05)
         self.address = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve)
@@ -24,22 +25,21 @@ class Liar:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._server.close()
         self._thread.join()
+        self._server.close()
 
     def _serve(self) -> None:
-        self._server.settimeout(0.05)
         while not self._ended.is_set():
             try:
                 connection, _ = self._server.accept()
             except OSError:
                 continue
             with connection:
-                connection.recv(65_536)
                 self._say(connection)
 
     def _say(self, connection: socket.socket) -> None:
         try:
+            connection.recv(65_536)
             if not self._pause:
                 connection.sendall(self._answer)
                 return

@@ -224,7 +224,7 @@ def test_a_region_may_say_which_refusal_means_active(
     dialect: Dialect, centre: CentreProcess
 ) -> None:
     rules = load_profile("v4-old-authenticates").centre.refusals
-    telling = replace(dialect.profile, refusals=(replace(rules[0], code=None),))
+    telling = replace(dialect.profile, refusals=(replace(rules[-1], code=None),))
     adapter = dataclasses.replace(dialect, profile=telling).at(centre.address)
     words = {"code": "-1", "text": "该卡已启用"}
     centre.misbehave("refuse", dialect.operation, words=words)
