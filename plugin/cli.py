@@ -206,16 +206,10 @@ def activate(
     *, scenario: str, pos_ref: str | None, data: Path | None, simulate: bool, yes: bool
 ) -> int:
     """办理一次启用 / Activate a card through the running agent."""
-    from plugin.client import Kaqi
     from plugin.commands import activate as command
     from plugin.commands import serve as serving
-    from plugin.commands.failing import CannotError
 
-    folder = serving.opened_folder(serving.Options(data=data, simulate=simulate))
-    port = folder.announced_port()
-    if port is None:
-        raise CannotError(Problem("agent.not_running"))
-    kaqi = Kaqi(token=folder.operator_token(), address=f"127.0.0.1:{port}")
+    kaqi = serving.running_agent(serving.Options(data=data, simulate=simulate))
     return command.run(
         kaqi,
         scenario,
@@ -226,6 +220,54 @@ def activate(
             types=lambda question: str(click.prompt(question, hide_input=True)),
         ),
     )
+
+
+@app.command()
+@click.argument("activation", required=False)
+@option(
+    "--verdict",
+    type=click.Choice(["active", "rejected"]),
+    help="中心怎么说 / what the centre's people say",
+)
+@option("--reason", help="依据，不写身份证号 / why; no identity numbers")
+@option("--operator", help="经办人编号 / who found out")
+@with_json
+@with_data
+@option("--simulate", is_flag=True, help="模拟的服务 / the simulated agent")
+def settle(
+    *,
+    activation: str | None,
+    verdict: str | None,
+    reason: str | None,
+    operator: str | None,
+    as_json: bool,
+    data: Path | None,
+    simulate: bool,
+) -> int:
+    """人工了结存疑的启用 / Settle an activation that needs a person.
+
+    Without an activation, those that need a person are listed, with what to tell the
+    centre's people on the telephone.
+    """
+    from plugin.commands import settle as command
+    from plugin.commands.serve import Options
+
+    options = Options(data=data, simulate=simulate)
+    if activation is None:
+        return command.listed(options, as_json=as_json)
+    missing = [
+        name
+        for name, value in (
+            ("--verdict", verdict),
+            ("--reason", reason),
+            ("--operator", operator),
+        )
+        if value is None
+    ]
+    if missing:
+        raise click.UsageError(f"{' '.join(missing)}?")
+    said = command.Said(verdict or "", reason or "", operator or "")
+    return command.run(options, activation, said, as_json=as_json)
 
 
 @app.command()

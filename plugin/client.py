@@ -207,6 +207,21 @@ class Kaqi:
             self._post(f"/v1/transactions/{transaction.id}/pin", said, None)
         )
 
+    def activations(self, limit: int = 100) -> list[Mapping[str, Any]]:
+        """The durable records, the newest first; `needs_a_person` says which wait to be
+        settled."""
+        answer = self.call("GET", f"/v1/activations?limit={limit}")
+        found: list[Mapping[str, Any]] = answer["activations"]
+        return found
+
+    def settle(
+        self, activation: str, verdict: str, reason: str, operator_ref: str
+    ) -> Mapping[str, Any]:
+        """A person has asked the centre: "active" or "rejected", and why. It cannot be
+        taken back."""
+        body = {"verdict": verdict, "reason": reason, "operator_ref": operator_ref}
+        return self._post(f"/v1/activations/{activation}/settle", body, None)
+
     def readers(self) -> list[Mapping[str, Any]]:
         """Every reader."""
         return list(self.call("GET", "/v1/readers")["readers"])

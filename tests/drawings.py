@@ -108,6 +108,7 @@ def _saga_events(record: Activation) -> Iterable[saga.Event]:
     yield saga.CardAsked(saga.CardStep.CHANGING)
     yield saga.CardAsked(saga.CardStep.CHANGING, activates="r")
     yield saga.CardKept()
+    yield from (saga.Settled(_settlement(verdict)) for verdict in saga.Verdict)
     yield saga.CardsAccepted(card_ref="r", attempt=1, activation_id=NAME, message=b"{}")
     yield saga.FoundActive(YES)
     yield saga.Dropped("cancelled")
@@ -119,6 +120,12 @@ def _saga_events(record: Activation) -> Iterable[saga.Event]:
     yield saga.NoAnswer(NAME, record.sends)
     yield saga.TimerRang()
     yield saga.Restarted()
+
+
+def _settlement(verdict: saga.Verdict) -> saga.Settlement:
+    return saga.Settlement(
+        verdict=verdict, reason="", operator_ref="", client_id="", at=""
+    )
 
 
 @cache

@@ -576,6 +576,8 @@ def told_by(record: Activation, profile: RegionProfile) -> tuple[State, Problem 
     match record.state:
         case ActivationState.ACTIVE:
             return Succeeded(_outcome(record), record.confirmation), None
+        case ActivationState.REJECTED if record.settlement is not None:
+            return Failed(Problem("activation.settled_as_rejected")), None
         case ActivationState.REJECTED:
             return Failed(rules.refused(record.refusal, profile.centre)), None
         case ActivationState.ABANDONED:

@@ -149,6 +149,23 @@ class Confirmation(Struct, frozen=True, kw_only=True, array_like=True):
     receipt_no: str | None = None
 
 
+class Verdict(StrEnum):
+    """What a person has found out about an activation in doubt."""
+
+    ACTIVE = "active"
+    REJECTED = "rejected"
+
+
+class Settlement(Struct, frozen=True, kw_only=True, array_like=True):
+    """Who settled an activation, when, how and why: the journal keeps the reason sealed."""
+
+    verdict: Verdict
+    reason: str
+    operator_ref: str
+    client_id: str
+    at: str
+
+
 class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     """One row of the journal. `message` is the canonical body sent to the centre and the
     only part with personal data; times are ticks: milliseconds of the agent's own life.
@@ -177,6 +194,7 @@ class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     outcome: str | None = None  # what the transaction said, where nothing was sent
     sent_as: str | None = None  # by what the centre's people find the message
     changing: bool = False  # a change that activates the card may have happened
+    settlement: Settlement | None = None
 
 
 def transaction_of(intent_id: str) -> str:
@@ -252,6 +270,12 @@ class Dropped(Struct, frozen=True):
     outcome: str | None = None
 
 
+class Settled(Struct, frozen=True):
+    """A person has asked the centre's people, and answers for it."""
+
+    settlement: Settlement
+
+
 class Accepted(Struct, frozen=True):
     """The centre says: active, to the message of this id or to a question about it."""
 
@@ -298,6 +322,7 @@ Event = (
     | CardsAccepted
     | FoundActive
     | Dropped
+    | Settled
     | Accepted
     | Refused
     | NotFound
@@ -481,9 +506,30 @@ def _unknown(record: Activation, event: Event, now: int, abilities: Abilities) -
             return Step(record)
 
 
+def needs_a_person(record: Activation) -> bool:
+    """Whether a person may settle it: asking has led nowhere, or only the card knows and
+    it may never return."""
+    by_hand = record.state is ActivationState.MANUAL
+    return by_hand or (record.state is ActivationState.UNKNOWN and record.changing)
+
+
+def _settled(record: Activation, settlement: Settlement) -> Step:
+    known = replace(record, settlement=settlement)
+    match settlement.verdict:
+        case Verdict.ACTIVE:
+            done = replace(known, outcome="activated" if record.changing else None)
+            return _active(done, Confirmation(by="person"))
+        case Verdict.REJECTED:
+            return Step(replace(known, state=ActivationState.REJECTED))
+        case _:
+            assert_never(settlement.verdict)
+
+
 def _until_the_card_returns(record: Activation, event: Event) -> Step:
     """Nobody knows but the card, unless the centre has been told by others."""
     match event:
+        case Settled(settlement):
+            return _settled(record, settlement)
         case FoundActive():
             return _found_active(record, event)
         case CardAsked():
@@ -494,6 +540,8 @@ def _until_the_card_returns(record: Activation, event: Event) -> Step:
 
 def _manual(record: Activation, event: Event, abilities: Abilities) -> Step:
     match event:
+        case Settled(settlement):
+            return _settled(record, settlement)
         case FoundActive(confirmation):
             return _active(record, confirmation)
         case Accepted(_, confirmation):

@@ -24,7 +24,14 @@ from plugin.activation.pins import Typed, Wanted
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile, Role, Scenario
 from plugin.activation.rules import CardStatus
-from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
+from plugin.activation.saga import (
+    Activation,
+    ActivationState,
+    Confirmation,
+    Origin,
+    Settlement,
+    Verdict,
+)
 from plugin.agent import views
 from plugin.agent.courier import Courier
 from plugin.agent.failure import described
@@ -305,6 +312,40 @@ class Service:
         if found is None:
             raise ProblemError(Problem("activation.unknown"))
         return found
+
+    def settle(
+        self,
+        client: Client,
+        intent_id: str,
+        verdict: Verdict,
+        reason: str,
+        operator_ref: str,
+        keyed: Keyed,
+    ) -> Activation:
+        """A person has found out what became of it, and answers for it; the same key again
+        shows what was settled. Raises ProblemError: activation.unknown,
+        activation.not_for_a_person, idempotency.key_reused, agent.journal_failed."""
+        record = self.activation(intent_id)
+        if self._earlier(client, keyed) is not None:
+            return record
+        if not saga.needs_a_person(record):
+            refused = Problem(
+                "activation.not_for_a_person", {"state": record.state.value}
+            )
+            raise ProblemError(refused)
+        settlement = Settlement(
+            verdict=verdict,
+            reason=reason,
+            operator_ref=operator_ref,
+            client_id=client.id,
+            at=self._loop.wall(),
+        )
+        settled = self._durably(
+            lambda: self._activations.happened(intent_id, saga.Settled(settlement))
+        )
+        request = _request(client, keyed, record.origin.transaction_id)
+        self._durably(lambda: self._journal.remember(request))
+        return settled
 
     def recent_activations(self, limit: int) -> tuple[Activation, ...]:
         """The last durable records, the newest first."""
@@ -701,14 +742,19 @@ class Service:
         ours = (each for each in records if each.state is ActivationState.ACTIVE)
         return next(ours, None)
 
-    def _replayed(self, client: Client, keyed: Keyed) -> TransactionView | None:
+    def _earlier(self, client: Client, keyed: Keyed) -> Request | None:
+        """What this key was used for before."""
         earlier = self._passing.get((client.id, keyed.key)) or self._durably(
             lambda: self._journal.request(client.id, keyed.key)
         )
+        if earlier is not None and earlier.fingerprint != keyed.fingerprint:
+            raise ProblemError(Problem("idempotency.key_reused"))
+        return earlier
+
+    def _replayed(self, client: Client, keyed: Keyed) -> TransactionView | None:
+        earlier = self._earlier(client, keyed)
         if earlier is None:
             return None
-        if earlier.fingerprint != keyed.fingerprint:
-            raise ProblemError(Problem("idempotency.key_reused"))
         return replace(self.transaction(client, earlier.transaction_id), replayed=True)
 
     def _followed(self, own: Activation) -> Activation:

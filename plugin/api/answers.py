@@ -163,8 +163,18 @@ class Transactions(Struct, frozen=True, kw_only=True):
     transactions: list[Transaction]
 
 
+class Settlement(Struct, frozen=True, kw_only=True):
+    """Who settled it, when, how and why."""
+
+    verdict: Literal["active", "rejected"]
+    reason: str
+    operator_ref: str
+    at: str
+
+
 class Activation(Struct, frozen=True, kw_only=True):
-    """The durable record of one card's activation."""
+    """The durable record of one card's activation. `sent_as` is what the centre's people
+    find the message by; `needs_a_person` that it waits to be settled."""
 
     id: str
     state: str
@@ -184,6 +194,9 @@ class Activation(Struct, frozen=True, kw_only=True):
     refusal: CentreWords | None
     problem: Problem | None
     superseded_by: str | None
+    sent_as: str | None
+    needs_a_person: bool
+    settlement: Settlement | None
     trace_id: str
 
 

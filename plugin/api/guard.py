@@ -49,6 +49,7 @@ SCOPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\w+ /v1/simulate/"), "simulate"),
     (re.compile(r"GET /"), "read"),
     (re.compile(r"POST /v1/transactions/[^/]*/pin"), "operate"),
+    (re.compile(r"POST /v1/activations/[^/]*/settle"), "operate"),
     (re.compile(r""), "activate"),
 )
 _log = logging.getLogger("kaqi.guard")

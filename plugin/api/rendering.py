@@ -110,6 +110,9 @@ class Rendering:
             refusal=answers.CentreWords(**asdict(refusal)) if refusal else None,
             problem=self._problem(record.problem, origin.trace_id),
             superseded_by=record.superseded_by,
+            sent_as=record.sent_as,
+            needs_a_person=saga.needs_a_person(record),
+            settlement=_settlement(record.settlement),
             trace_id=origin.trace_id,
         )
 
@@ -187,6 +190,17 @@ def _pin_expectation(role: str | None, asked: PinShown) -> answers.Expectation |
 
 def _confirmation(found: saga.Confirmation | None) -> answers.Confirmation | None:
     return answers.Confirmation(**asdict(found)) if found else None
+
+
+def _settlement(found: saga.Settlement | None) -> answers.Settlement | None:
+    if found is None:
+        return None
+    return answers.Settlement(
+        verdict="active" if found.verdict is saga.Verdict.ACTIVE else "rejected",
+        reason=found.reason,
+        operator_ref=found.operator_ref,
+        at=found.at,
+    )
 
 
 def _reader(view: ReaderView) -> answers.Reader:

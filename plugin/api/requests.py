@@ -78,6 +78,23 @@ class GivePin(Strict):
         return GivePin(seq=self.seq, confirm_last_try=self.confirm_last_try)
 
 
+class Settle(Strict):
+    """What a person has found out at the centre about an activation that needs one, why, and
+    who that was. The reason names nobody: an identity number in it is refused."""
+
+    verdict: Literal["active", "rejected"]
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    operator_ref: Reference
+
+    def __post_init__(self) -> None:
+        for key in ("reason", "operator_ref"):
+            value = getattr(self, key)
+            if scrubbed(value) != value:
+                raise WrongValueError(key, "must not contain an identity number")
+            if not value.isprintable():
+                raise WrongValueError(key, "one line of visible characters")
+
+
 class InsertCard(Strict):
     """Put a card of the cast into a simulated reader."""
 

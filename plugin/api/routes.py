@@ -14,6 +14,7 @@ from starlette.responses import Response
 from drivers.ports import SimulatedDesk
 from plugin.activation.desk import Action
 from plugin.activation.problem import Problem
+from plugin.activation.saga import Verdict
 from plugin.agent.doctor import Finding
 from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
@@ -148,6 +149,21 @@ class Api:
         """One durable record."""
         find, intent_id = self._parts.service.activation, asked.where.intent_id
         record = await self._decide(lambda: find(intent_id))
+        return answer(self._parts.rendering.activation(record))
+
+    async def settle(
+        self, asked: Asked[requests.OneActivation, requests.Settle]
+    ) -> Response:
+        """A person has asked the centre's people what became of an activation that needs
+        one, and answers for it; journalled with the reason. It cannot be taken back."""
+        client, body, keyed = asked.client, asked.body, asked.keyed
+        intent_id, verdict = asked.where.intent_id, Verdict(body.verdict)
+        settle = self._parts.service.settle
+        record = await self._decide(
+            lambda: settle(
+                client, intent_id, verdict, body.reason, body.operator_ref, keyed
+            )
+        )
         return answer(self._parts.rendering.activation(record))
 
     async def readers(self, asked: Bare) -> Response:
@@ -323,6 +339,13 @@ def operations(parts: Parts) -> list[Operation]:
         _reading(one, api.transaction, answers.Transaction),
         _reading("/v1/activations", api.activations, answers.Activations),
         _reading("/v1/activations/{intent_id}", api.activation, answers.Activation),
+        Operation(
+            "POST",
+            "/v1/activations/{intent_id}/settle",
+            api.settle,
+            {200: answers.Activation},
+            (KEY,),
+        ),
         _reading("/v1/readers", api.readers, answers.Readers),
         _reading("/v1/errors", api.errors, answers.CatalogueList),
         _reading("/v1/events", api.events, answers.Event, LAST_EVENT_ID),

@@ -16,6 +16,7 @@ from plugin import __version__, logs, main
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
 from plugin.api.server import PortError, PortInUseError, Server, listen
+from plugin.client import Kaqi
 from plugin.commands import screen
 from plugin.commands.failing import CannotError
 from plugin.data_file import DataFileError, FileMissingError
@@ -166,6 +167,15 @@ def opened_folder(options: Options) -> DataFolder:
     """The data folder; a simulation has one of its own. Raises DataFolderError."""
     usual = user_data_path("kaqi") / ("simulated" if options.simulate else "till")
     return DataFolder(options.data or usual)
+
+
+def running_agent(options: Options) -> Kaqi:
+    """The agent of this data folder, as its operator. Raises CannotError."""
+    folder = opened_folder(options)
+    port = folder.announced_port()
+    if port is None:
+        raise CannotError(Problem("agent.not_running"))
+    return Kaqi(token=folder.operator_token(), address=f"127.0.0.1:{port}")
 
 
 def _simulated_readers(kinds: tuple[str, ...]) -> main.SimulatedReaders:

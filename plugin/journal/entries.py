@@ -12,7 +12,7 @@ from msgspec.msgpack import encode as packed
 from msgspec.structs import replace
 
 from plugin.activation.problem import Problem, Refusal
-from plugin.activation.saga import Activation
+from plugin.activation.saga import Activation, Settlement
 
 
 class Personal(Struct, frozen=True, array_like=True):
@@ -21,6 +21,7 @@ class Personal(Struct, frozen=True, array_like=True):
     message: bytes | None = None
     refusal: Refusal | None = None
     problem: Problem | None = None
+    settlement: Settlement | None = None
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -49,8 +50,15 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 def encode(activation: Activation) -> Entry:
     """The row of this record."""
-    personal = Personal(activation.message, activation.refusal, activation.problem)
-    clear = replace(activation, message=None, refusal=None, problem=None)
+    personal = Personal(
+        activation.message,
+        activation.refusal,
+        activation.problem,
+        activation.settlement,
+    )
+    clear = replace(
+        activation, message=None, refusal=None, problem=None, settlement=None
+    )
     return Entry(
         intent_id=activation.origin.intent_id,
         state=activation.state.value,
@@ -72,4 +80,5 @@ def decode(entry: Entry) -> Activation:
         message=personal.message,
         refusal=personal.refusal,
         problem=personal.problem,
+        settlement=personal.settlement,
     )

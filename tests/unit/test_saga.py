@@ -309,6 +309,13 @@ def test_the_activation_id_is_the_same_at_every_till() -> None:
     assert name != saga.activation_id(code, None, 1)
 
 
+BY_A_PERSON = saga.Settlement(
+    verdict=saga.Verdict.ACTIVE,
+    reason="asked by telephone",
+    operator_ref="17",
+    client_id="pos",
+    at="2026-11-22T08:00:00+08:00",
+)
 any_event = st.sampled_from(
     [
         READY,
@@ -327,6 +334,7 @@ any_event = st.sampled_from(
         saga.CardAsked(saga.CardStep.CHANGING, activates="card"),
         saga.CardAsked(saga.CardStep.VERIFYING, activates="card"),
         saga.CardKept(),
+        saga.Settled(BY_A_PERSON),
     ]
 )
 
@@ -343,8 +351,12 @@ def test_unknown_ends_only_by_an_answer(
             assert step == Step(record)
         if record.state.may_have_been_sent and step.record.state.is_terminal:
             asked = saga.Accepted | saga.Refused | saga.NotFound | saga.FoundActive
-            assert isinstance(event, asked) or (
-                isinstance(event, saga.TimerRang) and record.refusal is not None
+            by_a_person = isinstance(event, saga.Settled)
+            assert not by_a_person or saga.needs_a_person(record)
+            assert (
+                by_a_person
+                or isinstance(event, asked)
+                or (isinstance(event, saga.TimerRang) and record.refusal is not None)
             )
         if Send() in step.effects:
             assert step.record.state is ActivationState.SENDING
