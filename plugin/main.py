@@ -27,6 +27,7 @@ from plugin import __version__
 from plugin.activation.region import RegionProfile
 from plugin.agent import doctor
 from plugin.agent.doctor import Finding
+from plugin.agent.space import Space
 from plugin.agent.till import Till
 from plugin.api.app import build
 from plugin.api.events import Hub
@@ -279,6 +280,7 @@ def agent(
     directories: Mapping[str, ReaderDirectory],
     hand: SimulatedDesk | None = None,
     clock: Clock | None = None,
+    space: Space | None = None,
 ) -> Agent:
     """Everything put together; simulated when there is a `hand`.
 
@@ -286,6 +288,7 @@ def agent(
     """
     keys = folder.keys()
     hub = Hub()
+    space = space or Space(folder.path, ballast=hand is None)
     centre = centre_of(profile, settings)
     till = Till(
         clock=clock or SystemClock(),
@@ -299,6 +302,7 @@ def agent(
         simulated=hand is not None,
         psam=settings.psam_reader,
         terminal=settings.terminal,
+        space=space,
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
@@ -309,7 +313,10 @@ def agent(
         happenings=till.happenings,
         hub=hub,
         rendering=Rendering(catalogue(profile), prompts(profile), receipts),
-        checks=lambda: findings(centre, directories, settings.psam_reader),
+        checks=lambda: (
+            *findings(centre, directories, settings.psam_reader),
+            space.finding(),
+        ),
         simulated_desk=hand,
     )
     house = House(port=port, origins=settings.origins, authenticate=folder.client)

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
 from plugin import logs, main
 from plugin.activation.region import Clocks, RegionProfile
+from plugin.agent.space import Space
 from plugin.api.server import Server, listen
 from plugin.client import Kaqi, KaqiError, Transaction
 from plugin.data_folder import DataFolder
@@ -166,6 +167,7 @@ def running(
     origins: frozenset[str] = frozenset(),
     profile: RegionProfile | None = None,
     clock: Clock | None = None,
+    space: Space | None = None,
 ) -> Iterator[Running]:
     """An agent with a real server on a free port."""
     with ExitStack() as stack:
@@ -187,6 +189,7 @@ def running(
             directories=directories,
             hand=hand,
             clock=clock,
+            space=space,
         )
         built.till.start()
         stack.callback(built.till.stop)

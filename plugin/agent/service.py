@@ -42,6 +42,7 @@ from plugin.agent.presenter import Asked, Presenter
 from plugin.agent.rate import Rate
 from plugin.agent.readers import ReaderBoard, ReaderView
 from plugin.agent.recovery import Activations, Message
+from plugin.agent.space import MIB, Space
 from plugin.agent.views import TransactionView
 from plugin.card.reading import AtReader, Card, read_at_reader
 from plugin.card.social_security import SocialSecurityCard
@@ -162,8 +163,10 @@ class Service:
         profile: RegionProfile,
         simulated: bool,
         terminal: Terminal,
+        space: Space,
         changed: Callable[[str], None],
     ) -> None:
+        self._space = space
         self._loop = loop
         self._terminal = terminal
         self._board = board
@@ -197,7 +200,7 @@ class Service:
         """Begin a transaction; the same key again shows the one it began.
 
         Raises ProblemError: scenario.not_allowed_here, reader.unknown, reader.busy,
-        idempotency.key_reused, agent.journal_failed.
+        idempotency.key_reused, agent.disk_full, agent.journal_failed.
         """
         replayed = self._replayed(client, keyed)
         if replayed is not None:
@@ -207,6 +210,8 @@ class Service:
             refused = Problem("scenario.not_allowed_here", {"scenario": order.scenario})
             raise ProblemError(refused)
         self._refuse_taken_readers(order.readers)
+        if order.kind is Kind.ACTIVATION:
+            self._refuse_without_room()
         origin = self._origin(client, order, keyed.trace_id)
         terms = Terms(
             scenario=order.scenario,
@@ -762,6 +767,13 @@ class Service:
         if own.superseded_by is None:
             return own
         return self.activation(own.superseded_by)
+
+    def _refuse_without_room(self) -> None:
+        """What is running gets the room that is kept for it; nothing new begins."""
+        if self._space.is_short:
+            self._space.drop_ballast()
+            free = f"{self._space.free // MIB} MiB"
+            raise ProblemError(Problem("agent.disk_full", {"free": free}))
 
     def _refuse_taken_readers(self, wanted: frozenset[str] | None) -> None:
         known = {view.id for view in self._board.views() if not view.is_psam}

@@ -18,6 +18,7 @@ from plugin.agent.loop import DecidingLoop
 from plugin.agent.readers import ReaderBoard
 from plugin.agent.recovery import JOURNAL_RETRY_MS
 from plugin.agent.service import Service
+from plugin.agent.space import Space
 from plugin.centre.port import Centre
 from plugin.journal.port import Journal, JournalError
 from plugin.privacy import Keys
@@ -25,6 +26,7 @@ from plugin.settings import Institution, Terminal
 
 STOP_SECONDS = 5.0
 GOODBYE_SECONDS = 1.0
+SPACE_SECONDS = 10
 _log = logging.getLogger("kaqi.till")
 
 
@@ -46,6 +48,7 @@ class Till:
         simulated: bool,
         psam: str | None,
         terminal: Terminal,
+        space: Space,
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
@@ -74,11 +77,16 @@ class Till:
             profile=profile,
             simulated=simulated,
             terminal=terminal,
+            space=space,
             changed=changed,
         )
+        self._space = space
         self._journal = journal
         self._directories = directories
-        self._threads = [threading.Thread(target=self.loop.run, name="deciding")]
+        self._threads = [
+            threading.Thread(target=self.loop.run, name="deciding"),
+            threading.Thread(target=space.lay_ballast, name="ballast", daemon=True),
+        ]
         for transport, directory in directories.items():
             self.board.add(transport, directory)
             watch = threading.Thread(
@@ -109,7 +117,14 @@ class Till:
             self.loop.after(JOURNAL_RETRY_MS, self._begin)
             return
         self.happenings.tell("agent.started", "agent")
+        self._watch_space()
         _log.info("started", extra={"unfinished": unfinished})
+
+    def _watch_space(self) -> None:
+        """What is running must be able to end, also when the disk fills meanwhile."""
+        if self._space.is_short and self._space.drop_ballast():
+            self.happenings.tell("agent.degraded", "agent", {"code": "agent.disk_full"})
+        self.loop.after(SPACE_SECONDS * 1000, self._watch_space)
 
     def say_goodbye(self) -> None:
         """Tell that the agent stops. From any thread but the deciding one."""

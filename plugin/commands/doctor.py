@@ -12,6 +12,7 @@ from plugin import __version__, main
 from plugin.activation.problem import Problem
 from plugin.agent import doctor
 from plugin.agent.doctor import Finding
+from plugin.agent.space import Space
 from plugin.api.server import holder_of
 from plugin.commands import screen, serve
 from plugin.commands.failing import CannotError, problem_of
@@ -59,6 +60,7 @@ def _findings(options: Options) -> Iterator[Finding]:
     yield _database()
     yield _algorithms()
     yield _data_folder(options)
+    yield from _disk(options)
     try:
         settings, profile = serve.read_settings(options)
     except CannotError as failed:
@@ -83,6 +85,14 @@ def _data_folder(options: Options) -> Finding:
     except DataFolderError as failed:
         return Finding(name="data_folder", required=True, problem=problem_of(failed))
     return Finding(name="data_folder", required=True, detail=str(folder.path))
+
+
+def _disk(options: Options) -> Iterator[Finding]:
+    try:
+        folder = serve.opened_folder(options)
+    except DataFolderError:  # said already
+        return
+    yield Space(folder.path, ballast=False).finding()
 
 
 def _program() -> Finding:
