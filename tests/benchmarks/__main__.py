@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from tests.benchmarks import (
+    activations,
     agents,
     cards,
     engines,
@@ -36,6 +37,7 @@ SUBJECTS: dict[str, Subject] = {
     "peer": cards.peer,
     "engine": engines.engine,
     "journal": journal.journal,
+    "activations": activations.activations,
     "agent": agents.agent,
     "notice": notices.notice,
     "serial": serial_lines.serial,

@@ -40,8 +40,8 @@ def journal(rounds: int) -> Iterator[Row]:
     """Lives of activations, against rows of the same size by a bare connection."""
     with TemporaryDirectory(dir=ON_DISK if ON_DISK.is_dir() else None) as folder:
         ours = SqliteJournal(Path(folder, "journal.db"), Keys.new())
-        bare = _bare_connection(Path(folder, "bare.db"))
-        row = bytes(_row_size(_life(0)[-1]))
+        bare = bare_connection(Path(folder, "bare.db"))
+        row = bytes(row_size(life(0)[-1]))
         numbers = itertools.count()
         try:
             yield Measured(
@@ -71,7 +71,7 @@ def _rate(work: Callable[[], tuple[int, float]]) -> float:
 
 def _live(store: SqliteJournal, numbers: Iterator[int]) -> tuple[int, float]:
     """One activation from its beginning to its end, in three commits."""
-    received, sending, active = _life(next(numbers))
+    received, sending, active = life(next(numbers))
     request = Request(
         client_id=received.origin.client_id,
         key=received.origin.intent_id,
@@ -91,7 +91,7 @@ def _insert(bare: apsw.Connection, row: bytes) -> tuple[int, float]:
     return 1, time.perf_counter() - began
 
 
-def _life(number: int) -> tuple[Activation, Activation, Activation]:
+def life(number: int) -> tuple[Activation, Activation, Activation]:
     card = hashlib.sha256(str(number).encode()).hexdigest()
     card_ref = card[: 2 * DIGEST_LENGTH]
     received = Activation(
@@ -121,7 +121,7 @@ def _life(number: int) -> tuple[Activation, Activation, Activation]:
     return received, sending, active
 
 
-def _row_size(activation: Activation) -> int:
+def row_size(activation: Activation) -> int:
     """The bytes of this record's row: clear, sealed, its code and its names."""
     entry = entries.encode(activation)
     names = (entry.intent_id, entry.state, entry.card_ref or "")
@@ -129,7 +129,7 @@ def _row_size(activation: Activation) -> int:
     return len(entry.clear) + sealed + MAC_LENGTH + sum(map(len, names))
 
 
-def _bare_connection(path: Path) -> apsw.Connection:
+def bare_connection(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     connection.execute("PRAGMA journal_mode=WAL").fetchall()
     connection.execute("PRAGMA synchronous=FULL")
