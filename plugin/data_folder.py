@@ -5,6 +5,8 @@ read it.
     clients/         who may call, a file a client, named by the SM3 of its token
     operator.token   the token of the commands on this machine
     journal.db       the journal
+    journal.backup.db, journal.backup.older.db   copies of it, checked through
+    ballast          room that is given to what runs when the disk fills
     agent.json       where the running agent listens
     purpose          "till" or "simulation": what the folder was first used for
     logs/            JSON lines, rotated

@@ -26,6 +26,7 @@ from drivers.serial_line.settings import SerialPort
 from plugin import __version__
 from plugin.activation.region import RegionProfile
 from plugin.agent import doctor
+from plugin.agent.backups import Backups
 from plugin.agent.doctor import Finding
 from plugin.agent.space import Space
 from plugin.agent.till import Till
@@ -41,7 +42,7 @@ from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder
-from plugin.journal.sqlite import SqliteJournal
+from plugin.journal.sqlite import SqliteJournal, is_sound
 from plugin.settings import Settings
 
 TEXTS = Path(__file__).parent / "texts"
@@ -289,13 +290,15 @@ def agent(
     keys = folder.keys()
     hub = Hub()
     space = space or Space(folder.path, ballast=hand is None)
+    clock = clock or SystemClock()
     centre = centre_of(profile, settings)
+    kept = SqliteJournal(folder.journal, keys)
     till = Till(
-        clock=clock or SystemClock(),
+        clock=clock,
         random=SystemRandom(),
         institution=settings.institution,
         profile=profile,
-        journal=SqliteJournal(folder.journal, keys),
+        journal=kept,
         keys=keys,
         centre=centre,
         directories=directories,
@@ -303,6 +306,7 @@ def agent(
         psam=settings.psam_reader,
         terminal=settings.terminal,
         space=space,
+        backups=lambda loop: Backups(kept, folder.path, loop, clock, is_sound),
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
@@ -316,6 +320,7 @@ def agent(
         checks=lambda: (
             *findings(centre, directories, settings.psam_reader),
             space.finding(),
+            till.backups.finding(),
         ),
         simulated_desk=hand,
     )

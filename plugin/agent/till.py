@@ -12,6 +12,7 @@ from random import Random
 from drivers.ports import Clock, DirectoryState, ReaderDirectory
 from plugin.activation import saga
 from plugin.activation.region import RegionProfile
+from plugin.agent.backups import Backups
 from plugin.agent.courier import Courier
 from plugin.agent.happenings import Happening, Happenings
 from plugin.agent.loop import DecidingLoop
@@ -49,6 +50,7 @@ class Till:
         psam: str | None,
         terminal: Terminal,
         space: Space,
+        backups: Callable[[DecidingLoop], Backups],
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
@@ -81,6 +83,7 @@ class Till:
             changed=changed,
         )
         self._space = space
+        self.backups = backups(self.loop)
         self._journal = journal
         self._directories = directories
         self._threads = [
@@ -118,6 +121,7 @@ class Till:
             return
         self.happenings.tell("agent.started", "agent")
         self._watch_space()
+        self.backups.begin()
         _log.info("started", extra={"unfinished": unfinished})
 
     def _watch_space(self) -> None:
@@ -140,5 +144,6 @@ class Till:
         self.loop.stop()
         for thread in self._threads:
             thread.join(STOP_SECONDS)
+        self.backups.close()
         self._journal.close()
         self.centre.close()

@@ -8,6 +8,7 @@ over all its columns.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -83,6 +84,7 @@ CREATE TABLE torn (
     mac BLOB NOT NULL
 ) STRICT;
 """
+_LOOKED_THROUGH = ("unfinished", "counters", "torn")
 _SCHEMAS = (_FIRST, _SECOND)  # each takes a journal from one version to the next
 SCHEMA_VERSION = len(_SCHEMAS)
 _COLUMNS = "intent_id, state, version, card_ref, clear, sealed, mac"
@@ -103,6 +105,22 @@ _FORGET_TORN = (
     " (SELECT number FROM torn ORDER BY number DESC LIMIT ?)"
 )
 _IN_HAND = "SELECT 1 FROM unfinished WHERE card_ref = ? AND number <> ?"
+
+
+PAGES_AT_ONCE = 256  # a megabyte: what a step of a copy costs the till
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a copy of a journal is whole, page by page and in every index."""
+    try:
+        with closing(apsw.Connection(str(path), flags=_READ_ONLY)) as copy:
+            whole = copy.pragma("integrity_check") == "ok"
+            return bool(whole and copy.pragma("user_version") == SCHEMA_VERSION)
+    except apsw.Error:
+        return False
+
+
+_READ_ONLY = apsw.SQLITE_OPEN_READONLY
 
 
 class SqliteJournal:
@@ -137,6 +155,9 @@ class SqliteJournal:
                 connection.execute(schema)
             if found < SCHEMA_VERSION:
                 connection.pragma("user_version", SCHEMA_VERSION)
+        for table in _LOOKED_THROUGH:  # the rest is checked with every copy
+            if connection.pragma("quick_check", table) != "ok":
+                raise JournalDamagedError(f"the table {table} is damaged")
 
     def create(self, activation: Activation, request: Request) -> None:
         """A new activation and the request that asked for it, in one commit."""
@@ -266,6 +287,19 @@ class SqliteJournal:
         """The card has answered: forget it."""
         with _Commit(self._connection):
             self._connection.execute("DELETE FROM torn WHERE card_ref = ?", (card_ref,))
+
+    def copy(self, path: Path) -> Iterator[None]:
+        """Copy everything there, some pages at a step; what is written meanwhile comes
+        along. Raises JournalError."""
+        with _ErrorsAsOurs():
+            target = apsw.Connection(str(path))
+            try:
+                with target.backup("main", self._connection, "main") as copying:
+                    while not copying.done:
+                        copying.step(PAGES_AT_ONCE)
+                        yield
+            finally:
+                target.close()
 
     def close(self) -> None:
         """Give the journal back."""
