@@ -9,6 +9,7 @@ read it.
     ballast          room that is given to what runs when the disk fills
     agent.json       where the running agent listens
     purpose          "till" or "simulation": what the folder was first used for
+    machine          whose folder it is, as a keyed hash: a copied disk is noticed
     logs/            JSON lines, rotated
 """
 
@@ -106,6 +107,21 @@ class DataFolder:
             _write_private(file, purpose)
         if file.read_text(encoding="utf-8", errors="replace").strip() != purpose:
             raise OtherPurposeError(self.path, f"it is not for a {purpose}")
+
+    def lives_on(self, machine: str | None) -> bool:
+        """From now on the folder belongs to this machine (None: nobody knows which).
+        Returns whether it was another's: then it is a copy, and no token holds any more, so
+        that nobody who knows one speaks to both."""
+        if machine is None:
+            return False
+        file, name = self.path / "machine", self.keys().digest("machine", machine)
+        known = file.read_text(encoding="utf-8").strip() if file.exists() else name
+        if known != name:
+            for token in (self._token_file, *self._clients.glob("*.json")):
+                token.unlink(missing_ok=True)
+        if known != name or not file.exists():
+            _write_private(file, name)
+        return known != name
 
     def keys(self) -> Keys:
         """The journal's key, made at the first start. Raises JournalKeyError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,11 +22,14 @@ from plugin.commands import screen
 from plugin.commands.failing import CannotError
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.data_folder import DataFolder
+from plugin.machine import machine_id
 from plugin.profile_file import load_profile
 from plugin.profile_shapes import check_address
 from plugin.settings import SIMULATED_INSTITUTION, Settings
 from plugin.settings_file import load_settings
 from plugin.shapes import WrongValueError
+
+_log = logging.getLogger("kaqi.serve")
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -48,6 +52,7 @@ class Serving(Struct, frozen=True):
     folder: DataFolder
     hand: main.SimulatedReaders | None
     profile: RegionProfile
+    is_copy: bool  # of another machine's folder
 
     @property
     def address(self) -> str:
@@ -60,6 +65,11 @@ def run(options: Options) -> int:
     with prepared(options) as serving:
         screen.line(f"kaqi {__version__}  {serving.address}")
         screen.line(f"{serving.profile.label}  {serving.folder.path}")
+        if serving.is_copy:
+            screen.line(
+                "数据目录来自另一台电脑，令牌已全部作废，请重新配对 / "
+                "This data folder came from another machine: pair every client again"
+            )
         if options.simulate:
             screen.line("模拟运行，一切都不是真的 / SIMULATION: nothing here is real")
         serving.server.run()
@@ -75,6 +85,9 @@ def prepared(options: Options) -> Iterator[Serving]:
         folder = opened_folder(options)
         folder.dedicate(simulated=options.simulate)
         stack.callback(logs.configure(folder.logs, debug=options.debug))
+        is_copy = folder.lives_on(machine_id())
+        if is_copy:
+            _log.warning("a copy of another machine's folder: every token is void")
         sockets = _sockets(settings.port if options.port is None else options.port)
         for each in sockets:
             stack.callback(each.close)
@@ -105,7 +118,12 @@ def prepared(options: Options) -> Iterator[Serving]:
         gc.enable()
         stack.callback(folder.withdraw)
         yield Serving(
-            Server(agent.app, sockets, agent.stopping), port, folder, hand, profile
+            Server(agent.app, sockets, agent.stopping),
+            port,
+            folder,
+            hand,
+            profile,
+            is_copy,
         )
 
 
