@@ -193,16 +193,36 @@ class Activations:
     def _carry_out(self, record: Activation, effect: saga.Effect) -> None:
         match effect:
             case saga.Send():
-                self._correspondent.send(record, self._hears(record, Errand.ACTIVATION))
+                silence = saga.NoAnswer(record.activation_id or "", record.sends)
+                told = self._hears(record, Errand.ACTIVATION)
+                self._set_off(
+                    lambda: self._correspondent.send(record, told), told, silence
+                )
             case saga.AskStatus():
-                self._correspondent.ask(
-                    record, self._time.ticks(), self._hears(record, Errand.QUESTION)
+                silence = saga.NoAnswer(record.activation_id or "")
+                told, now = self._hears(record, Errand.QUESTION), self._time.ticks()
+                self._set_off(
+                    lambda: self._correspondent.ask(record, now, told), told, silence
                 )
             case saga.Wake(within_ms, at_least_ms):
                 delay = at_least_ms + self._random.uniform(0, within_ms)
                 self._time.after(delay, lambda: self._ring(record))
             case _:
                 assert_never(effect)
+
+    def _set_off(
+        self,
+        errand: Callable[[], None],
+        reply: Callable[[Event], None],
+        silence: saga.NoAnswer,
+    ) -> None:
+        """An errand that could not be begun ends like one that brought nothing: what is
+        committed says that it may have been."""
+        try:
+            errand()
+        except Exception as failed:  # noqa: BLE001 - no more threads, for one
+            _log.error("an errand was not begun", extra=described(failed))
+            self._time.after(JOURNAL_RETRY_MS, lambda: reply(silence))
 
     def _hears(self, record: Activation, errand: Errand) -> Callable[[Event], None]:
         """Who is told what came of an errand; the valve only once."""
