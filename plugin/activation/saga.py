@@ -179,6 +179,7 @@ class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     sent_as: str | None = None  # by what the centre's people find the message
     changing: bool = False  # a change that activates the card may have happened
     crashes: int = 0  # since an errand of this record came to its end
+    changed_before: bool = False  # the same of a change before the one asked for last
 
 
 def transaction_of(intent_id: str) -> str:
@@ -381,7 +382,7 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
         case CardAsked():
             return _card_asked(record, event)
         case CardKept():
-            return Step(replace(record, changing=False))
+            return Step(_card_kept(record))
         case CardsAccepted():
             ready = replace(
                 record,
@@ -437,8 +438,16 @@ def _card_asked(record: Activation, asked: CardAsked) -> Step:
             card_step=asked.step,
             tries_seen=asked.tries_left,
             changing=record.changing or changes,
+            changed_before=record.changing if changes else record.changed_before,
         )
     )
+
+
+def _card_kept(record: Activation) -> Activation:
+    """Found with its old PIN, it was never changed. A change that did not come about says
+    nothing of an earlier one."""
+    earlier = record.changed_before and record.card_step is CardStep.CHANGING
+    return replace(record, changing=earlier, changed_before=earlier)
 
 
 def last_tick(record: Activation) -> int:
