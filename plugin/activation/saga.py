@@ -56,6 +56,7 @@ BACKGROUND_DELAY_MAX_MS = 300_000
 MANUAL_DELAY_MS = 600_000
 SENDS_MAX = 12
 PATIENCE_MS = 24 * 3_600_000
+CRASHES_MAX = 3  # of the agent, with one record in hand
 
 
 class ActivationState(StrEnum):
@@ -195,6 +196,8 @@ class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     sent_as: str | None = None  # by what the centre's people find the message
     changing: bool = False  # a change that activates the card may have happened
     settlement: Settlement | None = None
+    crashes: int = 0  # since an errand of this record came to its end
+    changed_before: bool = False  # the same of a change before the one asked for last
 
 
 def transaction_of(intent_id: str) -> str:
@@ -301,10 +304,12 @@ class NotFound(Struct, frozen=True):
 
 class NoAnswer(Struct, frozen=True):
     """A message of this id (the one sent as number `send`), or a question about it (0),
-    brought nothing that can be believed."""
+    brought nothing that can be believed; `retry_after_ms` is how long the centre wants to
+    be left alone."""
 
     activation_id: str
     send: int = 0
+    retry_after_ms: int | None = None
 
 
 class TimerRang(Struct, frozen=True):
@@ -402,7 +407,7 @@ def _before_sending(record: Activation, event: Event, now: int) -> Step:
         case CardAsked():
             return _card_asked(record, event)
         case CardKept():
-            return Step(replace(record, changing=False))
+            return Step(_card_kept(record))
         case CardsAccepted():
             ready = replace(
                 record,
@@ -458,8 +463,16 @@ def _card_asked(record: Activation, asked: CardAsked) -> Step:
             card_step=asked.step,
             tries_seen=asked.tries_left,
             changing=record.changing or changes,
+            changed_before=record.changing if changes else record.changed_before,
         )
     )
+
+
+def _card_kept(record: Activation) -> Activation:
+    """Found with its old PIN, it was never changed. A change that did not come about says
+    nothing of an earlier one."""
+    earlier = record.changed_before and record.card_step is CardStep.CHANGING
+    return replace(record, changing=earlier, changed_before=earlier)
 
 
 def last_tick(record: Activation) -> int:
@@ -477,7 +490,7 @@ def _sending(record: Activation, event: Event, now: int, abilities: Abilities) -
             return Step(record)
         case NoAnswer() | Restarted():
             in_doubt = replace(record, state=ActivationState.UNKNOWN, unanswered=now)
-            return _try_again(in_doubt, now, abilities)
+            return _try_again(_counted(in_doubt, event), now, abilities)
         case _:
             return Step(record)
 
@@ -495,13 +508,13 @@ def _unknown(record: Activation, event: Event, now: int, abilities: Abilities) -
         case NotFound(_, asked):
             return _not_found(record, asked, abilities)
         case NoAnswer():
-            return _try_again(record, now, abilities)
+            return _try_again(_counted(record, event), now, abilities)
         case TimerRang() if abilities.can_tell_status:
             return Step(record, (AskStatus(),))
         case TimerRang():
             return _not_found(record, now, abilities)
         case Restarted():
-            return Step(record, (Wake(),))
+            return _taken_up(_counted(record, event), abilities)
         case _:
             return Step(record)
 
@@ -590,9 +603,21 @@ def _not_found(record: Activation, asked: int, abilities: Abilities) -> Step:
     return _send(record)
 
 
+def _counted(record: Activation, event: Event) -> Activation:
+    """A record that was in hand whenever the agent died may be what it died of."""
+    crashes = record.crashes + 1 if isinstance(event, Restarted) else 0
+    return replace(record, crashes=crashes)
+
+
+def _taken_up(record: Activation, abilities: Abilities) -> Step:
+    if record.crashes >= CRASHES_MAX:
+        return _hand_over(record, abilities)
+    return Step(record, (Wake(),))
+
+
 def _try_again(record: Activation, now: int, abilities: Abilities) -> Step:
     """Silence: count it, and ring later; give up to a person after a day."""
-    if now - record.began > PATIENCE_MS:
+    if now - record.began > PATIENCE_MS or record.crashes >= CRASHES_MAX:
         return _hand_over(record, abilities)
     if not abilities.can_tell_status and abilities.dedupe is Dedupe.NONE:
         return _hand_over(record, abilities)

@@ -33,10 +33,9 @@ class Courier:
 
     def send(self, record: Activation, reply: Callable[[Event], None]) -> None:
         """Send the record's message."""
-        silence = saga.NoAnswer(record.activation_id or "", record.sends)
         self.run(
             lambda: self._centre.activate(record),
-            lambda found: reply(silence if isinstance(found, CentreError) else found),
+            lambda found: reply(_as_event(found, record, record.sends)),
             trace_id=record.origin.trace_id,
         )
 
@@ -44,10 +43,9 @@ class Courier:
         self, record: Activation, asked: int, reply: Callable[[Event], None]
     ) -> None:
         """Ask what became of the record's id."""
-        silence = saga.NoAnswer(record.activation_id or "")
         self.run(
             lambda: self._centre.activation_status(record, asked),
-            lambda found: reply(silence if isinstance(found, CentreError) else found),
+            lambda found: reply(_as_event(found, record)),
             trace_id=record.origin.trace_id,
         )
 
@@ -76,3 +74,9 @@ class Courier:
             self._post(lambda: done(found))
 
         threading.Thread(target=carry, name="errand", daemon=True).start()
+
+
+def _as_event(found: Event | CentreError, record: Activation, send: int = 0) -> Event:
+    if not isinstance(found, CentreError):
+        return found
+    return saga.NoAnswer(record.activation_id or "", send, found.retry_after_ms)

@@ -104,6 +104,11 @@ class Presenter:
         procedure = self._typed_there(asked) if on_reader else self._here(asked, typed)
         try:
             self._note_before(asked)
+        except JournalError as failed:  # what the record says of earlier stays true
+            _told(asked, Problem(failed.code))
+            return
+        try:
+            self._note_torn(asked)
         except JournalError as failed:
             unwritten = Problem(failed.code)
             self._note_after(asked, unwritten, then)
@@ -159,21 +164,23 @@ class Presenter:
         return asked.wanted.spare if self._profile.pin.probe else None
 
     def _note_before(self, asked: Asked) -> None:
-        """What must be durable before the card is asked; that it may be torn last of all,
-        so that what fails before leaves nothing to forget. Raises JournalError."""
+        """What must be durable before the card is asked. Raises JournalError."""
         changes = asked.wanted.entry is Entry.NEW
         step = CardStep.CHANGING if changes else CardStep.VERIFYING
-        card_ref = self._card_ref(asked.issue)
-        activates = card_ref if asked.activates else None
+        activates = self._card_ref(asked.issue) if asked.activates else None
         self._activations.happened(
             asked.intent_id,
             saga.CardAsked(step, asked.wanted.tries_told, activates),
         )
-        if changes:
+
+    def _note_torn(self, asked: Asked) -> None:
+        """That it may be torn is noted last of all, so that what fails before leaves
+        nothing to forget. Raises JournalError."""
+        if asked.wanted.entry is Entry.NEW:
             self._journal.tear(
                 Torn(
-                    card_ref=card_ref,
-                    step=step.value,
+                    card_ref=self._card_ref(asked.issue),
+                    step=CardStep.CHANGING.value,
                     time=self._wall(),
                     life=self._life,
                 )

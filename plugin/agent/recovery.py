@@ -17,6 +17,7 @@ from plugin.activation import saga
 from plugin.activation.problem import Problem
 from plugin.activation.saga import Activation, ActivationState, Event
 from plugin.agent.failure import described
+from plugin.agent.valve import Errand, Valve
 from plugin.journal.port import Journal, JournalError
 
 JOURNAL_RETRY_MS = 5_000
@@ -86,6 +87,8 @@ class Activations:
         self._time = time
         self._random = random
         self._told = told
+        self._valve = Valve(correspondent.abilities, time.ticks)
+        self._looks_at: float | None = None  # the tick of the valve's timer
 
     def resume(self) -> int:
         """Take up everything the last run left unfinished; returns how many there were."""
@@ -160,15 +163,27 @@ class Activations:
         step = saga.step(
             record, event, self._time.ticks(), self._correspondent.abilities
         )
+        if self._must_wait(event, step):
+            self._ring(record)
+            return record
         committed = self._commit(record, step.record)
         for effect in step.effects:
             self._carry_out(committed, effect)
         return committed
 
+    def _must_wait(self, event: Event, step: saga.Step) -> bool:
+        """Whether this would send again while the centre is down. Then it is not begun:
+        SENDING says that a message may have left."""
+        if isinstance(event, saga.CardsAccepted) or saga.Send() not in step.effects:
+            return False
+        return not self._valve.lets(Errand.ACTIVATION)
+
     def _commit(self, before: Activation, after: Activation) -> Activation:
         if after == before:
             return before
         committed = self._journal.save(replace(after, changed_at=self._time.wall()))
+        if committed.state.is_terminal:
+            self._valve.forget(committed.origin.intent_id)
         try:
             self._told(committed)
         except Exception as failed:  # noqa: BLE001 - what was promised is done all the same
@@ -176,19 +191,76 @@ class Activations:
         return committed
 
     def _carry_out(self, record: Activation, effect: saga.Effect) -> None:
-        def reply(event: Event) -> None:
-            self._reply(record, event)
-
         match effect:
             case saga.Send():
-                self._correspondent.send(record, reply)
+                silence = saga.NoAnswer(record.activation_id or "", record.sends)
+                told = self._hears(record, Errand.ACTIVATION)
+                self._set_off(
+                    lambda: self._correspondent.send(record, told), told, silence
+                )
             case saga.AskStatus():
-                self._correspondent.ask(record, self._time.ticks(), reply)
+                silence = saga.NoAnswer(record.activation_id or "")
+                told, now = self._hears(record, Errand.QUESTION), self._time.ticks()
+                self._set_off(
+                    lambda: self._correspondent.ask(record, now, told), told, silence
+                )
             case saga.Wake(within_ms, at_least_ms):
                 delay = at_least_ms + self._random.uniform(0, within_ms)
-                self._time.after(delay, lambda: reply(saga.TimerRang()))
+                self._time.after(delay, lambda: self._ring(record))
             case _:
                 assert_never(effect)
+
+    def _set_off(
+        self,
+        errand: Callable[[], None],
+        reply: Callable[[Event], None],
+        silence: saga.NoAnswer,
+    ) -> None:
+        """An errand that could not be begun ends like one that brought nothing: what is
+        committed says that it may have been."""
+        try:
+            errand()
+        except Exception as failed:  # noqa: BLE001 - no more threads, for one
+            _log.error("an errand was not begun", extra=described(failed))
+            self._time.after(JOURNAL_RETRY_MS, lambda: reply(silence))
+
+    def _hears(self, record: Activation, errand: Errand) -> Callable[[Event], None]:
+        """Who is told what came of an errand; the valve only once."""
+        self._valve.took(record, errand)
+        heard = False
+
+        def reply(event: Event) -> None:
+            nonlocal heard
+            if not heard:
+                heard = True
+                if isinstance(event, saga.NoAnswer):
+                    self._valve.failed(event.retry_after_ms)
+                else:
+                    self._valve.answered()
+            self._reply(record, event)
+            self._let_through()
+
+        return reply
+
+    def _ring(self, record: Activation) -> None:
+        """The time of this record has come; it goes when the valve lets it."""
+        self._valve.add(record)
+        self._let_through()
+
+    def _let_through(self) -> None:
+        while (record := self._valve.next()) is not None:
+            self._reply(record, saga.TimerRang())
+        shut = self._valve.opens_in()
+        if shut is None:
+            return
+        looks_at = self._time.ticks() + shut
+        if self._looks_at is None or looks_at < self._looks_at:
+            self._looks_at = looks_at
+            self._time.after(shut, self._look)
+
+    def _look(self) -> None:
+        self._looks_at = None
+        self._let_through()
 
     def _reply(self, record: Activation, event: Event) -> None:
         """What came of an effect. It must not be lost while the journal cannot write; and
@@ -197,7 +269,13 @@ class Activations:
         try:
             self.happened(record.origin.intent_id, event)
         except JournalError:
-            self._time.after(JOURNAL_RETRY_MS, lambda: self._reply(record, event))
+            self._time.after(JOURNAL_RETRY_MS, lambda: self._again(record, event))
         except Exception as failed:  # noqa: BLE001
             _log.error("an answer could not be dealt with", extra=described(failed))
             self._time.after(JOURNAL_RETRY_MS, lambda: self._reply(record, silence))
+
+    def _again(self, record: Activation, event: Event) -> None:
+        if isinstance(event, saga.TimerRang):
+            self._ring(record)
+        else:
+            self._reply(record, event)

@@ -7,6 +7,7 @@ from here.
 from __future__ import annotations
 
 import math
+import re
 import socket
 import threading
 import time
@@ -25,6 +26,7 @@ from plugin.centre.port import (
 )
 
 ANSWER_MAX_BYTES = 256 * 1024
+BUSY = frozenset({429, 503})
 CONNECTIONS_MAX = 100
 
 
@@ -47,7 +49,10 @@ class Http:
         received = b""
         with self._exchange("POST", address, body, headers) as response:
             if response.status != 200:
-                raise CentreAnswerError(f"HTTP status {response.status}")
+                raise CentreAnswerError(
+                    f"HTTP status {response.status}",
+                    retry_after_ms=_retry_after_ms(response),
+                )
             for part in response.iter_stream():
                 received += part
                 if len(received) > ANSWER_MAX_BYTES:
@@ -93,6 +98,16 @@ class Http:
             httpcore2.UnsupportedProtocol,
         ) as broken:
             raise CentreAnswerError(type(broken).__name__) from broken
+
+
+def _retry_after_ms(response: httpcore2.Response) -> int | None:
+    """Only as seconds: a date would need a clock that both believe."""
+    if response.status not in BUSY:
+        return None
+    for name, value in response.headers:
+        if name.lower() == b"retry-after" and re.fullmatch(rb"[0-9]{1,6}", value):
+            return int(value) * 1_000
+    return None
 
 
 def _url(address: str) -> httpcore2.URL:

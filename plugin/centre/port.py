@@ -26,9 +26,14 @@ from plugin.card.social_security import SocialSecurityCard
 
 
 class CentreError(Exception):
-    """The centre gave no answer that can be believed."""
+    """The centre gave no answer that can be believed; `retry_after_ms` is how long it wants
+    to be left alone, where it says so."""
 
     code: ClassVar[str] = "centre.failed"
+
+    def __init__(self, *words: object, retry_after_ms: int | None = None) -> None:
+        super().__init__(*words)
+        self.retry_after_ms = retry_after_ms
 
 
 class CentreUnreachableError(CentreError):

@@ -10,142 +10,102 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import date
 from random import Random
 
 from plugin.activation import saga
-from plugin.activation.problem import Refusal
+from plugin.activation.problem import Problem
 from plugin.activation.saga import (
+    Abilities,
     Activation,
     ActivationState,
+    CardStep,
     Confirmation,
+    Dedupe,
     Event,
     Origin,
 )
 from plugin.agent.recovery import Activations, Message
-from plugin.journal.memory import MemoryJournal
-from plugin.journal.port import Request
-
-SECOND = 1_000
-HEALED_AT = 300 * SECOND
-SETTLED_AT = HEALED_AT + 15 * 60 * SECOND
-END = 4_000 * SECOND
-TIMEOUT = 15 * SECOND
-PIN_SHARE = 0.3  # of the cards have their PIN changed first
-CENTRE = saga.Abilities(
-    dedupe=saga.Dedupe.ID, can_tell_status=True, message_life_ms=60 * SECOND
+from plugin.journal.port import Journal, JournalError, Request, Torn
+from tests.simulation.centre import Centre
+from tests.simulation.journals import CrashingJournal, OnDisk, journal_for
+from tests.simulation.recipe import (
+    CLASSES,
+    HOUR,
+    LIFE,
+    MINUTE,
+    SECOND,
+    Fault,
+    Mix,
+    Recipe,
 )
+
+TIMEOUT = 15 * SECOND
+SETTLES_IN = 15 * MINUTE
+ENDS_AFTER = HOUR
+PIN_SHARE = 0.3  # of the cards have a PIN verified first
+ON_DISK_EVERY = 1_000
 
 
 class Crash(BaseException):
     """The process dies here."""
 
 
-class PromiseBrokenError(AssertionError):
-    """One of the numbered promises did not hold."""
+class PromiseBrokenError(BaseException):
+    """One of the numbered promises did not hold; nothing of ours may catch it."""
 
-
-@dataclass(frozen=True)
-class Mix:
-    """The faults of one seed: each run draws its own mix, so that rare combinations are
-    not drowned by common ones."""
-
-    loss: float
-    duplicates: float
-    slowest: float
-    crashes: float
-    refusals: float
-    cancels: float
-    tills: int
-    cards: int
-
-    @classmethod
-    def drawn(cls, random: Random) -> Mix:
-        """One mix; every fault is absent in some runs."""
-
-        def chance(most: float) -> float:
-            return random.choice((0.0, random.uniform(0, most)))
-
-        return cls(
-            loss=chance(0.6),
-            duplicates=chance(0.4),
-            slowest=random.choice((0.2, 5.0, 30.0, 90.0)) * SECOND,
-            crashes=chance(0.3),
-            refusals=chance(0.5),
-            cancels=chance(0.3),
-            tills=random.randint(1, 3),
-            cards=random.randint(1, 3),
-        )
-
-
-@dataclass
-class Centre:
-    """A centre of class A. It counts effects, and remembers refusals only per message."""
-
-    active: dict[str, str] = field(default_factory=dict)
-    effects: list[tuple[str, str]] = field(default_factory=list)
-    refused: set[str] = field(default_factory=set)
-    answered: dict[str, Event] = field(default_factory=dict)
-    messages: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-
-    def activate(self, record: Activation, *, refuse: bool) -> Event:
-        """Judge one message; the same message again gets the same answer."""
-        name = f"{record.origin.intent_id}/{record.sends}"
-        if name not in self.answered:
-            self.answered[name] = self._judge(record, refuse=refuse)
-        return self.answered[name]
-
-    def _judge(self, record: Activation, *, refuse: bool) -> Event:
-        card, this = record.card_ref or "", record.activation_id or ""
-        intent_id = record.origin.intent_id
-        message = (this, record.message or b"")
-        if self.messages.setdefault(intent_id, message) != message:
-            raise PromiseBrokenError("A4: sent again with another id or other bytes")
-        if card in self.active:
-            adopted = self.active[card] != this
-            return saga.Accepted(this, Confirmation(by="answer", adopted=adopted))
-        if refuse:
-            self.refused.add(intent_id)
-            return saga.Refused(this, Refusal(code="no"), record.sends)
-        self.active[card] = this
-        self.effects.append((card, intent_id))
-        if len(self.effects) != len(self.active):
-            raise PromiseBrokenError("A1: a card was activated twice")
-        return saga.Accepted(this, Confirmation(by="answer"))
-
-    def status(self, record: Activation, asked: int) -> Event:
-        """What became of this record's id."""
-        card, this = record.card_ref or "", record.activation_id or ""
-        if card not in self.active:
-            return saga.NotFound(this, asked)
-        adopted = self.active[card] != this
-        return saga.Accepted(this, Confirmation(by="status", adopted=adopted))
+    @property
+    def promise(self) -> str:
+        """Its number."""
+        return str(self).partition(":")[0]
 
 
 class World:
-    """One run."""
+    """One run. `story` has what happened, where somebody wants to read it."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = Random(seed)
+    def __init__(self, recipe: Recipe, story: list[str] | None = None) -> None:
+        self.recipe = recipe
+        self.story = story
+        self.random = Random(recipe.seed)
         self.mix = Mix.drawn(self.random)
+        self.abilities = CLASSES[self.mix.letter]
         self.now = 0.0
-        self.centre = Centre()
-        self.tills = [Till(self, number) for number in range(self.mix.tills)]
+        self.faults = 0
+        self.centre = Centre(self.mix.letter)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self.faults = 0
+        self.cards = [Card(f"card-{number}") for number in range(self.mix.cards)]
+        self.tills = [Till(self, number) for number in range(self.mix.tills)]
+        self._outage = self._window(Fault.OUTAGE, self.mix.outage)
+        self._stale = self._window(Fault.STALE, self.mix.stale)
+        self._slowest = self.mix.slowest
+        if Fault.SLOW in recipe.calm:
+            self._slowest = 200.0
 
-    @property
-    def healed(self) -> bool:
-        """Whether the faults are over."""
-        return self.now >= HEALED_AT
+    def _window(
+        self, fault: Fault, window: tuple[float, float]
+    ) -> tuple[float, float] | None:
+        return window if self.happens(fault) else None
 
-    def happens(self, chance: float) -> bool:
+    def note(self, who: object, *words: object) -> None:
+        """One line of the story."""
+        if self.story is not None:
+            minutes, seconds = divmod(self.now / SECOND, 60)
+            text = " ".join(map(str, words))
+            self.story.append(f"{int(minutes):4}:{seconds:06.3f}  {who!s:12} {text}")
+
+    def happens(self, fault: Fault) -> bool:
         """Draw one fault; none are drawn once the world has healed."""
-        drawn = not self.healed and self.random.random() < chance
-        self.faults += drawn
-        return drawn
+        chance = self.mix.chances[fault]
+        if not chance or self.now >= self.mix.healed_at:
+            return False
+        if self.random.random() >= chance:
+            return False
+        self.faults += 1
+        if fault in self.recipe.calm or self.faults in self.recipe.dropped:
+            return False
+        self.note("FAULT", f"{self.faults}:", fault.value)
+        return True
 
     def after(self, milliseconds: float, call: Callable[[], None]) -> None:
         """Put something on the agenda."""
@@ -154,48 +114,89 @@ class World:
 
     def run(self) -> None:
         """Let it all happen, and check every promise."""
-        for person in range(self.random.randint(2, 6)):
-            self.after(self.random.uniform(0, 200) * SECOND, Visit(self, person).arrive)
-        while self._agenda and self._agenda[0][0] <= END:
-            self.now, _, call = heapq.heappop(self._agenda)
+        for number in range(self.mix.people):
+            comes, person = self.random.uniform(0, self.mix.spread), Visit(self, number)
+            if number not in self.recipe.absent:
+                self.after(comes, person.arrive)
+        self.after(self.mix.healed_at + SETTLES_IN, self._check_liveness)
+        ends = self.mix.healed_at + ENDS_AFTER
+        agenda = self._agenda
+        while agenda and agenda[0][0] <= ends:
+            self.now, _, call = heapq.heappop(agenda)
             call()
-            if self.now >= SETTLED_AT:
-                self._check_liveness()
+        self._check_liveness()
         self._check_truth()
 
-    def deliver(self, call: Callable[[], None]) -> None:
-        """Carry one message: perhaps lost, late or twice."""
-        copies = 1 + self.happens(self.mix.duplicates)
-        for _ in range(copies):
-            if not self.happens(self.mix.loss):
-                slowest = 200.0 if self.healed else self.mix.slowest
-                self.after(self.random.uniform(5, slowest), call)
+    def close(self) -> None:
+        """Give files back."""
+        for till in self.tills:
+            till.close()
+
+    def deliver(self, call: Callable[[], None]) -> list[float]:
+        """Carry one message: perhaps lost, late or twice. When it arrives."""
+        if self._outage and self._outage[0] <= self.now < self._outage[1]:
+            return []
+        arrivals = []
+        for _ in range(1 + self.happens(Fault.TWICE)):
+            if not self.happens(Fault.LOST):
+                slowest = 200.0 if self.now >= self.mix.healed_at else self._slowest
+                takes = self.random.uniform(5, slowest)
+                self.after(takes, call)
+                arrivals.append(self.now + takes)
+        return arrivals
+
+    @property
+    def known_until(self) -> float | None:
+        """Until when the site that answers now knows what happened, if it lags."""
+        if self._stale and self._stale[0] <= self.now < self._stale[1]:
+            return self._stale[0]
+        return None
 
     def _check_liveness(self) -> None:
         for till in self.tills:
             for record in till.journal.unfinished():
-                raise PromiseBrokenError(f"A7: {record.state} long after the faults")
+                if not self._may_stay(record):
+                    raise PromiseBrokenError(
+                        f"A7: {record.state} long after the faults"
+                    )
+
+    def _may_stay(self, record: Activation) -> bool:
+        """Where nothing of ours can end it."""
+        if record.state is ActivationState.UNKNOWN:
+            return record.changing  # until the card returns
+        if record.state is not ActivationState.MANUAL:
+            return False
+        tired = record.crashes >= saga.CRASHES_MAX or record.sends >= saga.SENDS_MAX
+        refused = record.refusal is not None and self.mix.letter == "C"
+        return tired or refused or self.mix.letter == "D"
 
     def _check_truth(self) -> None:
         for till in self.tills:
             for intent_id in till.promised:
                 record = till.journal.get(intent_id)
-                if record is None or not record.state.is_terminal:
+                if record is None:
                     raise PromiseBrokenError("A2: an accepted request was lost")
-                self._check_record(record)
+                if record.state.is_terminal:
+                    till.check_end(record)
+                elif not self._may_stay(record):
+                    raise PromiseBrokenError("A2: an accepted request never ended")
 
-    def _check_record(self, record: Activation) -> None:
-        intent_id = record.origin.intent_id
-        effective = any(intent_id == each for _, each in self.centre.effects)
-        match record.state:
-            case ActivationState.ACTIVE if record.card_ref not in self.centre.active:
-                raise PromiseBrokenError("A6: ACTIVE here, not at the centre")
-            case ActivationState.REJECTED if intent_id not in self.centre.refused:
-                raise PromiseBrokenError("A6: REJECTED, and the centre never refused")
-            case ActivationState.REJECTED | ActivationState.ABANDONED if effective:
-                raise PromiseBrokenError("A6: given up here, active at the centre")
-            case _:
-                pass
+
+class Card:
+    """A card that its holder's PIN change activates. C3: what is typed is presented
+    once."""
+
+    def __init__(self, ref: str) -> None:
+        self.ref = ref
+        self.changed_by: str | None = None
+        self._typed: set[int] = set()
+
+    def present(self, typed: int, intent_id: str) -> None:
+        """The change happens, or had happened: then this PIN is the right one."""
+        if typed in self._typed:
+            raise PromiseBrokenError("C3: a PIN was presented that nobody typed")
+        self._typed.add(typed)
+        self.changed_by = self.changed_by or intent_id
 
 
 class Till:
@@ -204,26 +205,37 @@ class Till:
     def __init__(self, world: World, number: int) -> None:
         self.world = world
         self.number = number
-        self.journal = CrashingJournal(self)
+        self.abilities: Abilities = world.abilities
+        self._disk = OnDisk() if world.recipe.seed % ON_DISK_EVERY == 0 else None
+        inner: Journal = (
+            self._disk.journal if self._disk else journal_for(world.recipe.seed)
+        )
+        self.journal = CrashingJournal(
+            inner, self.crash_point, lambda: world.happens(Fault.JOURNAL), self._saved
+        )
         self.promised: list[str] = []
         self.life = 0
         self.up = True
+        self._first: dict[str, tuple[str, bytes]] = {}  # what an intent has sent
+        self._last: dict[str, tuple[str, float]] = {}  # who has sent for a card, when
+        self._flying: dict[tuple[str, int], float] = {}  # when a message may arrive
         self.activations = self._started()
 
-    @property
-    def abilities(self) -> saga.Abilities:
-        """The centre is of class A."""
-        return CENTRE
+    def __str__(self) -> str:
+        return f"till {self.number}"
 
     def _started(self) -> Activations:
         return Activations(self.journal, self, self, self.world.random, lambda _: None)
 
     def perform(self, call: Callable[[], object]) -> bool:
-        """Run something inside this process; False when the process is down or dies."""
+        """Run something inside this process; False when the process is down or dies, or
+        its journal cannot write."""
         if not self.up:
             return False
         try:
             call()
+        except JournalError:
+            return False
         except Crash:
             self.up = False
             self.life += 1
@@ -232,14 +244,94 @@ class Till:
         return True
 
     def _restart(self) -> None:
+        self.world.note(self, "starts again")
         self.up = True
+        if self._disk is not None:
+            self.journal.use(self._disk.reopen())
         self.activations = self._started()
         self.perform(self.activations.resume)
 
     def crash_point(self) -> None:
         """A place between two lines."""
-        if self.world.happens(self.world.mix.crashes):
+        if self.world.happens(Fault.CRASH):
             raise Crash
+
+    def close(self) -> None:
+        """Give a file back."""
+        if self._disk is not None:
+            self._disk.close()
+        else:
+            self.journal.close()
+
+    def _saved(self, record: Activation) -> None:
+        """A commit: what is durable now must be true now."""
+        self.world.note(
+            self, record.origin.intent_id[:8], record.state, f"sends={record.sends}"
+        )
+        if not record.version:
+            self.promised.append(record.origin.intent_id)
+        elif record.state.is_terminal:
+            self.check_end(record)
+
+    def check_end(self, record: Activation) -> None:
+        """A6, as the record has ended."""
+        intent_id, card = record.origin.intent_id, record.card_ref or ""
+        world = self.world
+        by_card = any(
+            each.ref == card and each.changed_by is not None for each in world.cards
+        )
+        effective = any(intent_id == each for _, each in world.centre.effects)
+        match record.state:
+            case ActivationState.ACTIVE if (
+                card not in world.centre.active and not by_card
+            ):
+                raise PromiseBrokenError("A6: ACTIVE here, not at the centre")
+            case ActivationState.REJECTED if intent_id not in world.centre.refused:
+                raise PromiseBrokenError("A6: REJECTED, and the centre never refused")
+            case ActivationState.REJECTED | ActivationState.ABANDONED if effective:
+                raise PromiseBrokenError("A6: given up here, active at the centre")
+            case ActivationState.REJECTED if any(
+                each == intent_id and arrives > world.now
+                for (each, _), arrives in self._flying.items()
+            ):
+                raise PromiseBrokenError("A6: REJECTED with a message under way")
+            case ActivationState.ABANDONED if intent_id in self._first:
+                raise PromiseBrokenError("A5: ABANDONED, and it was sent")
+            case ActivationState.ABANDONED if not record.superseded_by and any(
+                each.changed_by == intent_id for each in world.cards
+            ):
+                raise PromiseBrokenError("A6: given up here, and the card is active")
+            case _:
+                pass
+
+    def _check_send(self, record: Activation) -> None:
+        intent_id, this = record.origin.intent_id, record.activation_id or ""
+        card, now = record.card_ref or "", self.world.now
+        if self.journal.get(intent_id) != record:
+            raise PromiseBrokenError("A3: sent before it was written")
+        if record.state is not ActivationState.SENDING:
+            raise PromiseBrokenError("A3: sent without SENDING")
+        message = this, record.message or b""
+        again = intent_id in self._first
+        if self._first.setdefault(intent_id, message) != message:
+            raise PromiseBrokenError("A4: sent again with another id or other bytes")
+        if not again:
+            self._check_new_id(card, this)
+        earlier, when = self._last.get(card, (intent_id, now))
+        self._last[card] = intent_id, now
+        if earlier != intent_id:
+            before = self.journal.get(earlier)
+            if before is None or not before.state.is_terminal:
+                raise PromiseBrokenError("A1: a second id while one may be under way")
+        elif again and self.abilities.dedupe is Dedupe.NONE:
+            raise PromiseBrokenError("A1: sent again where nothing tells a duplicate")
+        elif again and self.abilities.dedupe is Dedupe.CARD and now < when + LIFE:
+            raise PromiseBrokenError("A1: sent again within the message's life")
+
+    def _check_new_id(self, card: str, this: str) -> None:
+        for each in self.journal.of_card(card):
+            if each.state is ActivationState.REJECTED and each.activation_id == this:
+                raise PromiseBrokenError("A10: the id of a refused attempt, once more")
 
     # Timekeeper
 
@@ -249,13 +341,14 @@ class Till:
 
     def wall(self) -> str:
         """A clock nobody may believe."""
-        return f"{self.world.random.randint(1900, 2100)}-01-01T00:00:00+08:00"
+        return "1900-01-01T00:00:00+08:00" if self.world.now % 2 < 1 else "2100-01-01"
 
     def after(self, milliseconds: float, call: Callable[[], None]) -> None:
         """A timer of this life of the process."""
-        self.world.after(milliseconds, self._in_this_life(call))
+        self.world.after(milliseconds, self.in_this_life(call))
 
-    def _in_this_life(self, call: Callable[[], None]) -> Callable[[], None]:
+    def in_this_life(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Nothing, once the process has died."""
         life = self.life
 
         def guarded() -> None:
@@ -268,73 +361,48 @@ class Till:
 
     def send(self, record: Activation, reply: Callable[[Event], None]) -> None:
         """The first byte leaves here: what does the durable image say?"""
-        durable = self.journal.durable(record.origin.intent_id)
-        if durable != record or durable.state is not ActivationState.SENDING:
-            raise PromiseBrokenError("A3: sent before it was written")
-        self.crash_point()
+        self._check_send(record)
+        self._begin_errand()
+        world, message = self.world, (record.origin.intent_id, record.sends)
+        world.note(self, record.origin.intent_id[:8], "sends message", record.sends)
+        expires = world.now + self.abilities.message_life_ms
 
         def arrive() -> None:
-            refuse = self.world.happens(self.world.mix.refusals)
-            answer = self.world.centre.activate(record, refuse=refuse)
-            self.world.deliver(self._in_this_life(lambda: reply(answer)))
+            if world.now > expires:  # the centre ignores what is too old
+                return
+            self._flying.pop(message, None)
+            refuse = world.happens(Fault.REFUSED)
+            answer = world.centre.activate(record, world.now, refuse=refuse)
+            world.note("centre", message[0][:8], message[1], type(answer).__name__)
+            world.deliver(self.in_this_life(lambda: reply(answer)))
 
-        self.world.deliver(self._before_it_expires(arrive))
+        arrivals = [each for each in world.deliver(arrive) if each <= expires]
+        if arrivals:
+            self._flying[message] = min(arrivals)
         silence = saga.NoAnswer(record.activation_id or "", record.sends)
         self.after(TIMEOUT, lambda: reply(silence))
         self.crash_point()
 
-    def _before_it_expires(self, call: Callable[[], None]) -> Callable[[], None]:
-        """The centre ignores a message older than it may be."""
-        expires = self.world.now + CENTRE.message_life_ms
-
-        def arrive() -> None:
-            if self.world.now <= expires:
-                call()
-
-        return arrive
+    def _begin_errand(self) -> None:
+        self.crash_point()
+        if self.world.happens(Fault.ERRAND):
+            raise RuntimeError("can't start new thread")
 
     def ask(
         self, record: Activation, asked: int, reply: Callable[[Event], None]
     ) -> None:
         """A question, which has no effect."""
-        self.crash_point()
+        self._begin_errand()
+        world = self.world
 
         def arrive() -> None:
-            answer = self.world.centre.status(record, asked)
-            self.world.deliver(self._in_this_life(lambda: reply(answer)))
+            answer = world.centre.status(record, asked, world.known_until)
+            world.note("centre", "asked", type(answer).__name__)
+            world.deliver(self.in_this_life(lambda: reply(answer)))
 
-        self.world.deliver(arrive)
+        world.deliver(arrive)
         silence = saga.NoAnswer(record.activation_id or "")
         self.after(TIMEOUT, lambda: reply(silence))
-
-
-class CrashingJournal(MemoryJournal):
-    """Durable as a disk is: what was committed stays, and the process may die before or
-    after every commit."""
-
-    def __init__(self, till: Till) -> None:
-        super().__init__()
-        self._till = till
-
-    def durable(self, intent_id: str) -> Activation:
-        """What would be found after a crash now."""
-        record = self.get(intent_id)
-        assert record is not None
-        return record
-
-    def create(self, activation: Activation, request: Request) -> None:
-        """Commit, with a crash point on either side."""
-        self._till.crash_point()
-        super().create(activation, request)
-        self._till.promised.append(activation.origin.intent_id)
-        self._till.crash_point()
-
-    def save(self, activation: Activation) -> Activation:
-        """Commit, with a crash point on either side."""
-        self._till.crash_point()
-        saved = super().save(activation)
-        self._till.crash_point()
-        return saved
 
 
 class Visit:
@@ -343,8 +411,9 @@ class Visit:
     def __init__(self, world: World, person: int) -> None:
         self._world = world
         self._till = world.random.choice(world.tills)
-        self._card = f"card-{world.random.randrange(world.mix.cards)}"
-        self._intent_id = f"intent-{person}"
+        self._card = world.random.choice(world.cards)
+        self._person = person
+        self._intent_id = f"{person + 1:08x}-0000-7000-8000-000000000000"
 
     def arrive(self) -> None:
         """Start a transaction; come back later when the till is down."""
@@ -361,41 +430,92 @@ class Visit:
             fingerprint="",
             transaction_id=origin.transaction_id,
         )
+        if self._intent_id in self._till.promised:
+            return
         create = self._till.journal.create
+        self._world.note(self._till, "person", self._person, "with", self._card.ref)
         if self._till.perform(lambda: create(Activation(origin=origin), request)):
-            self._world.after(self._world.random.uniform(1, 20) * SECOND, self._go_on)
-        elif self._intent_id not in self._till.promised:
+            takes = self._world.random.uniform(1, 20) * SECOND
+            self._till.after(takes, self._go_on)
+        else:
             self._world.after(5 * SECOND, self.arrive)
 
     def _go_on(self) -> None:
         """Cancel, or hand the cards over. After a crash the transaction is gone."""
-        record = self._till.journal.get(self._intent_id)
-        if record is None or record.state is not ActivationState.RECEIVED:
-            return
-        if self._world.happens(self._world.mix.cancels):
-            dropped = saga.Dropped("cancelled")
-            self._till.perform(
-                lambda: self._till.activations.happened(self._intent_id, dropped)
-            )
-            return
-        asked = saga.CardAsked(saga.CardStep.CHANGING)
-        if self._world.random.random() < PIN_SHARE and not self._till.perform(
-            lambda: self._till.activations.happened(self._intent_id, asked)
-        ):
-            return
-        self._till.perform(
-            lambda: self._till.activations.begin(
+        if self._world.happens(Fault.CANCELLED):
+            self._insist(self._intent_id, saga.Dropped("cancelled"))
+        elif self._world.mix.by_pin:
+            self._change_pin()
+        else:
+            self._activate()
+
+    def _insist(self, intent_id: str, event: Event) -> None:
+        self._till.activations.insist(intent_id, event)
+
+    def _activate(self) -> None:
+        """As the service does, once the desk wants it."""
+        activations = self._till.activations
+        try:
+            if self._world.random.random() < PIN_SHARE:
+                asked = saga.CardAsked(CardStep.VERIFYING)
+                activations.happened(self._intent_id, asked)
+            activations.begin(
                 self._intent_id,
-                self._card,
-                self._card,
+                self._card.ref,
+                self._card.ref,
                 date(2026, 1, 1),
                 lambda name: Message(f"{name} {self._till.number}".encode(), name),
             )
-        )
+        except (JournalError, RuntimeError):  # to the desk it was not begun
+            failed = saga.Dropped("failed", Problem("agent.failed"))
+            self._insist(self._intent_id, failed)
+
+    def _change_pin(self) -> None:
+        """As presenter and service do: durable before the card is asked."""
+        till, card, follows = self._till, self._card, self._intent_id
+        try:
+            in_hand = till.activations.in_hand(card.ref)
+            if in_hand is not None:
+                till.activations.leave_to(in_hand, follows)
+                follows = in_hand.origin.intent_id
+            asked = saga.CardAsked(CardStep.CHANGING, None, card.ref)
+            till.activations.happened(follows, asked)
+        except JournalError:
+            self._insist(follows, saga.Dropped("failed"))
+            return
+        torn_change = Torn(card_ref=card.ref, step="changing", time="", life="")
+        try:
+            till.journal.tear(torn_change)
+        except JournalError:
+            self._insist(follows, saga.CardKept())
+            self._insist(follows, saga.Dropped("failed"))
+            return
+        torn, happened = self._world.happens(Fault.TORN), True
+        if torn:  # the old PIN or the new one
+            happened = self._world.random.random() < 0.5
+        if happened:
+            card.present(self._person, follows)
+        self._world.note(till, card.ref, "torn" if torn else "changed", happened)
+        takes = self._world.random.uniform(0.1, 3) * SECOND
+        till.after(takes, lambda: self._heard(follows, torn=torn))
+
+    def _heard(self, follows: str, *, torn: bool) -> None:
+        if torn:
+            self._insist(follows, saga.Dropped("in_doubt"))
+            return
+        found = saga.FoundActive(Confirmation(by="card"), card_ref=self._card.ref)
+        self._insist(follows, found)
+        self._till.journal.mend(self._card.ref)
 
 
-def run(seed: int) -> World:
+def run(recipe: Recipe | int, story: list[str] | None = None) -> World:
     """One run; raises PromiseBrokenError."""
-    world = World(seed)
-    world.run()
+    if isinstance(recipe, int):
+        recipe = Recipe(recipe)
+    world = World(recipe, story)
+    try:
+        world.run()
+    except BaseException:
+        world.close()
+        raise
     return world

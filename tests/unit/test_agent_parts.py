@@ -13,6 +13,7 @@ from random import Random
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.errors import DriverError, ReaderInUseError
 from drivers.ports import CardConnection
@@ -219,6 +220,57 @@ def test_an_answer_nobody_can_deal_with_is_asked_for_again() -> None:
         time.ring()
 
     assert post.asked == ["send", "ask"]
+
+
+class PoisonedJournal(MemoryJournal):
+    """Of which one row kills whoever takes it up."""
+
+    def get(self, intent_id: str) -> Activation | None:
+        if intent_id == "bad":
+            raise ValueError("a row nobody can read")
+        return super().get(intent_id)
+
+
+def test_one_bad_row_does_not_block_the_others() -> None:
+    journal = PoisonedJournal()
+    in_flight(journal)
+    origin = replace(journal.unfinished()[0].origin, intent_id="bad")
+    request = Request(client_id="c", key="k2", fingerprint="f", transaction_id="t2")
+    bad_first, good = PoisonedJournal(), journal.unfinished()[0]
+    bad_first.create(Activation(origin=origin), request)
+    bad_first.create(good, request)
+    post, time = Post(), Time()
+
+    taken_up = Activations(bad_first, post, time, Random(1), lambda _: None).resume()
+    time.ring()
+    time.ring()
+
+    assert taken_up == 2
+    assert post.asked == ["ask"]
+
+
+class Unable(Post):
+    """A correspondent that cannot even begin."""
+
+    def send(self, record: Activation, reply: Callable[[saga.Event], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+def test_a_message_that_could_not_be_sent_is_asked_about() -> None:
+    journal, post, time = MemoryJournal(), Unable(), Time()
+    request = Request(client_id="c", key="k", fingerprint="f", transaction_id="t")
+    origin = Origin(
+        intent_id="i", client_id="c", scenario="s", institution="h", profile="p"
+    )
+    journal.create(Activation(origin=origin), request)
+    activations = Activations(journal, post, time, Random(1), lambda _: None)
+
+    begun = activations.begin("i", "card", "c", None, lambda name: Message(b"", name))
+    for _ in range(3):
+        time.ring()
+
+    assert begun.state is ActivationState.SENDING
+    assert post.asked == ["ask"]
 
 
 def test_who_is_told_cannot_stop_what_was_promised() -> None:

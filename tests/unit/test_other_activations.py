@@ -275,6 +275,16 @@ VERIFYING = saga.CardAsked(CardStep.VERIFYING, activates="card")
             ),
             ActivationState.ABANDONED,
         ),
+        (
+            (
+                CHANGING,
+                saga.Restarted(),
+                CHANGING,
+                saga.CardKept(),
+                saga.Dropped("failed"),
+            ),
+            ActivationState.UNKNOWN,
+        ),
         ((CHANGING, saga.Restarted(), saga.Restarted()), ActivationState.UNKNOWN),
         ((CHANGING, saga.Restarted(), saga.TimerRang()), ActivationState.UNKNOWN),
         ((CHANGING, saga.Restarted(), saga.FoundActive(YES)), ActivationState.ACTIVE),

@@ -9,12 +9,12 @@ import pytest
 
 from drivers.conversation import Procedure
 from drivers.iso7816.status_word import StatusWord
-from plugin.activation import desk
+from plugin.activation import desk, saga
 from plugin.activation.desk import Slot
 from plugin.activation.pins import Entry, Torn, Typed, Wanted
 from plugin.activation.problem import Problem
 from plugin.activation.region import Role
-from plugin.activation.saga import Activation, ActivationState, CardStep
+from plugin.activation.saga import Abilities, Activation, ActivationState, CardStep
 from plugin.agent.presenter import Asked, Presenter
 from plugin.agent.recovery import Activations
 from plugin.card import pin
@@ -67,8 +67,10 @@ class Counter:
         self.told: list[desk.Event] = []
         self.answers: list[Answering] = []
         self.durable: list[tuple[Activation, bool]] = []
+        self.time = Time()
+        self.activates = False
         activations = Activations(
-            self.journal, Post(), Time(), Random(1), lambda _: None
+            self.journal, Post(), self.time, Random(1), lambda _: None
         )
         self.presenter = Presenter(
             self,
@@ -101,7 +103,7 @@ class Counter:
         asked = Asked(
             origin=ORIGIN,
             intent_id=ORIGIN.intent_id,
-            activates=False,
+            activates=self.activates,
             issue=social_security().issue,
             slot=Slot("r1", "a"),
             wanted=wanted,
@@ -206,3 +208,23 @@ def test_what_cannot_be_forgotten_stops_nobody() -> None:
 
     assert counter.told == [desk.PinAnswered("a", pin.Accepted())]
     assert counter.torn
+
+
+def test_a_change_that_was_not_noted_takes_nothing_back() -> None:
+    counter = Counter()
+    before = counter.journal.get(ORIGIN.intent_id)
+    assert before is not None
+    asked = saga.CardAsked(CardStep.CHANGING, None, "card")
+    torn = saga.step(before, asked, 0, Abilities()).record
+    counter.journal.save(torn)
+
+    counter.journal.refuses = "save"
+    counter.activates = True
+    counter.asks(CHANGE)
+    counter.journal.refuses = ""
+    counter.time.ring()
+
+    record = counter.journal.get(ORIGIN.intent_id)
+    assert record is not None
+    assert record.changing
+    assert counter.durable == []

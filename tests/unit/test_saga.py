@@ -287,7 +287,29 @@ def test_where_nothing_can_be_asked_only_time_ends_the_sending() -> None:
 
 
 def test_found_unfinished_a_doubtful_record_is_asked_about_at_once() -> None:
-    assert saga.step(UNKNOWN, saga.Restarted(), 9_000, A) == Step(UNKNOWN, (Wake(),))
+    counted = replace(UNKNOWN, crashes=1)
+    assert saga.step(UNKNOWN, saga.Restarted(), 9_000, A) == Step(counted, (Wake(),))
+
+
+@pytest.mark.parametrize("begun", [SENDING, UNKNOWN])
+def test_what_the_agent_died_of_three_times_needs_a_person(begun: Activation) -> None:
+    record = begun
+    for _ in range(saga.CRASHES_MAX):
+        assert record.state is not ActivationState.MANUAL
+        record = saga.step(record, saga.Restarted(), 9_000, A).record
+
+    assert record.state is ActivationState.MANUAL
+    assert saga.step(record, saga.Accepted(NAME, YES), 9_000, A).record.state is (
+        ActivationState.ACTIVE
+    )
+
+
+def test_an_errand_that_ends_clears_a_record_of_suspicion() -> None:
+    twice = replace(UNKNOWN, crashes=saga.CRASHES_MAX - 1)
+
+    silent = saga.step(twice, saga.NoAnswer(NAME), 9_000, A).record
+
+    assert (silent.state, silent.crashes) == (ActivationState.UNKNOWN, 0)
 
 
 def test_a_silent_centre_is_not_asked_from_manual_when_it_cannot_tell() -> None:
