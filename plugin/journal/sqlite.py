@@ -112,11 +112,12 @@ class SqliteJournal:
     was changed outside, JournalError when the disk refuses.
     """
 
-    def __init__(self, path: Path, keys: Keys) -> None:
+    def __init__(self, path: Path, keys: Keys, vfs: str | None = None) -> None:
+        """`vfs` names the disk, as SQLite knows it; the computer's own when it is None."""
         self._keys = keys
         self._last_sealed = ("", b"", b"")
         with _ErrorsAsOurs():
-            self._connection = apsw.Connection(str(path))
+            self._connection = apsw.Connection(str(path), vfs=vfs)
             try:
                 self._prepare()
             except BaseException:
