@@ -7,7 +7,8 @@ over all its columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -115,21 +116,28 @@ class SqliteJournal:
     def __init__(self, path: Path, keys: Keys, vfs: str | None = None) -> None:
         """`vfs` names the disk, as SQLite knows it; the computer's own when it is None."""
         self._keys = keys
+        self._path = path
+        self._vfs = vfs
         self._last_sealed = ("", b"", b"")
+        self._trusted = True
         with _ErrorsAsOurs():
-            self._connection = apsw.Connection(str(path), vfs=vfs)
-            try:
-                self._prepare()
-            except BaseException:
-                self._connection.close()
-                raise
+            self._connection = self._opened()
 
-    def _prepare(self) -> None:
-        connection = self._connection
+    def _opened(self) -> apsw.Connection:
+        connection = apsw.Connection(str(self._path), vfs=self._vfs)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: apsw.Connection) -> None:
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         connection.set_busy_timeout(0)
         for setting in _SETTINGS:
             connection.execute(setting).fetchall()
+        self._write_log_anew()
         with connection:
             found = connection.pragma("user_version")
             if found > SCHEMA_VERSION:
@@ -139,17 +147,45 @@ class SqliteJournal:
             if found < SCHEMA_VERSION:
                 connection.pragma("user_version", SCHEMA_VERSION)
 
+    def _write_log_anew(self) -> None:
+        """Once more what an earlier run left in the log, so that it is on the disk before
+        anything is written behind it: if a sync failed then, what reads well now may be
+        in memory only, and no later sync would write it. The lock is ours already."""
+        flags = [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0]
+        flags[0] |= (
+            apsw.SQLITE_OPEN_CREATE
+        )  # which makes its sync that of the folder too
+        log = apsw.VFSFile(self._vfs or "", f"{self._path}-wal", flags)
+        try:
+            if size := log.xFileSize():
+                log.xWrite(log.xRead(size, 0), 0)
+                log.xSync(apsw.SQLITE_SYNC_FULL)
+        finally:
+            log.xClose()
+
+    def _trust_again(self) -> None:
+        """Open the file anew if the last verb failed. Raises JournalError."""
+        if not self._trusted:
+            with suppress(apsw.Error):  # whatever it says, it is closed
+                self._connection.close()
+            self._connection = self._opened()
+            self._trusted = True
+
+    def _distrust(self) -> None:
+        """The disk has refused something: what is in memory may not be what is on it."""
+        self._trusted = False
+
     def create(self, activation: Activation, request: Request) -> None:
         """A new activation and the request that asked for it, in one commit."""
         entry = entries.encode(activation)
         row = (_number(entry.intent_id), entry.intent_id, *self._columns(entry))
-        with _Commit(self._connection):
+        with _Commit(self):
             self._connection.execute(_BEGIN, row)
             self._insert(request)
 
     def remember(self, request: Request) -> None:
         """A request that created nothing durable."""
-        with _Commit(self._connection):
+        with _Commit(self):
             self._insert(request)
 
     def _insert(self, request: Request) -> None:
@@ -194,7 +230,7 @@ class SqliteJournal:
         saved = replace(activation, version=activation.version + 1)
         entry = entries.encode(saved)
         number, columns = _number(entry.intent_id), self._columns(entry)
-        with _Commit(self._connection):
+        with _Commit(self):
             if saved.state.is_terminal:
                 self._connection.execute(_LEAVE, (number, activation.version))
             else:
@@ -236,7 +272,7 @@ class SqliteJournal:
 
     def reserve(self, counter: str, amount: int) -> int:
         """Take `amount` numbers that nobody had before."""
-        with _Commit(self._connection):
+        with _Commit(self):
             last = self._connection.execute(
                 "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name)"
                 " DO UPDATE SET last = last + excluded.last RETURNING last",
@@ -247,7 +283,7 @@ class SqliteJournal:
     def tear(self, torn: Torn) -> None:
         """Note a card before it is asked."""
         columns = (torn.card_ref, torn.step, torn.time, torn.life)
-        with _Commit(self._connection):
+        with _Commit(self):
             self._connection.execute(_TEAR, (*columns, self._keys.mac(packed(columns))))
             self._connection.execute(_FORGET_TORN, (TORN_MAX,))
 
@@ -265,12 +301,13 @@ class SqliteJournal:
 
     def mend(self, card_ref: str) -> None:
         """The card has answered: forget it."""
-        with _Commit(self._connection):
+        with _Commit(self):
             self._connection.execute("DELETE FROM torn WHERE card_ref = ?", (card_ref,))
 
     def close(self) -> None:
         """Give the journal back."""
-        self._connection.close()
+        with _ErrorsAsOurs():
+            self._connection.close()
 
     def _columns(
         self, entry: Entry
@@ -328,7 +365,7 @@ class SqliteJournal:
     def _rows(
         self, query: str, values: tuple[str | int | bytes, ...]
     ) -> list[tuple[apsw.SQLiteValue, ...]]:
-        with _ErrorsAsOurs():
+        with _Verb(self):
             return self._connection.execute(query, values).fetchall()
 
 
@@ -366,15 +403,15 @@ class _ErrorsAsOurs:
                 raise ours(str(failed)) from failed
 
 
-class _Commit(_ErrorsAsOurs):
-    """All or nothing, and durable when it is left."""
+class _Verb(_ErrorsAsOurs):
+    """One use of the connection. After a failure the next use opens the file anew."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+    def __init__(self, journal: SqliteJournal) -> None:
+        self._journal = journal
 
     def __enter__(self) -> None:
         with _ErrorsAsOurs():
-            self._connection.__enter__()
+            self._journal._trust_again()
 
     def __exit__(
         self,
@@ -382,6 +419,31 @@ class _Commit(_ErrorsAsOurs):
         failed: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        with _ErrorsAsOurs():
-            self._connection.__exit__(kind, failed, at)
+        refused = isinstance(failed, apsw.Error)
+        if refused and not isinstance(failed, apsw.ConstraintError):
+            self._journal._distrust()
         super().__exit__(kind, failed, at)
+
+
+class _Commit(_Verb):
+    """All or nothing, and durable when it is left."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._connection = self._journal._connection
+        self._ask(self._connection.__enter__)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failed: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._ask(lambda: self._connection.__exit__(kind, failed, at))
+        super().__exit__(kind, failed, at)
+
+    def _ask(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except apsw.Error as refused:
+            super().__exit__(type(refused), refused, None)
