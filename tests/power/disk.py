@@ -17,9 +17,12 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 SECTOR = 512
 PAGE = 4096
@@ -119,8 +122,10 @@ class Disk(apsw.VFS):
         """The process dies: what it still does inside reaches nothing. The cache stays."""
         self.life += 1
         self._dead = True
-        yield
-        self._dead = False
+        try:
+            yield
+        finally:
+            self._dead = False
 
     def seen(self) -> Image:
         """The files as a process sees them."""
@@ -181,7 +186,7 @@ class _File(apsw.VFSFile):
         self._asked("read")
         return bytes(self._content[offset : offset + amount])
 
-    def xWrite(self, data: apsw.Buffer, offset: int) -> None:  # noqa: N802
+    def xWrite(self, data: Buffer, offset: int) -> None:  # noqa: N802
         if not self._asked("write"):
             return
         written = bytes(data)

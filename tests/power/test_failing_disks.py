@@ -120,7 +120,8 @@ def test_whichever_order_fails_nothing_is_lost(
         refused = failing.refused
         disk.fails = lambda call: None
         assert worker.holds(), f"{call} {at}: lost with the power"
-        worker.journal and worker.journal.close()
+        if worker.journal is not None:
+            worker.journal.close()
         assert _found(disk, worker.promised) == worker.promised, f"{call} {at}"
         disk.unregister()
         at += 1 if call != "read" else 7

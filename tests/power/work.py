@@ -179,12 +179,12 @@ def contents(journal: SqliteJournal, wanted: Contents) -> Contents:
             assert journal.of_card(record.card_ref) == (record,), "of its card: no"
     requests = {key: journal.request("pos", key) for key in wanted.requests}
     torn = {card: journal.torn(card) for card in _cards()}
-    counters = dict(journal._rows("SELECT name, last FROM counters", ()))
+    counters = journal._rows("SELECT name, last FROM counters", ())
     return Contents(
         found,
         {key: each for key, each in requests.items() if each is not None},
         {card: each for card, each in torn.items() if each is not None},
-        {str(name): int(str(last)) for name, last in counters.items()},
+        {str(name): int(str(last)) for name, last in counters},
     )
 
 
