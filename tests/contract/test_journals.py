@@ -312,6 +312,45 @@ def test_a_torn_change_changed_outside_is_noticed(tmp_path: Path, column: str) -
         SqliteJournal(tmp_path / "journal.db", KEYS)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE unfinished SET version = 9",
+        "UPDATE unfinished SET state = 'UNKNOWN'",
+        "UPDATE requests SET transaction_id = 'another'",
+        "UPDATE torn SET step = 'x'",
+        "UPDATE counters SET last = 3",
+    ],
+)
+def test_a_row_changed_while_the_journal_is_open_is_noticed(
+    tmp_path: Path, change: str
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    journal.tear(torn("card"))
+    journal.reserve("events", 7)
+    journal._connection.execute(change)
+
+    with pytest.raises(JournalDamagedError):
+        (
+            journal.recent(1),
+            journal.request("pos", "key-1"),
+            journal.torn("card"),
+            journal.reserve("events", 1),
+        )
+    journal.close()
+
+
+def test_a_text_that_is_none_any_more_is_damage(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    journal._connection.execute("UPDATE unfinished SET state = CAST(x'b0' AS TEXT)")
+
+    with pytest.raises(JournalDamagedError):
+        journal.get(intent(1))
+    journal.close()
+
+
 def test_a_journal_of_an_earlier_version_is_taken_on_with_all_it_holds(
     tmp_path: Path,
 ) -> None:
