@@ -283,11 +283,8 @@ def test_a_row_changed_outside_is_noticed(tmp_path: Path, column: str) -> None:
     raw.execute(f"UPDATE unfinished SET {column} = {value}")  # noqa: S608
     raw.close()
 
-    again = SqliteJournal(tmp_path / "journal.db", KEYS)
-
     with pytest.raises(JournalDamagedError):
-        again.recent(1)
-    again.close()
+        SqliteJournal(tmp_path / "journal.db", KEYS)
 
 
 def test_a_request_changed_outside_is_noticed(tmp_path: Path) -> None:
@@ -298,11 +295,8 @@ def test_a_request_changed_outside_is_noticed(tmp_path: Path) -> None:
     raw.execute("UPDATE requests SET transaction_id = 'another'")
     raw.close()
 
-    again = SqliteJournal(tmp_path / "journal.db", KEYS)
-
     with pytest.raises(JournalDamagedError):
-        again.request("pos", "key-1")
-    again.close()
+        SqliteJournal(tmp_path / "journal.db", KEYS)
 
 
 @pytest.mark.parametrize("column", ["step", "time", "life", "card_ref"])
@@ -314,11 +308,47 @@ def test_a_torn_change_changed_outside_is_noticed(tmp_path: Path, column: str) -
     raw.execute(f"UPDATE torn SET {column} = 'x'")  # noqa: S608
     raw.close()
 
-    again = SqliteJournal(tmp_path / "journal.db", KEYS)
+    with pytest.raises(JournalDamagedError):
+        SqliteJournal(tmp_path / "journal.db", KEYS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE unfinished SET version = 9",
+        "UPDATE unfinished SET state = 'UNKNOWN'",
+        "UPDATE requests SET transaction_id = 'another'",
+        "UPDATE torn SET step = 'x'",
+        "UPDATE counters SET last = 3",
+    ],
+)
+def test_a_row_changed_while_the_journal_is_open_is_noticed(
+    tmp_path: Path, change: str
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    journal.tear(torn("card"))
+    journal.reserve("events", 7)
+    journal._connection.execute(change)
 
     with pytest.raises(JournalDamagedError):
-        again.torn("x" if column == "card_ref" else "card")
-    again.close()
+        (
+            journal.recent(1),
+            journal.request("pos", "key-1"),
+            journal.torn("card"),
+            journal.reserve("events", 1),
+        )
+    journal.close()
+
+
+def test_a_text_that_is_none_any_more_is_damage(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    journal._connection.execute("UPDATE unfinished SET state = CAST(x'b0' AS TEXT)")
+
+    with pytest.raises(JournalDamagedError):
+        journal.get(intent(1))
+    journal.close()
 
 
 def test_a_journal_of_an_earlier_version_is_taken_on_with_all_it_holds(
@@ -328,7 +358,9 @@ def test_a_journal_of_an_earlier_version_is_taken_on_with_all_it_holds(
     journal.create(activation(1), request(1))
     journal.close()
     raw = apsw.Connection(str(tmp_path / "journal.db"))
-    raw.execute("DROP TABLE torn; PRAGMA user_version = 1")
+    raw.execute(
+        "DROP TABLE torn; ALTER TABLE counters DROP COLUMN mac;PRAGMA user_version = 1"
+    )
     raw.close()
 
     for _ in range(2):
@@ -344,11 +376,8 @@ def test_another_key_opens_nothing(tmp_path: Path) -> None:
     journal.create(activation(1), request(1))
     journal.close()
 
-    other = SqliteJournal(tmp_path / "journal.db", Keys.new())
-
     with pytest.raises(JournalDamagedError):
-        other.get(intent(1))
-    other.close()
+        SqliteJournal(tmp_path / "journal.db", Keys.new())
 
 
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The journal on disks that lose power, fail, fill up, lie and forget."""
