@@ -1,7 +1,7 @@
 """The places where an agent may die: before and after every verb that matters.
 
 `CRASH_AT=label:count` makes the process kill itself where this label is passed for the
-count-th time. Crash points sit at the code, not on the clock: between the journal and the
+count-th time; `label:count:stop` makes it stop there until somebody has it go on. Crash points sit at the code, not on the clock: between the journal and the
 wire no clock ever hits.
 """
 
@@ -56,8 +56,9 @@ class Way:
     """What this process has passed, and where it ends."""
 
     def __init__(self, trace: Path, crash_at: str | None) -> None:
-        label, _, count = (crash_at or "").partition(":")
+        label, count, how = [*(crash_at or "").split(":"), "", ""][:3]
         self._label, self._count = label, int(count or 1)
+        self._signal = signal.SIGSTOP if how == "stop" else signal.SIGKILL
         self._passed: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -68,7 +69,7 @@ class Way:
             os.write(self._trace, f"{label}\n".encode())
             self._passed[label] += 1
             if label == self._label and self._passed[label] == self._count:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self._signal)
 
     @contextmanager
     def through(self, verb: str) -> Iterator[None]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -118,6 +119,13 @@ class Agent:
             os.kill(self.process.pid, signal.SIGKILL)
         self.process.join(WAIT_SECONDS)
 
+    def go_on_after(self, seconds: float) -> None:
+        """Once it has stopped itself: leave it so for a while."""
+        status = Path(f"/proc/{self.process.pid}/stat")
+        wait_until(lambda: status.read_text().rpartition(")")[2].split()[0] == "T")
+        threading.Event().wait(seconds)
+        os.kill(self.process.pid, signal.SIGCONT)
+
     def passed(self) -> Counter[str]:
         """How often each label was passed, in all its lives."""
         return Counter((self.folder / "trace.txt").read_text().split())
@@ -126,7 +134,10 @@ class Agent:
 class Sale:
     """One sale, from the key to the end."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(
+        self, agent: Agent, seen: Callable[[Transaction], None] = lambda _: None
+    ) -> None:
+        self._seen = seen  # hears of every snapshot
         self.agent, self.person = agent, agent.world.person
         self.typed: Counter[str] = Counter()
         self.begun: list[str] = []
@@ -134,10 +145,10 @@ class Sale:
 
     def run(self) -> End:
         """Carry it through, and look at what is left."""
-        ended = self._sold()
+        ended = self.sold()
         while self.agent.crashes or not self._is_quiet():
             self.agent.revive()
-            ended = self._sold()
+            ended = self.sold()
         return self.end(ended)
 
     def _is_quiet(self) -> bool:
@@ -147,14 +158,16 @@ class Sale:
         except NOBODY:
             return False
 
-    def _sold(self) -> Transaction:
+    def sold(self, key: str = "sale") -> Transaction:
+        """Until it has ended, or nobody here can do more; a visit that a restart has ended
+        is begun again."""
         for visit in range(VISITS_MAX):
-            self._key = f"sale-{visit}"
+            self._key = f"{key}-{visit}"
             now = self._follow(self._begin(self._key))
             problem = now.problem["code"] if now.problem else None
             if problem not in BEGIN_AGAIN:
                 return now
-            self._take()
+            self.take()
         raise AssertionError("the holder has left")
 
     def end(self, now: Transaction) -> End:
@@ -214,6 +227,7 @@ class Sale:
         deadline = time.monotonic() + WAIT_SECONDS
         while not now.ended and not self._must_wait(now):
             assert time.monotonic() < deadline, now.data["step"]
+            self._seen(now)
             self._do(now)
             now = self._next(now)
         return now
@@ -242,7 +256,7 @@ class Sale:
     def _do(self, now: Transaction) -> None:
         steps: dict[str, Callable[[Transaction], None]] = {
             "waiting_card": self._put,
-            "waiting_removal": lambda _: self._take(),
+            "waiting_removal": lambda _: self.take(),
             "waiting_confirm": lambda now: self._act(now, "confirm", {}),
             "waiting_pin": self._type,
             "waiting_registration": self._register,
@@ -279,7 +293,8 @@ class Sale:
         seq, path = now.data["seq"], f"/v1/transactions/{now.id}"
         self.again("GET", f"{path}?wait=1&after_seq={seq}")
 
-    def _take(self) -> None:
+    def take(self) -> None:
+        """All cards out."""
         for name in READERS.values():
             self.again("POST", f"{self._reader(name)}/remove", {})
 

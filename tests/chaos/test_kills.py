@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from tests.centre import CentreProcess
 from tests.chaos.labels import LABELS, VERBS
 from tests.chaos.sale import Agent, End, Sale, World
-from tests.chaos.worlds import BY_NAME, NEEDS_A_PERSON, WORLDS, hits
+from tests.chaos.worlds import BY_NAME, NEEDS_A_PERSON, WORLDS, hits, ruled
 
 KILLS = int(os.environ.get("KAQI_KILLS", "0"))
 EVERYWHERE = ("journal.save.SENDING", "send", "card.change", "journal.save.ACTIVE")
@@ -52,12 +52,6 @@ def points() -> Iterator[tuple[str, str]]:
             for hit in range(1, min(table[world, verb], KILLS or 1) + 1):
                 for side in ("before", "after"):
                     yield world, f"{verb}/{side}:{hit}"
-
-
-def ruled(world: World, centre: CentreProcess) -> None:
-    """The world's faults."""
-    for fault, operation, times in world.faults:
-        centre.misbehave(fault, operation, times=times)
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.centre import CentreProcess
 from tests.chaos.sale import End, World
 
 TABLE = Path(__file__).parent / "labels.tsv"
@@ -72,3 +73,9 @@ def hits() -> dict[tuple[str, str], int]:
         for verb, *cells in (row.split("\t") for row in rows)
         for world, cell in zip(worlds, cells, strict=True)
     }
+
+
+def ruled(world: World, centre: CentreProcess) -> None:
+    """Order the world's faults."""
+    for fault, operation, times in world.faults:
+        centre.misbehave(fault, operation, times=times)
