@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from msgspec import Struct
 
@@ -73,7 +73,7 @@ class Agent:
     process: Any = None
     pos: Pos = field(init=False)
 
-    def __enter__(self) -> Agent:
+    def __enter__(self) -> Self:
         self.folder.mkdir(exist_ok=True)
         self.start()
         return self
