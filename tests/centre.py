@@ -82,6 +82,11 @@ class CentreProcess:
         received: dict[str, int] = self._books()["received"]
         return received
 
+    @property
+    def today(self) -> str:
+        """The centre's date."""
+        return str(self._books()["today"])
+
     def _books(self) -> dict[str, Any]:
         found: dict[str, Any] = self._client.get("/simulation/books").json()
         return found

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from simulator.centre.faults import FaultOrder
+from simulator.centre.faults import FaultOrder, at_a_stale_site
 from simulator.centre.wire import Words
 from simulator.people import CAST, UNKNOWN_CARD, Person, Record, Standing
 
@@ -142,8 +142,15 @@ class Books:
         return owner is not None and owner.holder.social_security_number == number
 
     def record(self, identification_code: str) -> Record:
-        """How a card stands today."""
+        """How a card stands today, as far as the site that is asked has heard."""
+        person = self.people.get(identification_code)
+        if person is not None and at_a_stale_site.get():
+            return person.record
         return self.records.get(identification_code, UNKNOWN_CARD)
+
+    def is_active(self, identification_code: str) -> bool:
+        """The same: whether it is active."""
+        return identification_code in self.active_under and not at_a_stale_site.get()
 
     def receipt(self, identification_code: str) -> str | None:
         """The number under which this card was activated here, if it was."""

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from simulator.centre.wire import Strict, Words
 
+at_a_stale_site: ContextVar[bool] = ContextVar("at_a_stale_site", default=False)
 refusing_with: ContextVar[Words | None] = ContextVar("refusing_with", default=None)
 
 
@@ -27,6 +28,7 @@ class Fault(StrEnum):
     WRONG_ECHO = "wrong_echo"  # do it, answer for somebody else
     TRUNCATE = "truncate"  # do it, hang up in the middle of the answer
     OVERSIZED = "oversized"  # do it, answer rightly and then without end
+    STALE = "stale"  # a site answers that has not heard of any activation yet
     REDIRECT = "redirect"  # do nothing, name another place
     NONSENSE = "nonsense"  # do it, answer a login page
 

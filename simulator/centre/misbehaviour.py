@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from simulator.centre.books import Books
-from simulator.centre.faults import Fault, FaultOrder, refusing_with
+from simulator.centre.faults import Fault, FaultOrder, at_a_stale_site, refusing_with
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -90,6 +90,9 @@ class Misbehaviour:
                 await _say(send, Answer(302), place)
             case Fault.REFUSE:
                 refusing_with.set(order.words)
+                await _say(send, await done())
+            case Fault.STALE:
+                at_a_stale_site.set(True)
                 await _say(send, await done())
             case Fault.SLOW:
                 edition = self.books.edition

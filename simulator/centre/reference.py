@@ -181,7 +181,7 @@ def _what_became_of(
 ) -> StatusOfId:
     """Whether the card is active, and under which id."""
     code = question.card.identification_code
-    if code in books.active_under:
+    if books.is_active(code):
         return _active(
             books,
             StatusOfId,

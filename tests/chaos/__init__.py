@@ -1,0 +1,1 @@
+"""Whole agents that are killed, stopped and lied to at every place that matters."""
