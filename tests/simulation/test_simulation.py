@@ -80,6 +80,8 @@ def test_the_worlds_are_worth_living_in() -> None:
     )
     assert sum(world.faults for world in worlds) > 1_000
     assert any(till.life for world in worlds for till in world.tills)
+    for world in worlds:
+        world.close()
 
 
 def test_one_seed_is_one_run() -> None:
