@@ -17,7 +17,7 @@ import apsw
 from msgspec.msgpack import encode as packed
 from msgspec.structs import replace
 
-from plugin.activation.saga import Activation, ActivationState
+from plugin.activation.saga import TERMINAL, Activation
 from plugin.journal import entries
 from plugin.journal.entries import Entry
 from plugin.journal.port import (
@@ -212,7 +212,7 @@ class SqliteJournal:
                 intent_id, state, mac = str(columns[0]), str(columns[1]), columns.pop()
                 if self._keys.mac(packed(columns)) != mac:
                     raise JournalDamagedError("a row was changed outside")
-                ended = ActivationState(state).is_terminal
+                ended = state in TERMINAL
                 if number != _number(intent_id) or ended != (table == "finished"):
                     raise JournalDamagedError("a row was moved outside")
         for query in signed:
@@ -224,11 +224,11 @@ class SqliteJournal:
         """Once more what an earlier run left in the log, so that it is on the disk before
         anything is written behind it: if a sync failed then, what reads well now may be
         in memory only, and no later sync would write it. The lock is ours already."""
-        flags = [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0]
-        flags[0] |= (
+        as_sqlite_does = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE
+        as_sqlite_does |= (
             apsw.SQLITE_OPEN_CREATE
-        )  # which makes its sync that of the folder too
-        log = apsw.VFSFile(self._vfs or "", f"{self._path}-wal", flags)
+        )  # so that its sync is the folder's too
+        log = apsw.VFSFile(self._vfs or "", f"{self._path}-wal", [as_sqlite_does, 0])
         try:
             if size := log.xFileSize():
                 log.xWrite(log.xRead(size, 0), 0)
