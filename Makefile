@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SECONDS := 60
 TARGET :=
 
-.PHONY: demo test bench setup lock soak saboteurs fuzz
+.PHONY: demo test bench setup lock soak chaos saboteurs fuzz
 
 demo: setup
 	@$(BIN)/kaqi demo
@@ -20,8 +20,13 @@ bench: setup
 saboteurs: setup
 	@$(BIN)/python -m tests.saboteurs
 
+# Real processes: killed at every label, stopped, with wrong clocks and lying centres.
+chaos: setup
+	@$(BIN)/python -m pytest -q tests/chaos -n 2
+
 soak: setup
 	@KAQI_SEEDS=1000000 $(BIN)/python -m pytest -q tests/simulation -n 2
+	@KAQI_CUTS=1000000 KAQI_FLIPS=10000 $(BIN)/python -m pytest -q tests/power -n 2
 	@$(BIN)/python -m tests.soak --cycles 10000
 
 fuzz: setup

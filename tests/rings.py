@@ -35,6 +35,7 @@ RINGS: dict[str, tuple[str, ...]] = {
     "unit": ring("tests/unit"),
     "simulation": ring("tests/simulation"),
     "contract": ring("tests/contract"),
+    "power": ring("tests/power"),
     "scenario": ring("tests/scenario"),
     "api": ring("tests/api"),
     "command": ring("tests/command"),

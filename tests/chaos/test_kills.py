@@ -121,12 +121,12 @@ def test_killed_again_while_it_recovers(
 ) -> None:
     world = BY_NAME[name]
     ruled(world, centre)
-    with Agent(tmp_path, centre, world, [first, second, second]) as agent:
+    with Agent(tmp_path, centre, world, [first, second]) as agent:
         sale = Sale(agent)
 
         end = sale.run()
 
-        assert agent.deaths >= 2
+        assert agent.deaths == 2  # a third would make it a person's
         assert sale.spent_what_was_typed()
         assert end in allowed(world, first), end
 

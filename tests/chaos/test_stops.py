@@ -12,7 +12,7 @@ from tests.centre import CentreProcess
 from tests.chaos.sale import Agent, Sale
 from tests.chaos.worlds import BY_NAME, ruled
 
-LONG = 5.0  # longer than a reader may be silent, or the centre
+LONG = 4.0  # longer than the centre may be silent, and not quite as long as a reader
 STOPS = [
     ("registration", "card.read/before:8"),
     ("registration", "send/before:1"),
