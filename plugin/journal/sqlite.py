@@ -173,7 +173,8 @@ class SqliteJournal:
         connection.set_busy_timeout(0)
         for setting in _SETTINGS:
             connection.execute(setting).fetchall()
-        self._write_log_anew()
+        if connection.pragma("journal_mode") == "wal":  # in memory there is no log
+            self._write_log_anew()
         with connection:
             found = connection.pragma("user_version")
             if found > SCHEMA_VERSION:
