@@ -119,6 +119,7 @@ CHECKED_WHOLE = 64 << 20  # bytes: some fifty thousand activations, within a sec
 _IN_HAND = "SELECT 1 FROM unfinished WHERE card_ref = ? AND number <> ?"
 
 
+AT_ONCE = 64 << 10  # bytes; SQLite's own disk writes less than 128 KiB at a time
 PAGES_AT_ONCE = 256  # a megabyte: what a step of a copy costs the till
 
 
@@ -231,8 +232,10 @@ class SqliteJournal:
         )  # so that its sync is the folder's too
         log = apsw.VFSFile(self._vfs or "", f"{self._path}-wal", [as_sqlite_does, 0])
         try:
-            if size := log.xFileSize():
-                log.xWrite(log.xRead(size, 0), 0)
+            size = log.xFileSize()
+            for at in range(0, size, AT_ONCE):
+                log.xWrite(log.xRead(min(AT_ONCE, size - at), at), at)
+            if size:
                 log.xSync(apsw.SQLITE_SYNC_FULL)
         finally:
             log.xClose()

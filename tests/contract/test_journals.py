@@ -26,7 +26,7 @@ from plugin.journal.port import (
     StaleRecordError,
     Torn,
 )
-from plugin.journal.sqlite import SqliteJournal
+from plugin.journal.sqlite import AT_ONCE, SqliteJournal
 from plugin.privacy import Keys
 
 KEYS = Keys(bytes(range(32)))
@@ -230,6 +230,22 @@ def test_what_was_committed_is_there_after_closing(tmp_path: Path) -> None:
     assert second.get(intent(1)) == saved
     assert second.reserve("events", 1) == 1
     second.close()
+
+
+def test_a_long_log_that_was_left_is_taken_on(tmp_path: Path) -> None:
+    left = SqliteJournal(tmp_path / "journal.db", KEYS)
+    for number in range(400):
+        left.reserve(f"counter-{number}", 1)
+    for file in tmp_path.glob("journal.db*"):  # as a killed agent leaves them
+        (tmp_path / f"left-{file.name}").write_bytes(file.read_bytes())
+    log = tmp_path / "left-journal.db-wal"
+    assert log.stat().st_size > 4 * AT_ONCE
+    left.close()
+
+    found = SqliteJournal(tmp_path / "left-journal.db", KEYS)
+
+    assert found.reserve("counter-7", 1) == 2
+    found.close()
 
 
 def test_the_file_holds_nothing_personal(tmp_path: Path) -> None:
