@@ -9,6 +9,7 @@ its own status poll of 400 ms.
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import sys
 import threading
@@ -23,6 +24,7 @@ POWER_OFF, POWER_ON, RESET, ATR_WANTED = 0x00, 0x01, 0x02, 0x04
 VPCD_LIBRARY = "libifdvpcd.so"
 PACKAGES = {VPCD_LIBRARY: "vsmartcard-vpcd"}
 READER_NAMES = ("Virtual PCD 00 00", "Virtual PCD 00 01")
+PORTS = (20000, 32000)
 CONNECT_SECONDS = 5.0
 STOP_SECONDS = 5.0
 
@@ -183,13 +185,12 @@ class VpcdDesk:
 
 
 def _two_free_ports() -> tuple[int, int]:
-    """Two neighbouring ports nobody listens on: the driver takes the second by itself."""
+    """Two neighbouring ports nobody listens on: the driver takes the second by itself.
+    They lie below those that systems give to whoever connects, who could be faster."""
     for _ in range(100):
-        with socket.create_server(("0.0.0.0", 0)) as probe:  # noqa: S104 - as vpcd will
-            first: int = probe.getsockname()[1]
-            try:
-                with socket.create_server(("0.0.0.0", first + 1)):  # noqa: S104
-                    return first, first + 1
-            except OSError:
-                continue
+        first = random.SystemRandom().randrange(*PORTS)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            for port in (first, first + 1):
+                probes.enter_context(socket.create_server(("0.0.0.0", port)))  # noqa: S104 - as vpcd will
+            return first, first + 1
     raise RuntimeError("no two neighbouring free ports were found")

@@ -230,10 +230,12 @@ class AgentProcess:
             text=True,
         )
         assert self._process.stdout is not None
-        first = self._process.stdout.readline()
-        self.output += first
-        assert "http://127.0.0.1:" in first, first + self._process.stdout.read()
-        port = int(first.rpartition(":")[2])
+        line = ""
+        while "http://127.0.0.1:" not in line:  # after what it has to say before
+            line = self._process.stdout.readline()
+            self.output += line
+            assert line, self.output
+        port = int(line.rpartition(":")[2])
         self.pos = Pos(port, DataFolder(self._folder).pair("pos", SCOPES))
         return self.pos
 

@@ -253,6 +253,7 @@ def test_the_doctor_finds_everything_in_order(
         "sqlite",
         "sm3",
         "data_folder",
+        "disk",
         "smart_card_service",
         "reader",
         "settings",
