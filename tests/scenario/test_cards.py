@@ -411,12 +411,19 @@ def test_a_resource_manager_that_hangs_or_dies_costs_little(
     if how is signal.SIGKILL:
         vpcd.manager.stop()
         vpcd.manager.start()
-    wait_until(lambda: not counter.pos.request("GET", "/v1/readers").body["problems"])
+    wait_until(lambda: all_empty(counter))
     counter.put("lin.medical")
     counter.reaches("waiting_card.social_security")
     counter.put("lin.social_security", 1)
     counter.reaches("waiting_confirm")
     assert finish(counter, centre) == ONCE
+
+
+def all_empty(counter: Counter) -> bool:
+    """Whether the agent has its readers back, and has seen that no card is left."""
+    told = counter.pos.request("GET", "/v1/readers").body
+    slots = {each["slot"] for each in told["readers"] if each["role"] == "patient"}
+    return not told["problems"] and slots == {"empty"}
 
 
 def named(counter: Counter) -> bool:
