@@ -25,7 +25,7 @@ chaos: setup
 	@$(BIN)/python -m pytest -q tests/chaos -n 2
 
 soak: setup
-	@KAQI_SEEDS=1000000 $(BIN)/python -m pytest -q tests/simulation -n 2
+	@$(BIN)/python -m tests.simulation --count 1000000
 	@KAQI_CUTS=1000000 KAQI_FLIPS=10000 $(BIN)/python -m pytest -q tests/power -n 2
 	@$(BIN)/python -m tests.soak --cycles 10000
 

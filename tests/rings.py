@@ -22,9 +22,9 @@ def program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def ring(*paths: str) -> tuple[str, ...]:
+def ring(*paths: str, spread: str = "worksteal") -> tuple[str, ...]:
     """Tests, on both cores, in an order that is different every time."""
-    return (*PYTEST, "-n", "2", "--dist", "worksteal", *paths)
+    return (*PYTEST, "-n", "2", "--dist", spread, *paths)
 
 
 RINGS: dict[str, tuple[str, ...]] = {
@@ -33,7 +33,7 @@ RINGS: dict[str, tuple[str, ...]] = {
     "types": (program("mypy"),),
     "imports": (program("lint-imports"), "--no-cache"),
     "unit": ring("tests/unit"),
-    "simulation": ring("tests/simulation"),
+    "simulation": ring("tests/simulation", spread="loadgroup"),
     "contract": ring("tests/contract"),
     "power": ring("tests/power"),
     "scenario": ring("tests/scenario"),

@@ -9,10 +9,13 @@ from plugin.activation.saga import Activation, Confirmation, Event
 
 
 class Centre:
-    """`active` has the id that activated a card; `effects` who sent it; `since` when."""
+    """`active` has the id that activated a card; `effects` who sent it; `since` when. One
+    that is not strict knows ids only, and would activate a card twice under two."""
 
-    def __init__(self, letter: str) -> None:
+    def __init__(self, letter: str, *, strict: bool) -> None:
         self.letter = letter
+        self._strict = strict
+        self._known: dict[str, Event] = {}
         self.active: dict[str, str] = {}
         self.since: dict[str, float] = {}
         self.effects: list[tuple[str, str]] = []
@@ -29,7 +32,9 @@ class Centre:
     def _judge(self, record: Activation, now: float, refuse: bool) -> Event:
         card, this = record.card_ref or "", record.activation_id or ""
         intent_id = record.origin.intent_id
-        if card in self.active:
+        if not self._strict and this in self._known:
+            return self._known[this]
+        if self._strict and card in self.active:
             by = "answer" if self.letter in "AB" else "refusal"
             adopted = self.active[card] != this
             return saga.Accepted(this, Confirmation(by=by, adopted=adopted))
@@ -38,7 +43,8 @@ class Centre:
             return saga.Refused(this, Refusal(code="no"), record.sends)
         self.active[card], self.since[card] = this, now
         self.effects.append((card, intent_id))
-        return saga.Accepted(this, Confirmation(by="answer"))
+        self._known[this] = saga.Accepted(this, Confirmation(by="answer"))
+        return self._known[this]
 
     def status(
         self, record: Activation, asked: int, known_until: float | None
