@@ -58,7 +58,7 @@ def test_a8_the_same_key_is_the_same_answer(
         tmp_path, centre.address, readers, hand, institution=PHARMACY
     ) as agent:
         again = {key: agent.pos.start("pharmacy", key=key) for key in started}
-        listed = agent.pos.request("GET", "f"/v1/activations?limit={LIST_MAX}").body
+        listed = agent.pos.request("GET", f"/v1/activations?limit={LIST_MAX}").body
 
     assert {key: each.body["id"] for key, each in again.items()} == started
     assert {each.body["state"] for each in again.values()} == {"cancelled"}
