@@ -21,6 +21,7 @@ from tests.benchmarks import (
     journal,
     notices,
     serial_lines,
+    simulation,
     table,
 )
 from tests.benchmarks.figures import Measured, NotRun, PartMissingError, Row
@@ -38,6 +39,7 @@ SUBJECTS: dict[str, Subject] = {
     "engine": engines.engine,
     "journal": journal.journal,
     "activations": activations.activations,
+    "simulation": simulation.simulation,
     "agent": agents.agent,
     "notice": notices.notice,
     "serial": serial_lines.serial,

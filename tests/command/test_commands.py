@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -155,15 +156,20 @@ def test_a_taken_port_is_named_with_its_holder(tmp_path: Path) -> None:
     assert f"pid {os.getpid()}" in problem["title"]
 
 
-def test_two_agents_cannot_share_a_folder(
+def test_j6_two_agents_cannot_share_a_folder(
     tmp_path: Path, centre: CentreProcess
 ) -> None:
     with AgentProcess(tmp_path, centre.address) as agent:
+        began = time.monotonic()
+        kaqi("read", "--help")
+        any_command = time.monotonic() - began
+        began = time.monotonic()
         done = kaqi(
             *("serve", "--simulate", "--data", str(tmp_path), "--port", "0"),
             *("--centre", centre.address),
         )
 
+        assert time.monotonic() - began < any_command + 1.0
         assert done.returncode == 75
         assert problem_of(done)["code"] == "agent.journal_in_use"
         assert agent.pos.request("GET", "/healthz").status == 204
