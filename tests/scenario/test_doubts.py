@@ -128,20 +128,28 @@ def test_killed_between_the_cards_yes_and_the_journal_it_was_activated_here(
         assert lin.counters.changes == 1
 
 
-def test_what_the_card_has_done_is_written_as_soon_as_the_journal_can(
-    desk: Counter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def fills_up(
+    monkeypatch: pytest.MonkeyPatch, state: ActivationState, times: int
+) -> list[int]:
+    """A disk that has no room for this state, so often; how often still."""
     monkeypatch.setattr(recovery, "JOURNAL_RETRY_MS", 100)
-    full = [2]
+    left = [times]
     save = SqliteJournal.save
 
     def on_a_full_disk(journal: SqliteJournal, record: Activation) -> Activation:
-        if record.state is ActivationState.ACTIVE and full[0]:
-            full[0] -= 1
+        if record.state is state and left[0]:
+            left[0] -= 1
             raise JournalError("disk full")
         return save(journal, record)
 
     monkeypatch.setattr(SqliteJournal, "save", on_a_full_disk)
+    return left
+
+
+def test_what_the_card_has_done_is_written_as_soon_as_the_journal_can(
+    desk: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = fills_up(monkeypatch, ActivationState.ACTIVE, 2)
     lin = engine("lin.social_security")
     begins(desk, lin)
 
@@ -155,22 +163,13 @@ def test_what_the_card_has_done_is_written_as_soon_as_the_journal_can(
 def test_an_end_is_written_as_soon_as_the_journal_can(
     desk: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "JOURNAL_RETRY_MS", 100)
-    full = [1]
-    save = SqliteJournal.save
-
-    def on_a_full_disk(journal: SqliteJournal, record: Activation) -> Activation:
-        if record.state is ActivationState.ABANDONED and full[0]:
-            full[0] -= 1
-            raise JournalError("disk full")
-        return save(journal, record)
-
-    monkeypatch.setattr(SqliteJournal, "save", on_a_full_disk)
+    full = fills_up(monkeypatch, ActivationState.ABANDONED, 1)
     begins(desk, engine("lin.social_security"))
 
     desk.now = desk.pos.kaqi.cancel(desk.now)
 
     wait_until(lambda: durable(desk, desk.now) == "ABANDONED")
+    assert full == [0]
 
 
 def test_a_card_taken_from_one_transaction_to_another_is_not_the_disks_fault(
