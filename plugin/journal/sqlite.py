@@ -8,7 +8,7 @@ over all its columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -119,6 +119,7 @@ CHECKED_WHOLE = 64 << 20  # bytes: some fifty thousand activations, within a sec
 _IN_HAND = "SELECT 1 FROM unfinished WHERE card_ref = ? AND number <> ?"
 
 
+LOG_HEADER, FRAME_HEADER = 32, 24  # bytes (SQLite file format, 4.1 and 4.2)
 AT_ONCE = 64 << 10  # bytes; SQLite's own disk writes less than 128 KiB at a time
 PAGES_AT_ONCE = 256  # a megabyte: what a step of a copy costs the till
 
@@ -226,27 +227,47 @@ class SqliteJournal:
         """Once more what an earlier run left in the log, so that it is on the disk before
         anything is written behind it: if a sync failed then, what reads well now may be
         in memory only, and no later sync would write it. The lock is ours already."""
-        as_sqlite_does = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE
-        as_sqlite_does |= (
-            apsw.SQLITE_OPEN_CREATE
-        )  # so that its sync is the folder's too
-        log = apsw.VFSFile(self._vfs or "", f"{self._path}-wal", [as_sqlite_does, 0])
-        try:
+        with self._log() as log:
             size = log.xFileSize()
             for at in range(0, size, AT_ONCE):
                 log.xWrite(log.xRead(min(AT_ONCE, size - at), at), at)
             if size:
                 log.xSync(apsw.SQLITE_SYNC_FULL)
+
+    @contextmanager
+    def _log(self) -> Iterator[apsw.VFSFile]:
+        """The log beside the file, opened as SQLite does; it is created, so that its sync
+        is the folder's too."""
+        as_sqlite_does = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE
+        as_sqlite_does |= apsw.SQLITE_OPEN_CREATE
+        log = apsw.VFSFile(self._vfs or "", f"{self._path}-wal", [as_sqlite_does, 0])
+        try:
+            yield log
         finally:
             log.xClose()
 
     def _trust_again(self) -> None:
         """Open the file anew if the last verb failed. Raises JournalError."""
         if not self._trusted:
+            with suppress(apsw.ConnectionClosedError):  # the file was not opened since
+                self._take_back()
             with suppress(apsw.Error):  # whatever it says, it is closed
                 self._connection.close()
             self._connection = self._opened()
             self._trusted = True
+
+    def _take_back(self) -> None:
+        """Out of the log what the failed verb has left there unsynced, before somebody reads
+        it: whoever was told that it failed has acted on that. The lock is still ours."""
+        if self._connection.pragma("journal_mode") != "wal":
+            return
+        noop = apsw.SQLITE_CHECKPOINT_NOOP
+        frames, _ = self._connection.wal_checkpoint(mode=noop)
+        frame = FRAME_HEADER + self._connection.pragma("page_size")
+        with self._log() as log:
+            if log.xFileSize() > LOG_HEADER + frames * frame:
+                log.xTruncate(LOG_HEADER + frames * frame)
+                log.xSync(apsw.SQLITE_SYNC_FULL)
 
     def _distrust(self) -> None:
         """The disk has refused something: what is in memory may not be what is on it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from random import Random
 
 import apsw
@@ -225,3 +225,28 @@ def test_a_journal_whose_sync_failed_reads_its_file_anew() -> None:
 
 def _noting(calls: list[str]) -> Callable[[str], None]:
     return calls.append
+
+
+@pytest.mark.parametrize("checkpoint", [None, 1, 6])
+@pytest.mark.parametrize("before", [0, 1, 7])
+def test_what_was_said_to_have_failed_has_not_happened(
+    before: int, checkpoint: int | None
+) -> None:
+    """Also where the disk refuses for so long that nothing could be tidied up: whoever was
+    told so has acted on it."""
+    for more in range(12):
+        disk = Disk()
+        journal = open_on(disk, checkpoint)
+        for number in range(1, before + 1):
+            journal.create(*begun(number))
+        disk.fails = Failing("sync", apsw.SQLITE_IOERR_FSYNC, 1, more)
+
+        written = _created(journal, range(20, 21))
+        with suppress(JournalError):
+            journal.get(intent(1))
+        disk.fails = lambda call: None
+
+        expected = [*written, *range(before, 0, -1)]
+        assert journal.recent(99) == tuple(begun(number)[0] for number in expected)
+        journal.close()
+        disk.unregister()
