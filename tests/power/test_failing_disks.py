@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from random import Random
@@ -234,19 +235,31 @@ def test_what_was_said_to_have_failed_has_not_happened(
 ) -> None:
     """Also where the disk refuses for so long that nothing could be tidied up: whoever was
     told so has acted on it."""
-    for more in range(12):
+    for later in itertools.product((False, True), repeat=6):
         disk = Disk()
         journal = open_on(disk, checkpoint)
         for number in range(1, before + 1):
             journal.create(*begun(number))
-        disk.fails = Failing("sync", apsw.SQLITE_IOERR_FSYNC, 1, more)
+        disk.fails = _failing_syncs(True, *later)
 
         written = _created(journal, range(20, 21))
-        with suppress(JournalError):
-            journal.get(intent(1))
+        for _ in range(3):
+            with suppress(JournalError):
+                journal.get(intent(1))
         disk.fails = lambda call: None
 
         expected = [*written, *range(before, 0, -1)]
         assert journal.recent(99) == tuple(begun(number)[0] for number in expected)
         journal.close()
         disk.unregister()
+
+
+def _failing_syncs(*fails: bool) -> Callable[[str], None]:
+    """The next syncs, in this order."""
+    coming = iter(fails)
+
+    def fail(call: str) -> None:
+        if call == "sync" and next(coming, False):
+            raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)
+
+    return fail

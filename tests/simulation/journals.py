@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from plugin.activation.saga import Activation
 from plugin.journal.memory import MemoryJournal
@@ -14,6 +15,8 @@ from plugin.journal.sqlite import SqliteJournal
 from plugin.privacy import Keys
 
 KEYS = Keys(bytes(range(32)))
+Asked = ParamSpec("Asked")
+Found = TypeVar("Found")
 
 
 class OnDisk:
@@ -44,60 +47,82 @@ def journal_for(seed: int) -> Journal:
 
 
 class CrashingJournal:
-    """`point` may kill the process, `full` says whether a write fails, `saved` hears of
-    every commit, even when the process dies right after it."""
+    """`point` may kill the process, `full` says whether a write fails, `written` whether
+    one is said to have failed that has not: then the disk is dead until the process ends,
+    since a journal that lives takes back what failed. `saved` hears of every commit, even
+    when the process dies right after it."""
 
     def __init__(
         self,
         inner: Journal,
         point: Callable[[], None],
         full: Callable[[], bool],
+        written: Callable[[], bool],
         saved: Callable[[Activation], None],
     ) -> None:
-        self._point, self._full, self._saved = point, full, saved
+        self._point, self._full = point, full
+        self._written, self._saved = written, saved
         self.use(inner)
 
     def use(self, inner: Journal) -> None:
-        """This is the one on the disk."""
-        self.inner = inner
+        """This is the one on the disk; the disk works."""
+        self.inner, self._dead = inner, False
         self.remember = inner.remember
-        self.request = inner.request
-        self.get = inner.get
-        self.of_card = inner.of_card
-        self.unfinished = inner.unfinished
-        self.recent = inner.recent
+        self.request = self._read(inner.request)
+        self.get = self._read(inner.get)
+        self.of_card = self._read(inner.of_card)
+        self.unfinished = self._read(inner.unfinished)
+        self.recent = self._read(inner.recent)
         self.reserve = inner.reserve
-        self.torn = inner.torn
+        self.torn = self._read(inner.torn)
         self.close = inner.close
 
+    def _read(self, verb: Callable[Asked, Found]) -> Callable[Asked, Found]:
+        def read(*asked: Asked.args, **named: Asked.kwargs) -> Found:
+            self._refuse()
+            return verb(*asked, **named)
+
+        return read
+
+    def _refuse(self) -> None:
+        if self._dead:
+            raise JournalError("the disk is gone")
+
     def _before(self) -> None:
+        self._refuse()
         self._point()
         if self._full():
             raise JournalError("no space left")
+
+    def _after(self) -> None:
+        self._point()
+        if self._written():
+            self._dead = True
+            self._refuse()
 
     def create(self, activation: Activation, request: Request) -> None:
         """Commit, with a crash point on either side."""
         self._before()
         self.inner.create(activation, request)
         self._saved(activation)
-        self._point()
+        self._after()
 
     def save(self, activation: Activation) -> Activation:
         """Commit, with a crash point on either side."""
         self._before()
         saved = self.inner.save(activation)
         self._saved(saved)
-        self._point()
+        self._after()
         return saved
 
     def tear(self, torn: Torn) -> None:
         """The same."""
         self._before()
         self.inner.tear(torn)
-        self._point()
+        self._after()
 
     def mend(self, card_ref: str) -> None:
         """The same."""
         self._before()
         self.inner.mend(card_ref)
-        self._point()
+        self._after()

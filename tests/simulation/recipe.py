@@ -30,6 +30,7 @@ class Fault(StrEnum):
     REFUSED = "refused"
     CANCELLED = "cancelled"
     JOURNAL = "journal"
+    WRITTEN = "written"  # the journal says that it failed, and has written
     ERRAND = "errand"  # the agent cannot even begin to send
     TORN = "torn"
     OUTAGE = "outage"
@@ -94,6 +95,7 @@ class Mix:
                 Fault.REFUSED: chance(0.5),
                 Fault.CANCELLED: chance(0.3),
                 Fault.JOURNAL: chance(0.3),
+                Fault.WRITTEN: (0.0, 0.2, 0.0)[int(stale[0]) % 3],  # no draw either
                 Fault.ERRAND: chance(0.2),
                 Fault.TORN: chance(0.6),
                 Fault.OUTAGE: 1.0 if long else random.choice((0.0, 0.0, 1.0)),

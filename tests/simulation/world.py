@@ -223,7 +223,11 @@ class Till:
             self._disk.journal if self._disk else journal_for(world.recipe.seed)
         )
         self.journal = CrashingJournal(
-            inner, self.crash_point, lambda: world.happens(Fault.JOURNAL), self._saved
+            inner,
+            self.crash_point,
+            lambda: world.happens(Fault.JOURNAL),
+            self._loses_its_disk,
+            self._saved,
         )
         self.promised: list[str] = []
         self.life = 0
@@ -249,18 +253,31 @@ class Till:
         except JournalError:
             return False
         except Crash:
-            self.up = False
-            self.life += 1
-            self.world.crashes += 1
-            self.world.after(self.world.random.uniform(1, 30) * SECOND, self._restart)
+            self._die()
             return False
         return True
+
+    def _die(self) -> None:
+        self.up = False
+        self.life += 1
+        self.world.crashes += 1
+        self.world.after(self.world.random.uniform(1, 30) * SECOND, self._restart)
+
+    def _loses_its_disk(self) -> bool:
+        """Which is told by the process ending, sooner or later."""
+        if not self.world.happens(Fault.WRITTEN):
+            return False
+        self.after(self.world.random.uniform(0.01, 20) * SECOND, self._end)
+        return True
+
+    def _end(self) -> None:
+        raise Crash
 
     def _restart(self) -> None:
         self.world.note(self, "starts again")
         self.up = True
-        if self._disk is not None:
-            self.journal.use(self._disk.reopen())
+        disk = self._disk
+        self.journal.use(disk.reopen() if disk is not None else self.journal.inner)
         self.activations = self._started()
         self.perform(self.activations.resume)
 
