@@ -68,6 +68,7 @@ class CrashingJournal:
         self.recent = inner.recent
         self.reserve = inner.reserve
         self.torn = inner.torn
+        self.review = inner.review
         self.close = inner.close
 
     def _before(self) -> None:
