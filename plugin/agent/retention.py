@@ -72,9 +72,7 @@ class Retention:
         self._age_of = age_of
         self._calendar: Calendar | None = None
         self._reviewed_at = 0
-        self._counted = (
-            time.ticks()
-        )  # the tick up to which the journal's age is counted
+        self._counted = time.ticks()  # up to here the journal's age is durable
         self._due = 0  # the tick of the next review
         self._review: Iterator[Reviewed] | None = None
         self._done = Reviewed()
@@ -87,10 +85,11 @@ class Retention:
     def told(self, centre: date) -> None:
         """The centre has said what day it is."""
         wall = self._clock.now().date()
-        if self._calendar and self._calendar.told(centre, wall) == self._calendar:
-            return
         try:
-            told = self._count().told(centre, wall)
+            known = self._calendar = self._calendar or self._noted()
+            told = known.told(centre, wall)
+            if told == known:
+                return
             # In this order: a crash between them makes the telling older than it was.
             self._raise(TOLD_DAY, told.told_day)
             self._raise(TOLD_AT, told.told_at)

@@ -240,7 +240,7 @@ def test_a_look_that_fails_for_days_is_said_and_tried_again(
     assert begun.findings() == ()
     journal.reviewing = trouble
 
-    world.live(4 * DAY * 1000)
+    world.live(4.5 * DAY * 1000)
     (finding,) = begun.findings()
     journal.reviewing = None
     world.live(2 * 3_600_000)
@@ -248,7 +248,7 @@ def test_a_look_that_fails_for_days_is_said_and_tried_again(
     assert not finding.required
     assert finding.problem is not None
     assert finding.problem.code == "agent.retention_failed"
-    assert finding.problem.facts == {"days": "4"}
+    assert finding.problem.facts == {"days": "5"}
     assert begun.findings() == ()
 
 
