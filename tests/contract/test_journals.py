@@ -352,7 +352,7 @@ def test_a_till_works_on_between_the_steps(journal: Journal) -> None:
     journal.create(activation(501), ours(501))
     rest = sum(step.forgotten for step in steps)
 
-    assert rest >= 80 - 32
+    assert rest >= 80 - ROWS_AT_ONCE
     assert journal.get(intent(500)) in (later, forgetting(later))
     assert journal.get(intent(501)) == activation(501)
 
