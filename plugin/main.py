@@ -28,6 +28,7 @@ from plugin.activation.region import RegionProfile
 from plugin.agent import doctor
 from plugin.agent.backups import Backups
 from plugin.agent.doctor import Finding
+from plugin.agent.retention import Retention
 from plugin.agent.space import Space
 from plugin.agent.till import Till
 from plugin.api.app import build
@@ -42,7 +43,7 @@ from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder
-from plugin.journal.sqlite import SqliteJournal, is_sound
+from plugin.journal.sqlite import SqliteJournal, age_of, is_sound
 from plugin.settings import Settings
 
 TEXTS = Path(__file__).parent / "texts"
@@ -307,6 +308,15 @@ def agent(
         terminal=settings.terminal,
         space=space,
         backups=lambda loop: Backups(kept, folder.path, loop, clock, is_sound),
+        retention=lambda loop: Retention(
+            journal=kept,
+            keeping=settings.keeping,
+            words=profile.centre.known_words,
+            time=loop,
+            clock=clock,
+            folder=folder.path,
+            age_of=lambda copy: age_of(copy, keys),
+        ),
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
@@ -321,6 +331,7 @@ def agent(
             *findings(centre, directories, settings.psam_reader),
             space.finding(),
             till.backups.finding(),
+            *till.retention.findings(),
         ),
         simulated_desk=hand,
     )

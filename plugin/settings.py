@@ -40,6 +40,14 @@ class Terminal(Struct, frozen=True, kw_only=True):
     device: str = ""
 
 
+class Keeping(Struct, frozen=True, kw_only=True):
+    """For how many days after its end a record is kept with what is personal, and as a
+    whole: so long its Idempotency-Key is answered."""
+
+    personal_days: int = 30
+    record_days: int = 400
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """One till. `centre_address` replaces the profile's, `centre_credential` is sent to it;
     `serial` are the readers on serial ports; `psam_reader` is part of the name of the slot that holds the PSAM; `origins` are the web pages that may call us, spelled exactly as browsers send them."""
@@ -53,3 +61,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     psam_reader: str | None = None
     terminal: Terminal = Terminal()
     serial: tuple[SerialPort, ...] = ()
+    keeping: Keeping = Keeping()

@@ -17,6 +17,7 @@ from plugin.settings import (
     DEFAULT_REGION,
     Institution,
     InstitutionKind,
+    Keeping,
     Settings,
     Terminal,
 )
@@ -85,6 +86,18 @@ class TerminalFile(Strict):
     device: Annotated[str, whole(r"[^|]{0,40}")] = Terminal().device
 
 
+PROMISED_DAYS = Keeping().record_days  # to every POS, for its Idempotency-Keys
+
+
+class RetentionFile(Strict):
+    """How long the journal keeps a finished record, with what is personal and as a whole."""
+
+    personal_days: Annotated[int, Meta(ge=1, le=PROMISED_DAYS)] = (
+        Keeping().personal_days
+    )
+    record_days: Annotated[int, Meta(ge=PROMISED_DAYS, le=3_650)] = PROMISED_DAYS
+
+
 class SettingsFile(Strict):
     """The whole file."""
 
@@ -96,6 +109,7 @@ class SettingsFile(Strict):
     readers: ReadersFile = field(default_factory=ReadersFile)
     terminal: TerminalFile = field(default_factory=TerminalFile)
     serial: list[SerialFile] = field(default_factory=list)
+    retention: RetentionFile = field(default_factory=RetentionFile)
 
     def __post_init__(self) -> None:
         ports = [each.frozen() for each in self.serial]
@@ -137,4 +151,8 @@ def load_settings(path: Path) -> Settings:
         psam_reader=found.readers.psam,
         terminal=Terminal(number=found.terminal.number, device=found.terminal.device),
         serial=tuple(each.frozen() for each in found.serial),
+        keeping=Keeping(
+            personal_days=found.retention.personal_days,
+            record_days=found.retention.record_days,
+        ),
     )

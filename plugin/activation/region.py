@@ -227,6 +227,12 @@ class CentreProfile(Struct, frozen=True, kw_only=True):
         fitting = (rule.means for rule in self.refusals if rule.fits(refusal))
         return next(fitting, None)
 
+    def known_words(self, refusal: Refusal) -> Refusal:
+        """A refusal that means the same, with none but the words that the rules know."""
+        known = (rule.contains for rule in self.refusals if rule.contains)
+        found = (words for words in known if words in refusal.text)
+        return Refusal(code=refusal.code, text="\n".join(found))
+
 
 class Holders(Struct, frozen=True, kw_only=True):
     """Whose cards may be activated here. `proxies` are the places to which a holder may

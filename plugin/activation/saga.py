@@ -198,6 +198,9 @@ class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     settlement: Settlement | None = None
     crashes: int = 0  # since an errand of this record came to its end
     changed_before: bool = False  # the same of a change before the one asked for last
+    ended: int = 0  # the age of the journal then, in seconds
+    ended_day: int = 0  # the first day that the centre told after that, as an ordinal
+    forgotten: bool = False  # nothing personal is left of it
 
 
 def transaction_of(intent_id: str) -> str:

@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import date
 from enum import StrEnum
 from random import Random
 from typing import TypeVar, assert_never
@@ -146,7 +147,8 @@ class Run(Struct):
 
 
 class Service:
-    """The verbs. `changed` hears the id of every transaction that has changed."""
+    """The verbs. `changed` hears the id of every transaction that has changed, `dated` the
+    day whenever the centre says it."""
 
     def __init__(
         self,
@@ -164,6 +166,7 @@ class Service:
         simulated: bool,
         terminal: Terminal,
         space: Space,
+        dated: Callable[[date], None],
         changed: Callable[[str], None],
     ) -> None:
         self._space = space
@@ -178,6 +181,7 @@ class Service:
         self._institution = institution
         self._profile = profile
         self._simulated = simulated
+        self._dated = dated
         self._changed = changed
         self._ids = IntentIds()
         self._runs: dict[str, Run] = {}
@@ -551,6 +555,7 @@ class Service:
                 self._apply(run, desk.CentreSilent(Problem(found.code)))
             else:
                 self._apply(run, desk.StatusTold(found, self._is_known(run)))
+                self._dated(found.today)
 
         self._courier.run(
             lambda: self._centre.card_status(card, run.origin),

@@ -18,6 +18,7 @@ from plugin.agent.happenings import Happening, Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.readers import ReaderBoard
 from plugin.agent.recovery import JOURNAL_RETRY_MS
+from plugin.agent.retention import Retention
 from plugin.agent.service import Service
 from plugin.agent.space import Space
 from plugin.centre.port import Centre
@@ -51,6 +52,7 @@ class Till:
         terminal: Terminal,
         space: Space,
         backups: Callable[[DecidingLoop], Backups],
+        retention: Callable[[DecidingLoop], Retention],
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
@@ -80,10 +82,12 @@ class Till:
             simulated=simulated,
             terminal=terminal,
             space=space,
+            dated=lambda day: self.retention.told(day),
             changed=changed,
         )
         self._space = space
         self.backups = backups(self.loop)
+        self.retention = retention(self.loop)
         self._journal = journal
         self._directories = directories
         self._threads = [
@@ -122,6 +126,7 @@ class Till:
         self.happenings.tell("agent.started", "agent")
         self._watch_space()
         self.backups.begin()
+        self.retention.begin()
         _log.info("started", extra={"unfinished": unfinished})
 
     def _watch_space(self) -> None:
@@ -145,5 +150,6 @@ class Till:
         for thread in self._threads:
             thread.join(STOP_SECONDS)
         self.backups.close()
+        self.retention.close()
         self._journal.close()
         self.centre.close()

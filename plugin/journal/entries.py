@@ -49,7 +49,9 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 def encode(activation: Activation) -> Entry:
-    """The row of this record."""
+    """The row of this record. Of one that was forgotten nothing is left to seal."""
+    if activation.forgotten:
+        return _entry(activation, activation, Personal())
     personal = Personal(
         activation.message,
         activation.refusal,
@@ -59,6 +61,10 @@ def encode(activation: Activation) -> Entry:
     clear = replace(
         activation, message=None, refusal=None, problem=None, settlement=None
     )
+    return _entry(activation, clear, personal)
+
+
+def _entry(activation: Activation, clear: Activation, personal: Personal) -> Entry:
     return Entry(
         intent_id=activation.origin.intent_id,
         state=activation.state.value,

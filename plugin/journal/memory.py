@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec.structs import replace
 
-from plugin.activation.saga import Activation
+from plugin.activation.saga import Activation, intent_of
 from plugin.journal.port import (
+    AGE,
     TORN_MAX,
     CardInHandError,
+    Judge,
     Request,
+    Reviewed,
     StaleRecordError,
     Torn,
 )
@@ -47,6 +52,8 @@ class MemoryJournal:
         ):
             raise CardInHandError(intent_id)
         saved = replace(activation, version=activation.version + 1)
+        if saved.state.is_terminal:
+            saved = replace(saved, ended=self._counters.get(AGE, 0))
         self._activations[intent_id] = saved
         return saved
 
@@ -90,6 +97,27 @@ class MemoryJournal:
     def mend(self, card_ref: str) -> None:
         """The card has answered: forget it."""
         self._torn.pop(card_ref, None)
+
+    def review(self, judge: Judge) -> Iterator[Reviewed]:
+        """Every finished record through `judge`, then the requests without a record."""
+        for intent_id, record in list(self._activations.items()):
+            if record.state.is_terminal:
+                yield self._reviewed(intent_id, record, judge(record))
+        for name, request in list(self._requests.items()):
+            if intent_of(request.transaction_id) not in self._activations:
+                del self._requests[name]
+                yield Reviewed(requests=1)
+
+    def _reviewed(
+        self, intent_id: str, record: Activation, left: Activation | None
+    ) -> Reviewed:
+        if left is None:
+            del self._activations[intent_id]
+            return Reviewed(removed=1)
+        self._activations[intent_id] = left
+        return Reviewed(
+            replaced=left != record, forgotten=left.forgotten and not record.forgotten
+        )
 
     def close(self) -> None:
         """Nothing is held."""

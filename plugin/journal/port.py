@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Protocol
 
 from msgspec import Struct
@@ -9,6 +10,7 @@ from msgspec import Struct
 from plugin.activation.saga import Activation
 
 TORN_MAX = 32
+AGE = "age"  # the counter of the journal's seconds; what ends is stamped with it
 
 
 class JournalError(Exception):
@@ -59,6 +61,19 @@ class Torn(Struct, frozen=True, kw_only=True):
     life: str
 
 
+class Reviewed(Struct, frozen=True):
+    """What a step of a review has done: records that were replaced (`forgotten` among
+    them) and removed, requests that were removed."""
+
+    replaced: int = 0
+    forgotten: int = 0
+    removed: int = 0
+    requests: int = 0
+
+
+Judge = Callable[[Activation], Activation | None]
+
+
 class Journal(Protocol):
     """Every verb that writes has committed durably when it returns."""
 
@@ -76,8 +91,9 @@ class Journal(Protocol):
 
     def save(self, activation: Activation) -> Activation:
         """Replace the record of the same intent, whose version must be the one given;
-        returns it with the next version. Raises StaleRecordError, and CardInHandError
-        for a second unfinished record of one card."""
+        returns it with the next version, and one that has ended with the journal's AGE.
+        Raises StaleRecordError, and CardInHandError for a second unfinished record of one
+        card."""
         ...
 
     def get(self, intent_id: str) -> Activation | None:
@@ -98,7 +114,7 @@ class Journal(Protocol):
 
     def reserve(self, counter: str, amount: int) -> int:
         """Take `amount` numbers that nobody had before, across restarts; returns the
-        first."""
+        first. Of none it is the next one's number, and nothing is written."""
         ...
 
     def tear(self, torn: Torn) -> None:
@@ -112,6 +128,13 @@ class Journal(Protocol):
 
     def mend(self, card_ref: str) -> None:
         """The card has answered, now or later: forget it."""
+        ...
+
+    def review(self, judge: Judge) -> Iterator[Reviewed]:
+        """Show every finished record to `judge`, a few at a step: what it returns takes the
+        record's place, None removes it; then remove every request whose record is gone. No
+        unfinished record is shown. What was replaced or removed is on no page of the file
+        afterwards. Raises JournalError."""
         ...
 
     def close(self) -> None:

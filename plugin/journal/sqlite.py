@@ -17,16 +17,19 @@ import apsw
 from msgspec.msgpack import encode as packed
 from msgspec.structs import replace
 
-from plugin.activation.saga import TERMINAL, Activation
+from plugin.activation.saga import TERMINAL, Activation, intent_of
 from plugin.journal import entries
 from plugin.journal.entries import Entry
 from plugin.journal.port import (
+    AGE,
     TORN_MAX,
     CardInHandError,
     JournalDamagedError,
     JournalError,
     JournalInUseError,
+    Judge,
     Request,
+    Reviewed,
     StaleRecordError,
     Torn,
 )
@@ -99,11 +102,29 @@ _GO_ON = (
 )
 _LEAVE = "DELETE FROM unfinished WHERE number = ? AND version = ?"
 _END = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_LATER = (
+    f"SELECT number, {_COLUMNS} FROM finished WHERE number > ? ORDER BY number LIMIT ?"  # noqa: S608 - constants
+)
+_REPLACE = (
+    "UPDATE finished SET state = ?, version = ?, card_ref = ?, clear = ?, sealed = ?,"
+    " mac = ? WHERE number = ?"
+)
+_REMOVE = "DELETE FROM finished WHERE number = ?"
+_LATER_REQUESTS = (
+    "SELECT client_id, key_digest, fingerprint, transaction_id, mac FROM requests"
+    " WHERE (client_id, key_digest) > (?, ?) ORDER BY client_id, key_digest LIMIT ?"
+)
+_HAS_RECORD = (
+    "SELECT 1 FROM unfinished WHERE number = ?1"
+    " UNION ALL SELECT 1 FROM finished WHERE number = ?1"
+)
+_REMOVE_REQUEST = "DELETE FROM requests WHERE client_id = ? AND key_digest = ?"
 _TEAR = "INSERT OR REPLACE INTO torn VALUES (NULL, ?, ?, ?, ?, ?)"
 _FORGET_TORN = (
     "DELETE FROM torn WHERE number NOT IN"
     " (SELECT number FROM torn ORDER BY number DESC LIMIT ?)"
 )
+_COUNTED = "SELECT last, mac FROM counters WHERE name = ?"
 _COUNT = (
     "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (name)"
     " DO UPDATE SET last = excluded.last, mac = excluded.mac"
@@ -122,6 +143,7 @@ _IN_HAND = "SELECT 1 FROM unfinished WHERE card_ref = ? AND number <> ?"
 LOG_HEADER, FRAME_HEADER = 32, 24  # bytes (SQLite file format, 4.1 and 4.2)
 AT_ONCE = 64 << 10  # bytes; SQLite's own disk writes less than 128 KiB at a time
 PAGES_AT_ONCE = 256  # a megabyte: what a step of a copy costs the till
+ROWS_AT_ONCE = 16  # of a review: one or two milliseconds
 
 
 def is_sound(path: Path) -> bool:
@@ -132,6 +154,18 @@ def is_sound(path: Path) -> bool:
             return bool(whole and copy.pragma("user_version") == SCHEMA_VERSION)
     except apsw.Error:
         return False
+
+
+def age_of(path: Path, keys: Keys) -> int | None:
+    """The AGE of a journal when it was copied to this file; None where nobody can say."""
+    try:
+        with closing(apsw.Connection(str(path), flags=_READ_ONLY)) as copy:
+            for last, mac in copy.execute(_COUNTED, (AGE,)):
+                signed = keys.mac(packed((AGE, last))) == mac
+                return int(str(last)) if signed else None
+    except apsw.Error:
+        return None
+    return 0
 
 
 _READ_ONLY = apsw.SQLITE_OPEN_READONLY
@@ -326,6 +360,8 @@ class SqliteJournal:
     def save(self, activation: Activation) -> Activation:
         """Replace the record of the same intent and version."""
         saved = replace(activation, version=activation.version + 1)
+        if saved.state.is_terminal:
+            saved = replace(saved, ended=self._counted(AGE))
         entry = entries.encode(saved)
         number, columns = _number(entry.intent_id), self._columns(entry)
         with _Commit(self):
@@ -366,21 +402,26 @@ class SqliteJournal:
             for table in _FROM
             for each in self._activations(table, last.format(table), limit)
         ]
-        return tuple(sorted(found, key=_age, reverse=True)[:limit])
+        return tuple(sorted(found, key=_place, reverse=True)[:limit])
 
     def reserve(self, counter: str, amount: int) -> int:
         """Take `amount` numbers that nobody had before."""
-        query = "SELECT last, mac FROM counters WHERE name = ?"
-        last = 0
-        for found, mac in self._rows(query, (counter,)):
-            last = int(str(found))
-            if self._keys.mac(packed((counter, last))) != mac:
-                raise JournalDamagedError("a counter was changed outside")
+        last = self._counted(counter)
+        if not amount:
+            return last + 1
         reserved = last + amount
         mac = self._keys.mac(packed((counter, reserved)))
         with _Commit(self):
             self._connection.execute(_COUNT, (counter, reserved, mac))
         return last + 1
+
+    def _counted(self, counter: str) -> int:
+        """The last number of this counter that was taken."""
+        for last, mac in self._rows(_COUNTED, (counter,)):
+            if self._keys.mac(packed((counter, last))) != mac:
+                raise JournalDamagedError("a counter was changed outside")
+            return int(str(last))
+        return 0
 
     def tear(self, torn: Torn) -> None:
         """Note a card before it is asked."""
@@ -419,6 +460,62 @@ class SqliteJournal:
             finally:
                 target.close()
 
+    def review(self, judge: Judge) -> Iterator[Reviewed]:
+        """Every finished record through `judge`, then the requests without a record, a
+        commit a step; at last the log is emptied, which still has the pages as they were.
+        A row that was changed outside is neither signed anew nor removed: raises
+        JournalDamagedError."""
+        yield from self._review_records(judge)
+        yield from self._review_requests()
+        with _Verb(self):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _review_records(self, judge: Judge) -> Iterator[Reviewed]:
+        last = -1
+        while rows := self._rows(_LATER, (last, ROWS_AT_ONCE)):
+            found = [self._finished(*row) for row in rows]
+            last = _place(found[-1])
+            yield self._replace([(each, judge(each)) for each in found])
+
+    def _finished(self, number: apsw.SQLiteValue, *row: apsw.SQLiteValue) -> Activation:
+        """The record of a row, where it belongs."""
+        record = self._activation(row)
+        if number != _place(record) or not record.state.is_terminal:
+            raise JournalDamagedError("a row was moved outside")
+        return record
+
+    def _replace(self, judged: list[tuple[Activation, Activation | None]]) -> Reviewed:
+        removed = [_place(record) for record, left in judged if left is None]
+        replaced = [left for record, left in judged if left and left != record]
+        before = sum(record.forgotten for record, left in judged if left)
+        after = sum(left.forgotten for _, left in judged if left)
+        if removed or replaced:
+            with _Commit(self):
+                for number in removed:
+                    self._connection.execute(_REMOVE, (number,))
+                for left in replaced:
+                    columns = self._columns(entries.encode(left))
+                    self._connection.execute(_REPLACE, (*columns, _place(left)))
+        return Reviewed(
+            replaced=len(replaced), forgotten=after - before, removed=len(removed)
+        )
+
+    def _review_requests(self) -> Iterator[Reviewed]:
+        last: tuple[apsw.SQLiteValue, ...] = ("", b"")
+        while rows := self._rows(_LATER_REQUESTS, (*last, ROWS_AT_ONCE)):
+            for *columns, mac in rows:
+                if self._keys.mac(packed(columns)) != mac:
+                    raise JournalDamagedError("a request was changed outside")
+            last = rows[-1][:2]
+            orphans = [row[:2] for row in rows if not self._has_record(str(row[3]))]
+            if orphans:
+                with _Commit(self):
+                    self._connection.executemany(_REMOVE_REQUEST, orphans)
+            yield Reviewed(requests=len(orphans))
+
+    def _has_record(self, transaction_id: str) -> bool:
+        return bool(self._rows(_HAS_RECORD, (_number(intent_of(transaction_id)),)))
+
     def close(self) -> None:
         """Give the journal back."""
         with _ErrorsAsOurs():
@@ -449,7 +546,7 @@ class SqliteJournal:
         found = [
             each for table in _FROM for each in self._activations(table, where, value)
         ]
-        return sorted(found, key=_age)
+        return sorted(found, key=_place)
 
     def _activations(
         self, table: str, where: str, *values: str | int
@@ -478,7 +575,7 @@ class SqliteJournal:
             raise JournalDamagedError("a row was changed outside") from broken
 
     def _rows(
-        self, query: str, values: tuple[str | int | bytes, ...]
+        self, query: str, values: tuple[apsw.SQLiteValue, ...]
     ) -> list[tuple[apsw.SQLiteValue, ...]]:
         with _Verb(self):
             return self._connection.execute(query, values).fetchall()
@@ -490,7 +587,7 @@ def _number(intent_id: str) -> int:
     return int(intent_id.replace("-", "")[:16] or "0", 16) & (1 << 63) - 1
 
 
-def _age(activation: Activation) -> int:
+def _place(activation: Activation) -> int:
     return _number(activation.origin.intent_id)
 
 

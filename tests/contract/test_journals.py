@@ -10,23 +10,42 @@ from uuid import UUID
 
 import apsw
 import pytest
-from msgspec.structs import replace
+from msgspec.msgpack import decode as unpacked
+from msgspec.msgpack import encode as packed
+from msgspec.structs import asdict, replace
 
+from plugin.activation.expiry import without_person
 from plugin.activation.problem import Problem, Refusal
-from plugin.activation.saga import Activation, ActivationState, Confirmation, Origin
+from plugin.activation.saga import (
+    Activation,
+    ActivationState,
+    Confirmation,
+    Origin,
+    transaction_of,
+)
+from plugin.journal import entries
 from plugin.journal.memory import MemoryJournal
 from plugin.journal.port import (
+    AGE,
     TORN_MAX,
     CardInHandError,
     Journal,
     JournalDamagedError,
     JournalError,
     JournalInUseError,
+    Judge,
     Request,
+    Reviewed,
     StaleRecordError,
     Torn,
 )
-from plugin.journal.sqlite import AT_ONCE, SqliteJournal
+from plugin.journal.sqlite import (
+    AT_ONCE,
+    ROWS_AT_ONCE,
+    SqliteJournal,
+    age_of,
+    is_sound,
+)
 from plugin.privacy import Keys
 
 KEYS = Keys(bytes(range(32)))
@@ -179,6 +198,8 @@ def test_reserved_numbers_belong_to_nobody_else(journal: Journal) -> None:
     assert journal.reserve("events", 10) == 1
     assert journal.reserve("events", 10) == 11
     assert journal.reserve("others", 1) == 1
+    assert journal.reserve("others", 0) == 2
+    assert journal.reserve("others", 1) == 2
 
 
 def torn(card_ref: str, time: str = "2026-11-22T09:00:00+08:00") -> Torn:
@@ -216,7 +237,242 @@ def test_of_too_many_torn_cards_the_oldest_are_forgotten(journal: Journal) -> No
     assert journal.torn("one more") == torn("one more")
 
 
+# The review of what is over
+
+
+def over(journal: Journal, number: int, **more: object) -> Activation:
+    """A record that was sent and has ended, in the journal."""
+    journal.create(activation(number), ours(number))
+    sending = journal.save(sent(number, f"card-{number}"))
+    return journal.save(
+        replace(sending, state=ActivationState.REJECTED, refusal=REFUSAL, **more)
+    )
+
+
+def ours(number: int) -> Request:
+    """The request that began it."""
+    return replace(request(number), transaction_id=transaction_of(intent(number)))
+
+
+def through(journal: Journal, judge: Judge) -> dict[str, int]:
+    """A whole review, and what it did in all."""
+    steps = [asdict(step) for step in journal.review(judge)]
+    names = Reviewed.__struct_fields__
+    return {name: sum(step[name] for step in steps) for name in names}
+
+
+def forgetting(record: Activation) -> Activation:
+    return without_person(record, lambda words: replace(words, text=""))
+
+
+REFUSAL = Refusal(code="9", text="不认识林试一")
+NOTHING = {"replaced": 0, "forgotten": 0, "removed": 0, "requests": 0}
+
+
+def test_what_has_ended_knows_how_old_the_journal_was(journal: Journal) -> None:
+    journal.reserve(AGE, 1_000)
+    first = over(journal, 1)
+    journal.reserve(AGE, 500)
+    second = over(journal, 2)
+
+    assert (first.ended, second.ended) == (1_000, 1_500)
+    found = journal.get(intent(2))
+    assert found is not None
+    assert found.ended == 1_500
+
+
+def test_every_finished_record_is_judged_once_and_no_unfinished_one(
+    journal: Journal,
+) -> None:
+    for number in range(100):
+        over(journal, number)
+    for number, state in enumerate(ActivationState, start=100):
+        journal.create(activation(number), ours(number))
+        if not state.is_terminal:
+            journal.save(replace(sent(number, f"card-{number}"), state=state))
+    seen: list[str] = []
+
+    def judge(record: Activation) -> None:
+        seen.append(record.origin.intent_id)
+
+    done = through(journal, judge)
+
+    assert sorted(seen) == sorted(map(intent, range(100)))
+    assert done == NOTHING | {"removed": 100, "requests": 100}
+    assert len(journal.unfinished()) == len(ActivationState)
+    assert [journal.get(intent(number)) for number in range(100)] == [None] * 100
+    assert journal.request("pos", "key-1") is None
+    assert journal.request("pos", "key-103") == ours(103)
+
+
+def test_what_is_forgotten_keeps_its_outcome_and_its_request(journal: Journal) -> None:
+    before = over(journal, 1, problem=Problem("card.lost", {}, REFUSAL))
+
+    done = through(journal, forgetting)
+    again = through(journal, forgetting)
+
+    found = journal.get(intent(1))
+    assert done == NOTHING | {"replaced": 1, "forgotten": 1}
+    assert again == NOTHING
+    assert found == replace(
+        before,
+        message=None,
+        refusal=Refusal(code="9"),
+        problem=Problem("card.lost", {}, Refusal(code="9")),
+        forgotten=True,
+    )
+    assert journal.request("pos", "key-1") == ours(1)
+    assert journal.of_card("card-1") == (found,)
+
+
+def test_what_is_left_as_it_is_is_not_written(journal: Journal) -> None:
+    before = over(journal, 1)
+
+    assert through(journal, lambda record: record) == NOTHING
+    assert journal.get(intent(1)) == before
+
+
+def test_requests_without_a_record_go_with_the_next_review(journal: Journal) -> None:
+    journal.remember(ours(1))
+    over(journal, 2)
+    journal.remember(replace(ours(2), key="another"))
+
+    assert through(journal, lambda record: record) == NOTHING | {"requests": 1}
+    assert journal.request("pos", "key-1") is None
+    assert journal.request("pos", "another") is not None
+
+
+def test_a_till_works_on_between_the_steps(journal: Journal) -> None:
+    for number in range(80):
+        over(journal, number)
+    steps = journal.review(forgetting)
+    next(steps)
+
+    later = over(journal, 500)
+    journal.create(activation(501), ours(501))
+    rest = sum(step.forgotten for step in steps)
+
+    assert rest >= 80 - ROWS_AT_ONCE
+    assert journal.get(intent(500)) in (later, forgetting(later))
+    assert journal.get(intent(501)) == activation(501)
+
+
 # On disk
+
+
+def test_what_is_forgotten_is_in_no_file_any_more(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    large = "林".encode() * 3_000  # on pages of its own
+    for number in (1, 2, 3):
+        journal.create(activation(number), ours(number))
+        sending = replace(sent(number, f"card-{number}"), message=large)
+        journal.save(replace(journal.save(sending), state=ActivationState.ACTIVE))
+    sealed = _sealed(journal)
+    assert len(sealed) == 3
+    assert all(_parts(each) <= _found(tmp_path, each) for each in sealed)
+
+    through(journal, lambda record: forgetting(record) if _first(record) else None)
+
+    assert [_found(tmp_path, each) for each in sealed] == [set()] * 3
+    assert journal.get(intent(1)) is not None
+    assert journal.get(intent(2)) is None
+    journal.close()
+
+
+def _first(record: Activation) -> bool:
+    return record.origin.intent_id == intent(1)
+
+
+def _sealed(journal: SqliteJournal) -> list[bytes]:
+    rows = journal._connection.execute("SELECT sealed FROM finished").fetchall()
+    return [each for (each,) in rows if isinstance(each, bytes)]
+
+
+def _parts(sealed: bytes) -> set[bytes]:
+    """Pieces of it that lie on one page, wherever the page ends."""
+    return {sealed[at : at + 32] for at in range(0, len(sealed) - 32, 512)}
+
+
+def _found(folder: Path, sealed: bytes) -> set[bytes]:
+    raw = b"".join(file.read_bytes() for file in folder.iterdir())
+    return {part for part in _parts(sealed) if part in raw}
+
+
+def test_a_review_and_a_copy_do_not_disturb_each_other(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    for number in range(300):
+        over(journal, number, message=bytes(4_000))
+    copying = journal.copy(tmp_path / "copy.db")
+    next(copying)
+    steps = journal.review(forgetting)
+    next(steps)
+
+    list(copying)
+    left = sum(step.forgotten for step in steps)
+
+    assert left == 300 - ROWS_AT_ONCE
+    assert is_sound(tmp_path / "copy.db")
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE finished SET version = 9",
+        "UPDATE finished SET sealed = x'00'",
+        "UPDATE finished SET number = number + 7",
+        "INSERT INTO finished SELECT * FROM unfinished",
+        "UPDATE requests SET transaction_id = 't-' || hex(zeroblob(16))",
+    ],
+)
+def test_what_was_changed_outside_is_neither_signed_anew_nor_removed(
+    tmp_path: Path, change: str
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    over(journal, 1)
+    journal.create(activation(2), ours(2))
+    journal._connection.execute(change)
+    before = _rows(journal)
+
+    with pytest.raises(JournalDamagedError):
+        through(journal, lambda record: None if "requests" not in change else record)
+
+    assert _rows(journal) == before
+    journal.close()
+
+
+def _rows(journal: SqliteJournal) -> list[object]:
+    tables = ("finished", "unfinished", "requests")
+    execute = journal._connection.execute
+    return [execute(f"SELECT * FROM {table}").fetchall() for table in tables]  # noqa: S608 - constants
+
+
+def test_a_record_of_an_earlier_version_ages_from_the_upgrade(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    full = over(journal, 1)
+    row = entries.encode(full)
+    fields = unpacked(row.clear)[: -len(("ended", "ended_day", "forgotten"))]
+
+    found = entries.decode(replace(row, clear=packed(fields)))
+
+    assert found == full
+    assert (found.ended, found.ended_day, found.forgotten) == (0, 0, False)
+    journal.close()
+
+
+def test_a_copy_tells_how_old_the_journal_was(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    list(journal.copy(tmp_path / "new.db"))
+    journal.reserve(AGE, 77)
+    list(journal.copy(tmp_path / "copy.db"))
+    journal.close()
+    (tmp_path / "none.db").write_bytes(bytes(5_000))
+
+    assert age_of(tmp_path / "new.db", KEYS) == 0
+    assert age_of(tmp_path / "copy.db", KEYS) == 77
+    assert age_of(tmp_path / "copy.db", Keys.new()) is None
+    assert age_of(tmp_path / "none.db", KEYS) is None
+    assert age_of(tmp_path / "nothing.db", KEYS) is None
 
 
 def test_what_was_committed_is_there_after_closing(tmp_path: Path) -> None:

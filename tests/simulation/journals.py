@@ -75,6 +75,7 @@ class CrashingJournal:
         self.recent = self._read(inner.recent)
         self.reserve = inner.reserve
         self.torn = self._read(inner.torn)
+        self.review = inner.review
         self.close = inner.close
 
     def _read(self, verb: Callable[Asked, Found]) -> Callable[Asked, Found]:

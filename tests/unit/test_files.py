@@ -28,7 +28,7 @@ from plugin.card.pin import Digits
 from plugin.data_file import DataFileError
 from plugin.profile_file import REGIONS, frozen, load_profile
 from plugin.profile_shapes import ProfileFile
-from plugin.settings import InstitutionKind
+from plugin.settings import InstitutionKind, Keeping
 from plugin.settings_file import SettingsFile, load_settings
 
 REFERENCE: dict[str, Any] = tomllib.loads(
@@ -372,6 +372,27 @@ def test_settings_are_read_and_frozen(tmp_path: Path) -> None:
         ("https://his.example", "null", "origins"),
         ("https://his.example", "*", "origins"),
         ("https://centre.example", "http://centre.example", "centre.address"),
+        (
+            "[centre]",
+            "[retention]\npersonal_days = 0\n[centre]",
+            "retention.personal_days",
+        ),
+        (
+            "[centre]",
+            "[retention]\npersonal_days = 401\n[centre]",
+            "retention.personal_days",
+        ),
+        (
+            "[centre]",
+            "[retention]\nrecord_days = 399\n[centre]",
+            "retention.record_days",
+        ),
+        (
+            "[centre]",
+            "[retention]\nrecord_days = 3651\n[centre]",
+            "retention.record_days",
+        ),
+        ("[centre]", "[retention]\ndays = 30\n[centre]", "retention.days"),
     ],
 )
 def test_wrong_settings_say_where(
@@ -384,6 +405,17 @@ def test_wrong_settings_say_where(
         load_settings(file)
 
     assert wrong.value.facts["key"] == key
+
+
+def test_how_long_records_are_kept_is_read_or_as_promised(tmp_path: Path) -> None:
+    file = tmp_path / "kaqi.toml"
+    kept = "[retention]\npersonal_days = 7\nrecord_days = 1000\n"
+    file.write_text(SETTINGS + kept, encoding="utf-8")
+    silent = tmp_path / "silent.toml"
+    silent.write_text(SETTINGS, encoding="utf-8")
+
+    assert load_settings(file).keeping == Keeping(personal_days=7, record_days=1000)
+    assert load_settings(silent).keeping == Keeping(personal_days=30, record_days=400)
 
 
 INSTITUTION = {"code": "P1", "name": "药店", "kind": "pharmacy"}
