@@ -116,11 +116,23 @@ _SIGNED = (
 )
 _ALWAYS_CHECKED = ("unfinished",), _SIGNED[1:]
 CHECKED_WHOLE = 64 << 20  # bytes: some fifty thousand activations, within a second
+_WRITTEN_WITH_A_LOG = b"\x02\x02"  # bytes 18 and 19 of the file: who may write, and read
 _IN_HAND = "SELECT 1 FROM unfinished WHERE card_ref = ? AND number <> ?"
 
 
 AT_ONCE = 64 << 10  # bytes; SQLite's own disk writes less than 128 KiB at a time
 PAGES_AT_ONCE = 256  # a megabyte: what a step of a copy costs the till
+
+
+def _schema(connection: apsw.Connection) -> list[tuple[apsw.SQLiteValue, ...]]:
+    return connection.execute("SELECT name, sql FROM sqlite_schema").fetchall()
+
+
+def _schema_of_this_version() -> list[tuple[apsw.SQLiteValue, ...]]:
+    with closing(apsw.Connection(":memory:")) as empty:
+        for schema in _SCHEMAS:
+            empty.execute(schema)
+        return _schema(empty)
 
 
 def is_sound(path: Path) -> bool:
@@ -154,11 +166,6 @@ class SqliteJournal:
         self._trusted = True
         with _ErrorsAsOurs():
             self._connection = self._opened()
-            try:
-                self._check()
-            except BaseException:
-                self._connection.close()
-                raise
 
     def _opened(self) -> apsw.Connection:
         connection = apsw.Connection(str(self._path), vfs=self._vfs)
@@ -170,21 +177,37 @@ class SqliteJournal:
         return connection
 
     def _prepare(self, connection: apsw.Connection) -> None:
+        """Nothing is written before everything was found in order: what is damaged stays
+        as it is, its log too."""
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.set_busy_timeout(0)
         for setting in _SETTINGS:
             connection.execute(setting).fetchall()
-        if connection.pragma("journal_mode") == "wal":  # in memory there is no log
-            self._write_log_anew()
+        in_a_file = connection.pragma("journal_mode") == "wal"  # in memory is no log
+        if in_a_file and connection.read("main", 0, 18, 2)[1] != _WRITTEN_WITH_A_LOG:
+            raise JournalDamagedError("the file's header is damaged")
         with connection:
-            found = connection.pragma("user_version")
-            if found > SCHEMA_VERSION:
-                raise JournalError(f"the journal has version {found}")
-            for schema in _SCHEMAS[found:]:
-                connection.execute(schema)
-            if found < SCHEMA_VERSION:
-                self._sign_counters(connection)
-                connection.pragma("user_version", SCHEMA_VERSION)
+            try:
+                self._bring_up_to_date(connection)
+                self._check(connection)
+            except apsw.SQLError as strange:  # a table or a column that is not there
+                raise JournalDamagedError(str(strange)) from strange
+            if in_a_file:
+                self._write_log_anew()
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+
+    def _bring_up_to_date(self, connection: apsw.Connection) -> None:
+        found = connection.pragma("user_version")
+        if found > SCHEMA_VERSION:
+            ours = _schema(connection) == _schema_of_this_version()
+            newer = JournalDamagedError if ours else JournalError
+            raise newer(f"the journal has version {found}")
+        for schema in _SCHEMAS[found:]:
+            connection.execute(schema)
+        if found < SCHEMA_VERSION:
+            self._sign_counters(connection)
+            connection.pragma("user_version", SCHEMA_VERSION)
 
     def _sign_counters(self, connection: apsw.Connection) -> None:
         """Before version 3 they had no code."""
@@ -194,15 +217,13 @@ class SqliteJournal:
             mac = self._keys.mac(packed((name, last)))
             connection.execute(_COUNT, (name, last, mac))
 
-    def _check(self) -> None:
+    def _check(self, connection: apsw.Connection) -> None:
         """Every row, and that it lies where it will be looked for: a key that was changed
         hides its row, which no reader of that row could notice. About 12 microseconds a
         row; so of a large journal what is unfinished, torn and counted, and the rest as it
         is read and with every copy. Raises JournalDamagedError."""
-        execute = self._connection.execute
-        pages, size = (
-            self._connection.pragma(f"page_{of}") for of in ("count", "size")
-        )
+        execute = connection.execute
+        pages, size = (connection.pragma(f"page_{of}") for of in ("count", "size"))
         whole = pages * size <= CHECKED_WHOLE
         tables, signed = (tuple(_FROM), _SIGNED) if whole else _ALWAYS_CHECKED
         check = "integrity_check(1)" if whole else "quick_check(unfinished)"
