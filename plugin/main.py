@@ -42,7 +42,8 @@ from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder
-from plugin.journal.sqlite import SqliteJournal, is_sound
+from plugin.journal.place import Place
+from plugin.journal.sqlite import is_sound
 from plugin.settings import Settings
 
 TEXTS = Path(__file__).parent / "texts"
@@ -265,6 +266,7 @@ class Agent(Struct, frozen=True):
     till: Till
     app: Guard
     hub: Hub
+    is_safe_mode: bool  # the journal is damaged, and nothing can be promised
 
     def stopping(self) -> None:
         """The end has begun: tell those who follow, and keep nobody waiting."""
@@ -292,7 +294,8 @@ def agent(
     space = space or Space(folder.path, ballast=hand is None)
     clock = clock or SystemClock()
     centre = centre_of(profile, settings)
-    kept = SqliteJournal(folder.journal, keys)
+    place = Place(folder.path)
+    kept = place.opened(keys)
     till = Till(
         clock=clock,
         random=SystemRandom(),
@@ -306,7 +309,10 @@ def agent(
         psam=settings.psam_reader,
         terminal=settings.terminal,
         space=space,
-        backups=lambda loop: Backups(kept, folder.path, loop, clock, is_sound),
+        backups=lambda loop: Backups(
+            kept, folder.path, loop, clock, is_sound, lambda: place.turn(kept)
+        ),
+        place=place,
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
@@ -318,6 +324,7 @@ def agent(
         hub=hub,
         rendering=Rendering(catalogue(profile), prompts(profile), receipts),
         checks=lambda: (
+            doctor.journal(place.trouble),
             *findings(centre, directories, settings.psam_reader),
             space.finding(),
             till.backups.finding(),
@@ -325,7 +332,8 @@ def agent(
         simulated_desk=hand,
     )
     house = House(port=port, origins=settings.origins, authenticate=folder.client)
-    return Agent(till, build(parts, house, __version__), hub)
+    app = build(parts, house, __version__)
+    return Agent(till, app, hub, place.trouble is not None)
 
 
 def findings(

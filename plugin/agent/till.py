@@ -21,6 +21,7 @@ from plugin.agent.recovery import JOURNAL_RETRY_MS
 from plugin.agent.service import Service
 from plugin.agent.space import Space
 from plugin.centre.port import Centre
+from plugin.journal.place import Place
 from plugin.journal.port import Journal, JournalError
 from plugin.privacy import Keys
 from plugin.settings import Institution, Terminal
@@ -51,6 +52,7 @@ class Till:
         terminal: Terminal,
         space: Space,
         backups: Callable[[DecidingLoop], Backups],
+        place: Place,
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
@@ -85,6 +87,7 @@ class Till:
         self._space = space
         self.backups = backups(self.loop)
         self._journal = journal
+        self._place = place
         self._directories = directories
         self._threads = [
             threading.Thread(target=self.loop.run, name="deciding"),
@@ -120,6 +123,8 @@ class Till:
             self.loop.after(JOURNAL_RETRY_MS, self._begin)
             return
         self.happenings.tell("agent.started", "agent")
+        if (trouble := self._place.trouble) is not None:
+            self.happenings.tell("agent.degraded", "agent", {"code": trouble.code})
         self._watch_space()
         self.backups.begin()
         _log.info("started", extra={"unfinished": unfinished})
@@ -146,4 +151,5 @@ class Till:
             thread.join(STOP_SECONDS)
         self.backups.close()
         self._journal.close()
+        self._place.close()
         self.centre.close()

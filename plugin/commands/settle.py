@@ -27,6 +27,10 @@ _SAID: Mapping[str, Mapping[str, str]] = {
         "zh-CN": "改密码启用时被打断；持卡人带卡回来即可确认",
         "en": "A change of the PIN was interrupted; the card settles it when it returns",
     },
+    "restored": {
+        "zh-CN": "来自 {copy} 的日志备份，之后的情况不知道：报机构 {institution} 和受理时间 {since}，问这张卡是否已启用",
+        "en": "From a copy of the journal of {copy}, what came of it since is not known: give institution {institution} and the time {since}, ask whether the card is active",
+    },
     "then": {
         "zh-CN": "然后：kaqi settle {id} --verdict active|rejected --reason … --operator …",
         "en": "Then: kaqi settle {id} --verdict active|rejected --reason … --operator …",
@@ -83,13 +87,22 @@ def run(options: Options, activation: str, said: Said, *, as_json: bool) -> int:
 def _evidence(record: Mapping[str, Any]) -> list[str]:
     """What a person tells the centre's people, and what to do with their answer."""
     message = record["sent_as"] or record["activation_id"]
+    problem = record["problem"] or {}
+    restored = problem.get("code") == RESTORED
     facts = {
+        "copy": problem.get("facts", {}).get("copy", ""),
         "institution": record["institution"],
         "message": message,
         "since": record["received_at"],
         "id": record["id"],
     }
-    keys = ("ask", "then") if message else ("card", "then")
+    by_card = not restored and not message
+    keys = [
+        *(["restored"] if restored else []),
+        *(["ask"] if message else []),
+        *(["card"] if by_card else []),
+        "then",
+    ]
     lines = [screen.said(_SAID[key]).format(**facts) for key in keys]
     words = record["refusal"]
     if words:

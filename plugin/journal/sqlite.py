@@ -30,6 +30,7 @@ from plugin.journal.port import (
     StaleRecordError,
     Torn,
 )
+from plugin.journal.salvage import Plan
 from plugin.privacy import Keys, SealBrokenError
 
 _SETTINGS = (
@@ -116,7 +117,9 @@ _SIGNED = (
 )
 _ALWAYS_CHECKED = ("unfinished",), _SIGNED[1:]
 CHECKED_WHOLE = 64 << 20  # bytes: some fifty thousand activations, within a second
-_WRITTEN_WITH_A_LOG = b"\x02\x02"  # bytes 18 and 19 of the file: who may write, and read
+_WRITTEN_WITH_A_LOG = (
+    b"\x02\x02"  # bytes 18 and 19 of the file: who may write, and read
+)
 _IN_HAND = "SELECT 1 FROM unfinished WHERE card_ref = ? AND number <> ?"
 
 
@@ -236,7 +239,7 @@ class SqliteJournal:
                 if self._keys.mac(packed(columns)) != mac:
                     raise JournalDamagedError("a row was changed outside")
                 ended = state in TERMINAL
-                if number != _number(intent_id) or ended != (table == "finished"):
+                if number != number_of(intent_id) or ended != (table == "finished"):
                     raise JournalDamagedError("a row was moved outside")
         for query in signed:
             for *columns, mac in execute(query):
@@ -276,7 +279,7 @@ class SqliteJournal:
     def create(self, activation: Activation, request: Request) -> None:
         """A new activation and the request that asked for it, in one commit."""
         entry = entries.encode(activation)
-        row = (_number(entry.intent_id), entry.intent_id, *self._columns(entry))
+        row = (number_of(entry.intent_id), entry.intent_id, *self._columns(entry))
         with _Commit(self):
             self._connection.execute(_BEGIN, row)
             self._insert(request)
@@ -327,7 +330,7 @@ class SqliteJournal:
         """Replace the record of the same intent and version."""
         saved = replace(activation, version=activation.version + 1)
         entry = entries.encode(saved)
-        number, columns = _number(entry.intent_id), self._columns(entry)
+        number, columns = number_of(entry.intent_id), self._columns(entry)
         with _Commit(self):
             if saved.state.is_terminal:
                 self._connection.execute(_LEAVE, (number, activation.version))
@@ -346,7 +349,7 @@ class SqliteJournal:
 
     def get(self, intent_id: str) -> Activation | None:
         """The record of this intent."""
-        found = self._everywhere("WHERE number = ?", _number(intent_id))
+        found = self._everywhere("WHERE number = ?", number_of(intent_id))
         ours = (each for each in found if each.origin.intent_id == intent_id)
         return next(ours, None)
 
@@ -406,6 +409,23 @@ class SqliteJournal:
         with _Commit(self):
             self._connection.execute("DELETE FROM torn WHERE card_ref = ?", (card_ref,))
 
+    def fill(self, plan: Plan) -> None:
+        """Write a salvaged journal into this empty one, in one commit."""
+        with _Commit(self):
+            put = self._connection.executemany
+            put(_END, (each.columns for each in plan.rows if each.record is None))
+            put(_BEGIN, (each.columns for each in plan.rows if each.record is not None))
+            for doubtful in plan.doubtful:
+                entry = entries.encode(doubtful)
+                row = (number_of(entry.intent_id), entry.intent_id)
+                self._connection.execute(_BEGIN, (*row, *self._columns(entry)))
+            put("INSERT INTO requests VALUES (?, ?, ?, ?, ?)", plan.requests)
+            put(_TEAR, plan.torn)
+            self._connection.execute(_FORGET_TORN, (TORN_MAX,))
+            for name, last in plan.counters.items():
+                mac = self._keys.mac(packed((name, last)))
+                self._connection.execute(_COUNT, (name, last, mac))
+
     def copy(self, path: Path) -> Iterator[None]:
         """Copy everything there, some pages at a step; what is written meanwhile comes
         along. Raises JournalError."""
@@ -455,27 +475,7 @@ class SqliteJournal:
         self, table: str, where: str, *values: str | int
     ) -> Iterator[Activation]:
         for row in self._rows(f"{_FROM[table]} {where}", values):
-            yield self._activation(row)
-
-    def _activation(self, row: tuple[apsw.SQLiteValue, ...]) -> Activation:
-        intent_id, state, version, card_ref, clear, sealed, mac = row
-        try:
-            assert isinstance(clear, bytes)  # noqa: S101 - the table is STRICT
-            assert isinstance(sealed, bytes)  # noqa: S101
-            context = str(intent_id).encode()
-            entry = Entry(
-                intent_id=str(intent_id),
-                state=str(state),
-                version=int(str(version)),
-                card_ref=None if card_ref is None else str(card_ref),
-                clear=clear,
-                personal=self._keys.open(sealed, context) if sealed else b"",
-            )
-            if self._keys.mac(entry.signed_content(sealed)) != mac:
-                raise JournalDamagedError("a row was changed outside")
-            return entries.decode(entry)
-        except (SealBrokenError, ValueError) as broken:
-            raise JournalDamagedError("a row was changed outside") from broken
+            yield activation_of(row, self._keys)
 
     def _rows(
         self, query: str, values: tuple[str | int | bytes, ...]
@@ -484,14 +484,36 @@ class SqliteJournal:
             return self._connection.execute(query, values).fetchall()
 
 
-def _number(intent_id: str) -> int:
+def activation_of(row: tuple[apsw.SQLiteValue, ...], keys: Keys) -> Activation:
+    """The record of a row, from its intent to its code. Raises JournalDamagedError."""
+    intent_id, state, version, card_ref, clear, sealed, mac = row
+    try:
+        assert isinstance(clear, bytes)  # noqa: S101 - the table is STRICT
+        assert isinstance(sealed, bytes)  # noqa: S101
+        context = str(intent_id).encode()
+        entry = Entry(
+            intent_id=str(intent_id),
+            state=str(state),
+            version=int(str(version)),
+            card_ref=None if card_ref is None else str(card_ref),
+            clear=clear,
+            personal=keys.open(sealed, context) if sealed else b"",
+        )
+        if keys.mac(entry.signed_content(sealed)) != mac:
+            raise JournalDamagedError("a row was changed outside")
+        return entries.decode(entry)
+    except (SealBrokenError, ValueError) as broken:
+        raise JournalDamagedError("a row was changed outside") from broken
+
+
+def number_of(intent_id: str) -> int:
     """The row of an intent: the first half of its UUID, which begins with the time, so
     that rows lie in the order they came and need no second index."""
     return int(intent_id.replace("-", "")[:16] or "0", 16) & (1 << 63) - 1
 
 
 def _age(activation: Activation) -> int:
-    return _number(activation.origin.intent_id)
+    return number_of(activation.origin.intent_id)
 
 
 _ERRORS: tuple[tuple[tuple[type[Exception], ...], type[JournalError]], ...] = (
