@@ -1,7 +1,7 @@
 """Where the journal lies: who may have it, whether it is the one that was left there, and how
 another takes its place.
 
-    agent.lock       held by an agent while it runs, also in safe mode
+    running.lock     held by an agent while it runs, also in safe mode
     journal.lock     held by whoever may write the journal: an agent, or `kaqi restore`
     journal.epoch    the number the journal's own count of epochs must have reached: an older
                      file put in its place has not (reliability, F20)
@@ -67,7 +67,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.trouble: Problem | None = None  # why it was opened for safe mode
-        self._running = Lock(folder / "agent.lock")
+        self._running = Lock(folder / "running.lock")
         try:
             self._writing = Lock(folder / "journal.lock")
         except BaseException:

@@ -106,6 +106,7 @@ class _Reading:
         self._connection = apsw.Connection(str(path))
         self._count = 0
         self._broken: set[str] = set()  # tables that could not be read to the end
+        self._mentioned = True  # every record that ever began is, as far as is known
         self._changed: set[int] = set()  # numbers of records that were changed outside
 
     def close(self) -> None:
@@ -133,7 +134,7 @@ class _Reading:
             torn={row[1:2]: row[1:] for row in self._rows(_TORN)},
             counters={str(row[0]): int(str(row[1])) for row in self._rows(_COUNTERS)},
             missing=frozenset(known - found.keys()),
-            broken=not whole and "requests" in self._broken,
+            broken=not whole and not self._mentioned,
         )
 
     def _rows(self, table: _Table) -> list[Columns]:
@@ -211,8 +212,11 @@ class _Reading:
             for (number,) in self._connection.execute(_IN_THE_INDEX):
                 known.add(int(str(number)))
         for request in requests:
-            with suppress(ValueError):
+            try:
                 known.add(number_of(intent_of(str(request[3]))))
+            except ValueError:
+                self._mentioned = False
+        self._mentioned &= "requests" not in self._broken
         return known
 
     def _asked_for(self, table: _Table, numbers: set[int]) -> list[Columns]:
