@@ -106,6 +106,7 @@ class _Reading:
         self._connection = apsw.Connection(str(path))
         self._count = 0
         self._broken: set[str] = set()  # tables that could not be read to the end
+        self._hurt = False  # something was not read
         self._mentioned = True  # every record that ever began is, as far as is known
         self._changed: set[int] = set()  # numbers of records that were changed outside
 
@@ -135,6 +136,7 @@ class _Reading:
             counters={str(row[0]): int(str(row[1])) for row in self._rows(_COUNTERS)},
             missing=frozenset(known - found.keys()),
             broken=not whole and not self._mentioned,
+            hurt=self._hurt,
         )
 
     def _rows(self, table: _Table) -> list[Columns]:
@@ -154,6 +156,7 @@ class _Reading:
                 self._take(table, row, found)
         except _UNREADABLE:
             self._broken.add(table.name)
+            self._hurt = True
         return found
 
     def _take(self, table: _Table, row: Columns, found: list[Columns]) -> None:
@@ -162,7 +165,9 @@ class _Reading:
             self._told(self._count)
         if (genuine := self._genuine(table, row)) is not None:
             found.append(genuine)
-        elif table in _RECORDS and isinstance(row[0], int):
+            return
+        self._hurt = True
+        if table in _RECORDS and isinstance(row[0], int):
             self._changed.add(row[0])
 
     def _genuine(self, table: _Table, row: Columns) -> Columns | None:

@@ -85,11 +85,10 @@ class Rescue:
             return None
         older = condition is Condition.OLDER
         ours = self._read(self._laid_out(self._original), told, is_copy=older)
-        hurt = bool(ours.missing or ours.broken)
-        if condition is Condition.SOUND and not hurt:
+        if condition is Condition.SOUND and not ours.hurt:
             return None
         copies = list(self._sound_copies())
-        if hurt:
+        if ours.hurt:
             ours = self._with_other_first_pages(ours, copies, told)
         if older:
             ours = replace(ours, made=_of_last_record(ours))
@@ -161,7 +160,7 @@ class Rescue:
             path = self._laid_out(self._original)
             remains.put_first_page(path, donor.read_bytes()[:PAGE])
             readings.append(self._read(path, told, is_copy=ours.is_copy))
-        return max(readings, key=lambda each: len(each.records))
+        return max(readings, key=lambda each: each.count)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -60,7 +60,8 @@ class Row(Struct, frozen=True, kw_only=True):
 class Remains(Struct, frozen=True, kw_only=True):
     """What could be read of one file. `made` is when it was last written (RFC 3339);
     `is_copy` that its records may have gone further since; `missing` the numbers of rows
-    that are known of and were not read; `broken` that there may be more of them."""
+    that are known of and were not read; `broken` that there may be more of them; `hurt`
+    that anything was not read."""
 
     made: str = ""
     is_copy: bool = False
@@ -70,6 +71,13 @@ class Remains(Struct, frozen=True, kw_only=True):
     counters: Mapping[str, int] = {}
     missing: frozenset[int] = frozenset()
     broken: bool = False
+    hurt: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many rows could be read."""
+        found = (self.records, self.requests, self.torn, self.counters)
+        return sum(map(len, found))
 
     @property
     def is_empty(self) -> bool:
