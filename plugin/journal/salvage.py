@@ -76,8 +76,8 @@ class Remains(Struct, frozen=True, kw_only=True):
     @property
     def count(self) -> int:
         """How many rows could be read."""
-        found = (self.records, self.requests, self.torn, self.counters)
-        return sum(map(len, found))
+        records = len(self.records) + len(self.requests)
+        return records + len(self.torn) + len(self.counters)
 
     @property
     def is_empty(self) -> bool:
