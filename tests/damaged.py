@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -26,17 +29,14 @@ class Till:
     """Twenty records that have ended, then five that were sent, a minute apart."""
 
     def __init__(self, path: Path) -> None:
+        self.ids, files = _made()
+        path.mkdir(exist_ok=True)
+        for name, content in files.items():
+            (path / name).write_bytes(content)
         self.folder = DataFolder(path)
         self.folder.dedicate(simulated=True)
         self.keys: Keys = self.folder.keys()
-        ids = IntentIds()
-        self.ids = [ids.new(NINE_O_CLOCK + at * MINUTE) for at in range(ALL)]
         self.path = self.folder.journal
-        with_place(path, self.keys, self._fill)
-
-    def _fill(self, journal: SqliteJournal) -> None:
-        for at, intent_id in enumerate(self.ids):
-            began(journal, at, intent_id, ends=at < FINISHED)
 
     def copy(self) -> None:
         """What the till keeps as its newest copy."""
@@ -63,17 +63,33 @@ class Till:
         return found if with_place(self.folder.path, self.keys, look) else None
 
 
-def with_place(path: Path, keys: Keys, work: object) -> bool:
-    """As an agent has it; whether it was not in safe mode."""
-    assert callable(work)
+@cache
+def _made() -> tuple[list[str], dict[str, bytes]]:
+    """The ids of its records and its files, made once."""
+    ids = IntentIds()
+    every = [ids.new(NINE_O_CLOCK + at * MINUTE) for at in range(ALL)]
+
+    def fill(journal: SqliteJournal) -> None:
+        for at, intent_id in enumerate(every):
+            began(journal, at, intent_id, ends=at < FINISHED)
+
+    with tempfile.TemporaryDirectory() as path:
+        with_place(Path(path), DataFolder(Path(path)).keys(), fill)
+        files = {each.name: each for each in Path(path).iterdir() if each.is_file()}
+        return every, {name: each.read_bytes() for name, each in files.items()}
+
+
+def with_place(path: Path, keys: Keys, work: Callable[[SqliteJournal], object]) -> bool:
+    """Work with it as an agent has it, unless that is in safe mode; whether it was
+    not."""
     place = Place(path)
     journal = place.opened(keys)
-    safe = isinstance(journal, SafeJournal)
-    if not safe:
+    sound = not isinstance(journal, SafeJournal)
+    if not isinstance(journal, SafeJournal):
         work(journal)
     journal.close()
     place.close()
-    return not safe
+    return sound
 
 
 def began(journal: SqliteJournal, at: int, intent_id: str, *, ends: bool) -> Activation:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plugin.agent.backups import NEWEST
+from plugin import cli
 from plugin.client import Transaction
+from plugin.journal.place import Place
 from tests.agents import AgentProcess, Pos
 from tests.api.test_events import following
 from tests.centre import CentreProcess
-from tests.command.test_read import kaqi, problem_of
-from tests.damaged import ALL, FINISHED, Till
-from tests.scenario.test_restarts import insert, register
+from tests.command.test_read import kaqi
+from tests.damaged import ALL, Till
+from tests.scenario.test_restarts import insert
 
 OVER_THE_TELEPHONE = {"verdict": "active", "reason": "asked", "operator_ref": "17"}
 
@@ -24,6 +27,23 @@ OVER_THE_TELEPHONE = {"verdict": "active", "reason": "asked", "operator_ref": "1
 @pytest.fixture
 def till(tmp_path: Path) -> Till:
     return Till(tmp_path / "till")
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """Obey a command line in this process: its exit code and what it said."""
+    monkeypatch.setenv("KAQI_LANG", "en")
+
+    def obey(*arguments: str | Path) -> tuple[int, str, str]:
+        code = cli.run([str(each) for each in arguments])
+        return code, *capsys.readouterr()
+
+    return obey
 
 
 def restore(till: Till, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +87,7 @@ def test_a_damaged_till_reads_cards_promises_nothing_and_is_restored(
             }.items()
         }
         tried = dry_run(pos, "lin.social_security")
-        with following(pos, last=0) as stream:
+        with following(pos, "0") as stream:
             told = stream.until("agent.degraded")[-1]
         folder, address = str(till.folder.path), centre.address
         second = kaqi(
@@ -124,139 +144,83 @@ def test_what_comes_from_a_copy_is_shown_to_the_person_who_settles_it(
     assert centre.messages == []  # nobody has sent it again
 
 
-def test_a_sound_journal_is_left_alone(till: Till, tmp_path: Path) -> None:
+def test_a_sound_journal_is_left_alone(
+    till: Till, tmp_path: Path, command: Command
+) -> None:
     before = till.path.read_bytes()
 
-    done = restore(till)
-    nobody = kaqi("restore", "--data", str(tmp_path / "new"), KAQI_LANG="en")
+    code, said, _ = command("restore", "--data", till.folder.path)
+    new = command("restore", "--data", tmp_path / "new")
 
-    assert (done.returncode, nobody.returncode) == (0, 0)
-    assert "nothing to do" in done.stdout
-    assert "nothing to do" in nobody.stdout
+    assert (code, new[0]) == (0, 0)
+    assert "nothing to do" in said
+    assert "nothing to do" in new[1]
     assert till.path.read_bytes() == before
 
 
-def test_nothing_is_done_without_a_yes(till: Till) -> None:
+@pytest.mark.parametrize(
+    ("answer", "code", "word"),
+    [("", 2, "--yes"), ("n\n", 1, "Nothing was changed")],
+    ids=["nobody", "no"],
+)
+def test_nothing_is_done_without_a_yes(
+    till: Till,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    code: int,
+    word: str,
+) -> None:
     till.hurt(till.ids[-2])
     before = till.path.read_bytes()
-    command = ("restore", "--data", str(till.folder.path))
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
 
-    nobody = kaqi(*command, KAQI_LANG="en")
-    no = subprocess_with_answer("n\n", *command)
+    ended, said, complained = command("restore", "--data", till.folder.path)
 
-    assert nobody.returncode == 2
-    assert "--yes" in problem_of(nobody)["title"]
-    assert no.returncode == 1
-    assert f"{ALL - 1} records" in no.stdout  # the plan was shown
-    assert "Nothing was changed" in no.stdout
+    assert ended == code
+    assert f"{ALL - 1} records" in said  # the plan was shown
+    assert word in said + complained
     assert till.path.read_bytes() == before
+    assert not [*till.folder.path.glob("restoring*")]
 
 
-def subprocess_with_answer(
-    answer: str, *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    import os
-    import sys
-
-    return subprocess.run(
-        [sys.executable, "-m", "plugin", *arguments],
-        input=answer,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "KAQI_LANG": "en"},
-        timeout=60,
-    )
-
-
-def test_where_nothing_is_left_an_empty_journal_is_offered(till: Till) -> None:
+def test_where_nothing_is_left_an_empty_journal_is_offered(
+    till: Till, command: Command
+) -> None:
     till.path.write_bytes(bytes(50_000))
+    yes = ("restore", "--data", till.folder.path, "--yes")
 
-    refused = restore(till, "--yes")
-    begun = restore(till, "--yes", "--empty")
+    code, _, complained = command(*yes)
+    begun, said, _ = command(*yes, "--empty")
 
-    assert refused.returncode == 74
-    assert "--empty" in problem_of(refused)["detail"]
-    assert begun.returncode == 0
+    assert code == 74
+    assert "--empty" in complained
+    assert begun == 0
+    assert "an empty journal begins" in said
     assert till.states() == {}
     (kept,) = till.folder.path.glob("journal.damaged-*.db")
     assert kept.read_bytes() == bytes(50_000)
 
 
-def test_a_running_till_is_not_restored(till: Till, centre: CentreProcess) -> None:
-    with AgentProcess(till.folder.path, centre.address):
-        done = restore(till, "--yes")
+def test_a_running_till_is_not_restored(till: Till, command: Command) -> None:
+    place = Place(till.folder.path)
+    running = place.opened(till.keys)
 
-    assert done.returncode == 75
-    assert problem_of(done)["code"] == "agent.journal_in_use"
+    code, _, complained = command("restore", "--data", till.folder.path, "--yes")
+    running.close()
+    place.close()
+
+    assert code == 75
+    assert "agent.journal_in_use" in complained
 
 
-def test_the_doctor_names_a_damaged_journal(till: Till, tmp_path: Path) -> None:
+def test_the_doctor_names_a_damaged_journal(till: Till, command: Command) -> None:
     till.hurt(till.ids[-2])
 
-    done = kaqi("doctor", "--json", "--data", str(till.folder.path))
+    code, said, _ = command("doctor", "--json", "--data", till.folder.path)
 
-    found = {each["name"]: each for each in json.loads(done.stdout)}
-    assert done.returncode == 1
+    found = {each["name"]: each for each in json.loads(said)}
+    assert code == 1
     assert found["journal"]["required"]
     assert found["journal"]["problem"]["code"] == "agent.safe_mode"
     assert "kaqi restore" in found["journal"]["problem"]["remedy"]["en"][-1]
-
-
-@pytest.mark.parametrize("epoch_too", [False, True], ids=["noticed", "unnoticed"])
-def test_yesterdays_journal_put_back_by_hand_doubles_nothing(
-    tmp_path: Path, centre: CentreProcess, epoch_too: bool
-) -> None:
-    """F20: the file alone, as a technician copies it, or with everything beside it, as
-    another disk has it: then nothing here can tell."""
-    journal, epoch = tmp_path / "journal.db", tmp_path / "journal.epoch"
-    with AgentProcess(tmp_path, centre.address) as agent:
-        register(agent.pos, "yesterday")
-    then = {each: each.read_bytes() for each in (journal, epoch)}
-    with AgentProcess(tmp_path, centre.address) as agent:
-        begun = register(agent.pos, "today")
-        insert(agent.pos, "lin.social_security")
-        agent.pos.until(begun, "succeeded")
-    journal.write_bytes(then[journal])
-    if epoch_too:
-        epoch.write_bytes(then[epoch])
-
-    with AgentProcess(tmp_path, centre.address) as agent:
-        answer = agent.pos.start("outpatient_registration")
-    noticed = answer.status == 503
-    done = kaqi("restore", "--data", str(tmp_path), "--yes", KAQI_LANG="en")
-    with AgentProcess(tmp_path, centre.address) as agent:
-        again = register(agent.pos, "again")
-        insert(agent.pos, "lin.social_security")
-        again = agent.pos.until(again, "succeeded")
-
-    assert noticed == (not epoch_too)
-    assert done.returncode == 0
-    assert ("nothing to do" in done.stdout) == epoch_too
-    assert ("records may be missing" in done.stdout) == (not epoch_too)
-    assert again.outcome == "already_active"
-    assert len(centre.effects) == 1
-
-
-def test_a_copy_put_back_by_hand_calls_nothing_abandoned(
-    tmp_path: Path, centre: CentreProcess
-) -> None:
-    """It was copied while a transaction had only begun; since then it was activated."""
-    till = Till(tmp_path)
-    with AgentProcess(tmp_path, centre.address) as agent:
-        begun = register(agent.pos, "sale-1")
-        agent.kill()
-    till.copy()
-    with AgentProcess(tmp_path, centre.address) as agent:
-        agent.pos.kaqi.get(begun.id)
-    till.path.write_bytes((tmp_path / NEWEST).read_bytes())
-
-    done = restore(till, "--yes")
-    with AgentProcess(tmp_path, centre.address) as agent:
-        found = activations(agent.pos)
-
-    assert "To be settled by a person" in done.stdout
-    states = [each["state"] for each in found.values()]
-    assert states.count("ACTIVE") == FINISHED
-    assert states.count("MANUAL") == ALL - FINISHED + 1
-    assert "ABANDONED" not in states
