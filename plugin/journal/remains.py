@@ -106,7 +106,8 @@ class _Reading:
         self._connection = apsw.Connection(str(path))
         self._count = 0
         self._broken: set[str] = set()  # tables that could not be read to the end
-        self._hurt = False  # something was not read
+        self._hurt: set[str] = set()  # tables of which something was not read
+        self._read: set[str] = set()  # tables of which something was
         self._mentioned = True  # every record that ever began is, as far as is known
         self._changed: set[int] = set()  # numbers of records that were changed outside
 
@@ -136,7 +137,8 @@ class _Reading:
             counters={str(row[0]): int(str(row[1])) for row in self._rows(_COUNTERS)},
             missing=frozenset(known - found.keys()),
             broken=not whole and not self._mentioned,
-            hurt=self._hurt,
+            hurt=bool(self._hurt),
+            hidden=bool(self._hurt - self._read),
         )
 
     def _rows(self, table: _Table) -> list[Columns]:
@@ -156,7 +158,7 @@ class _Reading:
                 self._take(table, row, found)
         except _UNREADABLE:
             self._broken.add(table.name)
-            self._hurt = True
+            self._hurt.add(table.name)
         return found
 
     def _take(self, table: _Table, row: Columns, found: list[Columns]) -> None:
@@ -165,8 +167,9 @@ class _Reading:
             self._told(self._count)
         if (genuine := self._genuine(table, row)) is not None:
             found.append(genuine)
+            self._read.add(table.name)
             return
-        self._hurt = True
+        self._hurt.add(table.name)
         if table in _RECORDS and isinstance(row[0], int):
             self._changed.add(row[0])
 

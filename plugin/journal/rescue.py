@@ -88,7 +88,7 @@ class Rescue:
         if condition is Condition.SOUND and not ours.hurt:
             return None
         copies = list(self._sound_copies())
-        if ours.hurt:
+        if ours.hidden:
             ours = self._with_other_first_pages(ours, copies, told)
         if older:
             ours = replace(ours, made=_of_last_record(ours))

@@ -61,7 +61,7 @@ class Remains(Struct, frozen=True, kw_only=True):
     """What could be read of one file. `made` is when it was last written (RFC 3339);
     `is_copy` that its records may have gone further since; `missing` the numbers of rows
     that are known of and were not read; `broken` that there may be more of them; `hurt`
-    that anything was not read."""
+    that anything was not read, `hidden` that of a table that is not empty nothing was."""
 
     made: str = ""
     is_copy: bool = False
@@ -72,6 +72,7 @@ class Remains(Struct, frozen=True, kw_only=True):
     missing: frozenset[int] = frozenset()
     broken: bool = False
     hurt: bool = False
+    hidden: bool = False
 
     @property
     def count(self) -> int:
