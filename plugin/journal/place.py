@@ -38,6 +38,7 @@ from plugin.privacy import Keys
 JOURNAL = "journal.db"
 LOG = "-wal"
 EPOCHS = "epochs"
+PATIENCE_MS = 3_000  # with `kaqi doctor`, which looks at it for a moment
 _RESTORED, _DAMAGED = "journal.restored-", "journal.damaged-"
 _log = logging.getLogger("kaqi.place")
 
@@ -46,9 +47,10 @@ class Lock:
     """Held by one process at a time, given back when it ends, however it ends. Raises
     JournalInUseError, JournalError."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience_ms: int = 0) -> None:
         try:
             self._held = apsw.Connection(str(path))
+            self._held.set_busy_timeout(patience_ms)
             self._held.execute("PRAGMA journal_mode=MEMORY").fetchall()
             self._held.execute("BEGIN EXCLUSIVE")  # writes nothing, and asks no program
         except (apsw.BusyError, apsw.LockedError) as held:
@@ -69,7 +71,7 @@ class Place:
         self.trouble: Problem | None = None  # why it was opened for safe mode
         self._running = Lock(folder / "running.lock")
         try:
-            self._writing = Lock(folder / "journal.lock")
+            self._writing = Lock(folder / "journal.lock", PATIENCE_MS)
         except BaseException:
             self._running.close()
             raise
@@ -77,8 +79,8 @@ class Place:
     def opened(self, keys: Keys) -> SqliteJournal | SafeJournal:
         """The journal; where it is damaged, or another than was left here, one for safe
         mode. Raises JournalError."""
-        put_in_place(self._folder)
         try:
+            put_in_place(self._folder)
             journal = SqliteJournal(self._folder / JOURNAL, keys)
             if not has_reached(journal, epoch(self._folder)):
                 journal.close()

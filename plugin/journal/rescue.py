@@ -4,7 +4,8 @@ file is only ever copied from and renamed."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -55,7 +56,8 @@ class Rescue:
         try:
             place.put_in_place(folder)
             shutil.rmtree(self._bench, ignore_errors=True)
-            self._bench.mkdir(mode=0o700)
+            with _refusals():
+                self._bench.mkdir(mode=0o700)
         except BaseException:
             self._lock.close()
             raise
@@ -80,7 +82,7 @@ class Rescue:
 
     def proposal(self, now_ms: int, told: Told) -> Proposal | None:
         """What can be done; None when nothing is to be done. Raises JournalError."""
-        condition = self.condition()
+        condition, at_least = self.condition(), place.epoch(self._folder)
         if condition is Condition.SOUND and not self._is_large():
             return None
         older = condition is Condition.OLDER
@@ -95,7 +97,7 @@ class Rescue:
         read = [self._read(copies[0], told, is_copy=True)] if copies else []
         return Proposal(
             condition=condition,
-            plan=salvage.merged([ours, *read], now_ms),
+            plan=salvage.merged([ours, *read], max(now_ms, at_least)),
             copy_made=read[0].made if read else None,
             is_empty=all(each.is_empty for each in (ours, *read)),
         )
@@ -108,10 +110,8 @@ class Rescue:
         journal.fill(plan)
         journal.close()
         SqliteJournal(new, self._keys).close()  # it reads as it was meant
-        try:
+        with _refusals():
             place.keep_ready(new, self._folder, stamp)
-        except OSError as refused:
-            raise JournalError(refused.strerror or "the disk refuses") from refused
         place.put_in_place(self._folder)
         return place.kept(self._folder, stamp)
 
@@ -128,8 +128,8 @@ class Rescue:
             target = self._bench / source.name
             target.unlink(missing_ok=True)
             if source.exists():
-                _copy(source, target)
-                shutil.copystat(source, target)
+                with _refusals():
+                    _copy(source, target)
         return self._bench / original.name
 
     def _read(self, path: Path, told: Told, *, is_copy: bool) -> Remains:
@@ -161,6 +161,15 @@ class Rescue:
             remains.put_first_page(path, donor.read_bytes()[:PAGE])
             readings.append(self._read(path, told, is_copy=ours.is_copy))
         return max(readings, key=lambda each: each.count)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the disk refuses, as an error of ours."""
+    try:
+        yield
+    except OSError as refused:
+        raise JournalError(refused.strerror or "the disk refuses") from refused
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +27,12 @@ ORIGIN = Origin(
 )
 ASKED = Request(client_id="c", key="k", fingerprint="", transaction_id="t")
 TORN = Torn(card_ref="x", step="changing", time="", life="")
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a lock that will not be free."""
+    monkeypatch.setattr("plugin.journal.place.PATIENCE_MS", 0)
 
 
 @pytest.fixture
@@ -245,6 +252,29 @@ def test_a_lock_is_free_again_when_it_was_refused_beside_another(till: Till) -> 
     held.close()
 
     Place(till.folder.path).close()
+
+
+def test_an_agent_waits_for_one_who_only_looks(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugin.journal.place.PATIENCE_MS", 10_000)
+    looking = rescue(till)
+    threading.Timer(0.2, looking.close).start()
+
+    Place(till.folder.path).close()
+
+    assert not [*till.folder.path.glob("restoring")]
+
+
+def test_a_clock_that_went_back_does_not_make_the_new_journal_an_old_one(
+    till: Till,
+) -> None:
+    (till.folder.path / "journal.epoch").write_text(str(9 * NINE_O_CLOCK))
+    till.path.write_bytes(bytes(50_000))
+
+    restored(till)
+
+    assert till.states() == {}
 
 
 def test_where_no_lock_can_be_there_is_no_agent(tmp_path: Path) -> None:
