@@ -105,6 +105,8 @@ class Rescue:
     def carry_out(self, plan: Plan, stamp: str) -> Path:
         """Put the new journal in the place of the old one; returns where that is kept.
         Killed at any moment, it has been done or it has not. Raises JournalError."""
+        while place.kept(self._folder, stamp).exists():  # a clock may go back
+            stamp += "-again"
         new = self._bench / "new.db"
         journal = SqliteJournal(new, self._keys)
         journal.fill(plan)

@@ -149,6 +149,15 @@ def test_the_damaged_file_and_its_log_are_kept(till: Till) -> None:
     assert not log.exists()
 
 
+def test_what_was_kept_before_is_kept_beside_it(till: Till) -> None:
+    for intent_id in till.ids[3:5]:
+        till.hurt(intent_id)
+        restored(till)
+
+    kept = sorted(each.name for each in till.folder.path.glob("journal.damaged-*.db"))
+    assert kept == ["journal.damaged-now-again.db", "journal.damaged-now.db"]
+
+
 def test_what_was_committed_to_the_log_only_is_salvaged_too(till: Till) -> None:
     journal = SqliteJournal(till.path, till.keys)
     more = IntentIds().new(NINE_O_CLOCK + ALL * MINUTE)
