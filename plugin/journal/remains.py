@@ -125,9 +125,7 @@ class _Reading:
         for table in _RECORDS:
             found |= self._records(table, self._rows(table))
         whole = self._broken.isdisjoint(table.name for table in _RECORDS)
-        known = set(self._changed)
-        if not whole:
-            known |= self._known(requests.values())
+        known = self._changed | self._known(requests.values())
         for table in _RECORDS:
             found |= self._records(table, self._asked_for(table, known - found.keys()))
         return Remains(

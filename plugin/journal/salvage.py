@@ -123,7 +123,9 @@ def merged(sources: Sequence[Remains], now_ms: int) -> Plan:
     }
     rows = tuple(best[number][0] for number in sorted(best))
     holders = _holders(rows, frozenset(doubtful))
-    lost = {number for source in sources for number in source.missing} - best.keys()
+    missing = {
+        number for source in sources if not source.is_copy for number in source.missing
+    }
     since, until = _hours(sources)
     return Plan(
         rows=tuple(row for row in rows if row.number not in doubtful),
@@ -137,7 +139,7 @@ def merged(sources: Sequence[Remains], now_ms: int) -> Plan:
         torn=tuple(_united(each.torn for each in sources)),
         counters=_counters(sources, now_ms),
         from_copies=sum(source.is_copy for _, source in best.values()),
-        lost=tuple(sorted(lost)),
+        lost=tuple(sorted(missing - best.keys())),
         has_gap=sources[0].is_copy or sources[0].broken,
         since=since,
         until=until,

@@ -93,6 +93,40 @@ def test_from_the_copy_it_comes_back_as_safe_as_it_can_be(
     assert found[till.ids[at]] == state
 
 
+def test_rows_that_a_page_no_longer_counts_are_missed(till: Till) -> None:
+    """SQLite reads such a page without a complaint."""
+    content = bytearray(till.path.read_bytes())
+    page = content.rindex(till.ids[FINISHED - 1].encode()) // PAGE * PAGE
+    assert content[page] == 13  # a leaf
+    rows = int.from_bytes(content[page + 3 : page + 5], "big")
+    content[page + 3 : page + 5] = (rows - 2).to_bytes(2, "big")
+    till.path.write_bytes(content)
+
+    plan = restored(till).plan
+
+    assert plan.lost == (*map(number_of, till.ids[FINISHED - 2 : FINISHED]),)
+    assert len(till.states() or {}) == ALL - 2
+
+
+@pytest.mark.parametrize("hurt", [True, False], ids=["damaged", "sound"])
+def test_a_large_journal_is_read_to_its_end(
+    till: Till, monkeypatch: pytest.MonkeyPatch, hurt: bool
+) -> None:
+    """An agent starts with one, not having looked at what has ended."""
+    for room in ("sqlite", "rescue"):
+        monkeypatch.setattr(f"plugin.journal.{room}.CHECKED_WHOLE", 0)
+    if hurt:
+        till.hurt(till.ids[3])
+
+    with closing(rescue(till)) as at_work:
+        condition = at_work.condition()
+        proposal = at_work.proposal(0, lambda _: None)
+
+    assert condition is Condition.SOUND
+    lost = proposal.plan.lost if proposal else None
+    assert lost == ((number_of(till.ids[3]),) if hurt else None)
+
+
 def test_a_copy_that_is_damaged_itself_is_not_asked(till: Till) -> None:
     till.copy()
     till.hurt(till.ids[3])
