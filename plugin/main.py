@@ -43,7 +43,7 @@ from plugin.centre.port import Centre, CentreError, Patience
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder
 from plugin.journal.place import Place
-from plugin.journal.sqlite import is_sound
+from plugin.journal.sqlite import SqliteJournal, is_sound
 from plugin.settings import Settings
 
 TEXTS = Path(__file__).parent / "texts"
@@ -295,7 +295,7 @@ def agent(
     clock = clock or SystemClock()
     centre = centre_of(profile, settings)
     place = Place(folder.path)
-    kept = place.opened(keys)
+    kept = place.opened(lambda file: SqliteJournal(file, keys))
     till = Till(
         clock=clock,
         random=SystemRandom(),

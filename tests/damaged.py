@@ -38,6 +38,10 @@ class Till:
         self.keys: Keys = self.folder.keys()
         self.path = self.folder.journal
 
+    def open(self, file: Path) -> SqliteJournal:
+        """A journal of this till."""
+        return SqliteJournal(file, self.keys)
+
     def copy(self) -> None:
         """What the till keeps as its newest copy."""
         journal = SqliteJournal(self.path, self.keys)
@@ -83,7 +87,7 @@ def with_place(path: Path, keys: Keys, work: Callable[[SqliteJournal], object]) 
     """Work with it as an agent has it, unless that is in safe mode; whether it was
     not."""
     place = Place(path)
-    journal = place.opened(keys)
+    journal = place.opened(lambda file: SqliteJournal(file, keys))
     sound = not isinstance(journal, SafeJournal)
     if not isinstance(journal, SafeJournal):
         work(journal)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +34,6 @@ from plugin.journal.port import (
 )
 from plugin.journal.safe import SafeJournal, SafeModeError
 from plugin.journal.sqlite import SqliteJournal
-from plugin.privacy import Keys
 
 JOURNAL = "journal.db"
 LOG = "-wal"
@@ -76,12 +76,14 @@ class Place:
             self._running.close()
             raise
 
-    def opened(self, keys: Keys) -> SqliteJournal | SafeJournal:
+    def opened(
+        self, open_file: Callable[[Path], SqliteJournal]
+    ) -> SqliteJournal | SafeJournal:
         """The journal; where it is damaged, or another than was left here, one for safe
         mode. Raises JournalError."""
         try:
             put_in_place(self._folder)
-            journal = SqliteJournal(self._folder / JOURNAL, keys)
+            journal = open_file(self._folder / JOURNAL)
             if not has_reached(journal, epoch(self._folder)):
                 journal.close()
                 raise JournalDamagedError("an older journal was put in its place")

@@ -204,7 +204,7 @@ def test_where_nothing_is_left_an_empty_journal_is_offered(
 
 def test_a_running_till_is_not_restored(till: Till, command: Command) -> None:
     place = Place(till.folder.path)
-    running = place.opened(till.keys)
+    running = place.opened(till.open)
 
     code, _, complained = command("restore", "--data", till.folder.path, "--yes")
     running.close()

@@ -231,7 +231,7 @@ def test_an_older_journal_put_in_its_place_is_noticed(till: Till) -> None:
 
 def test_a_copy_of_ours_put_in_its_place_is_noticed(till: Till) -> None:
     place = Place(till.folder.path)
-    journal = place.opened(till.keys)
+    journal = place.opened(till.open)
     for _ in journal.copy(till.folder.path / NEWEST):
         pass
     assert isinstance(journal, SqliteJournal)
@@ -246,7 +246,7 @@ def test_a_copy_of_ours_put_in_its_place_is_noticed(till: Till) -> None:
 def test_event_numbers_go_on_beyond_those_of_safe_mode(till: Till) -> None:
     till.hurt(till.ids[-2])
     place = Place(till.folder.path)
-    safe = place.opened(till.keys)
+    safe = place.opened(till.open)
     told = safe.reserve("events", 1_000) + 1_000
     place.close()
     with closing(rescue(till)) as at_work:
@@ -272,7 +272,7 @@ def test_two_never_have_the_journal(till: Till, held_by: str) -> None:
     holder: Place | Rescue = (
         rescue(till) if held_by == "a rescue" else Place(till.folder.path)
     )
-    opened = [holder.opened(till.keys)] if isinstance(holder, Place) else []
+    opened = [holder.opened(till.open)] if isinstance(holder, Place) else []
     safe = [isinstance(each, SafeJournal) for each in opened]
 
     with pytest.raises(JournalInUseError):

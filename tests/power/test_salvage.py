@@ -17,7 +17,7 @@ from plugin.activation.saga import ActivationState
 from plugin.journal.place import JOURNAL, Place
 from plugin.journal.rescue import Rescue
 from plugin.journal.safe import SafeJournal
-from plugin.journal.sqlite import number_of
+from plugin.journal.sqlite import SqliteJournal, number_of
 from tests.power.disk import SECTOR
 from tests.power.work import KEYS, PATH, Contents, contents, filled
 
@@ -49,7 +49,7 @@ def rows_of(path: Path, numbers: list[int]) -> dict[int, tuple[object, ...]]:
 def opened(folder: Path, wanted: Contents) -> Contents | None:
     """What an agent reads; None in safe mode."""
     place = Place(folder)
-    journal = place.opened(KEYS)
+    journal = place.opened(lambda file: SqliteJournal(file, KEYS))
     found = None
     if not isinstance(journal, SafeJournal):
         found = contents(journal, wanted)
