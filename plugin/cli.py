@@ -271,6 +271,30 @@ def settle(
 
 
 @app.command()
+@with_data
+@option("--simulate", is_flag=True, help="模拟的服务 / the simulated agent")
+@option("--yes", is_flag=True, help="不再询问 / do not ask")
+@option(
+    "--empty",
+    is_flag=True,
+    help="什么都读不出时从空日志开始 / begin an empty journal where nothing is left",
+)
+def restore(*, data: Path | None, simulate: bool, yes: bool, empty: bool) -> int:
+    """恢复损坏的日志，不删除任何文件 / Restore a damaged journal; nothing is deleted.
+
+    The agent is stopped, or runs in safe mode; it is started again afterwards.
+
+    退出码 / exit codes: 0 restored, or nothing to do; 1 not wanted; 74 nothing is left;
+    75 an agent is using the journal.
+    """
+    from plugin.commands import restore as command
+    from plugin.commands.serve import Options
+
+    options = Options(data=data, simulate=simulate)
+    return command.run(options, yes=yes, empty=empty)
+
+
+@app.command()
 @option(
     "--readers",
     type=click.Choice(SIMULATED_KINDS),

@@ -4,7 +4,8 @@ read it.
     journal.key      32 bytes as hex: without it the journal's personal parts are lost
     clients/         who may call, a file a client, named by the SM3 of its token
     operator.token   the token of the commands on this machine
-    journal.db       the journal
+    journal.db       the journal; beside it what plugin/journal/place.py says
+    restoring/       what `kaqi restore` works with
     journal.backup.db, journal.backup.older.db   copies of it, checked through
     ballast          room that is given to what runs when the disk fills
     agent.json       where the running agent listens
@@ -77,6 +78,11 @@ class DataFolder:
     def journal(self) -> Path:
         """The journal's file."""
         return self.path / "journal.db"
+
+    @property
+    def has_a_key(self) -> bool:
+        """Whether there ever was a journal."""
+        return self._key_file.exists()
 
     @property
     def logs(self) -> Path:

@@ -43,6 +43,7 @@ from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder
+from plugin.journal.place import Place
 from plugin.journal.sqlite import SqliteJournal, age_of, is_sound
 from plugin.settings import Settings
 
@@ -266,6 +267,7 @@ class Agent(Struct, frozen=True):
     till: Till
     app: Guard
     hub: Hub
+    is_safe_mode: bool  # the journal is damaged, and nothing can be promised
 
     def stopping(self) -> None:
         """The end has begun: tell those who follow, and keep nobody waiting."""
@@ -293,7 +295,8 @@ def agent(
     space = space or Space(folder.path, ballast=hand is None)
     clock = clock or SystemClock()
     centre = centre_of(profile, settings)
-    kept = SqliteJournal(folder.journal, keys)
+    place = Place(folder.path)
+    kept = place.opened(lambda file: SqliteJournal(file, keys))
     till = Till(
         clock=clock,
         random=SystemRandom(),
@@ -307,7 +310,9 @@ def agent(
         psam=settings.psam_reader,
         terminal=settings.terminal,
         space=space,
-        backups=lambda loop: Backups(kept, folder.path, loop, clock, is_sound),
+        backups=lambda loop: Backups(
+            kept, folder.path, loop, clock, is_sound, lambda: place.turn(kept)
+        ),
         retention=lambda loop: Retention(
             journal=kept,
             keeping=settings.keeping,
@@ -317,6 +322,7 @@ def agent(
             folder=folder.path,
             age_of=lambda copy: age_of(copy, keys),
         ),
+        place=place,
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
@@ -328,6 +334,7 @@ def agent(
         hub=hub,
         rendering=Rendering(catalogue(profile), prompts(profile), receipts),
         checks=lambda: (
+            doctor.journal(place.trouble),
             *findings(centre, directories, settings.psam_reader),
             space.finding(),
             till.backups.finding(),
@@ -336,7 +343,8 @@ def agent(
         simulated_desk=hand,
     )
     house = House(port=port, origins=settings.origins, authenticate=folder.client)
-    return Agent(till, build(parts, house, __version__), hub)
+    app = build(parts, house, __version__)
+    return Agent(till, app, hub, place.trouble is not None)
 
 
 def findings(

@@ -256,8 +256,12 @@ class AgentProcess:
         if process is None:
             return 0
         process.send_signal(how)
-        rest, _ = process.communicate(timeout=WAIT_SECONDS)
-        self.output += rest
+        overdue = threading.Timer(WAIT_SECONDS, process.kill)
+        overdue.start()
+        with process:  # not communicate: part of it is in our buffer already
+            assert process.stdout is not None
+            self.output += process.stdout.read()
+        overdue.cancel()
         return process.returncode
 
 

@@ -586,8 +586,8 @@ def told_by(record: Activation, profile: RegionProfile) -> tuple[State, Problem 
             return InDoubt(), Problem("centre.answer_lost", centre=record.refusal)
         case ActivationState.MANUAL:
             found_by = {"message": record.sent_as or record.activation_id or ""}
-            code = "activation.needs_a_person"
-            return InDoubt(), Problem(code, found_by, centre=record.refusal)
+            problem = record.problem or Problem("activation.needs_a_person", found_by)
+            return InDoubt(), replace(problem, centre=record.refusal)
         case (
             ActivationState.RECEIVED
             | ActivationState.CARD_STEPS

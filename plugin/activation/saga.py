@@ -56,6 +56,7 @@ BACKGROUND_DELAY_MAX_MS = 300_000
 MANUAL_DELAY_MS = 600_000
 SENDS_MAX = 12
 PATIENCE_MS = 24 * 3_600_000
+RESTORED = "activation.restored"
 CRASHES_MAX = 3  # of the agent, with one record in hand
 
 
@@ -170,7 +171,8 @@ class Settlement(Struct, frozen=True, kw_only=True, array_like=True):
 class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     """One row of the journal. `message` is the canonical body sent to the centre and the
     only part with personal data; times are ticks: milliseconds of the agent's own life.
-    `ended_as` and `problem` say how a transaction ended that never sent anything."""
+    `ended_as` and `problem` say how a transaction ended that never sent anything; the
+    problem RESTORED, of whatever state, that only a copy of the record was left."""
 
     origin: Origin
     state: ActivationState = ActivationState.RECEIVED
@@ -478,6 +480,24 @@ def _card_kept(record: Activation) -> Activation:
     return replace(record, changing=earlier, changed_before=earlier)
 
 
+def from_a_copy(record: Activation, made: str, *, card_elsewhere: bool) -> Activation:
+    """An unfinished record of which only a copy is left, made at `made` (RFC 3339). It may
+    have gone further since, so it is neither ended nor sent again by itself: where the
+    card can tell, until the card returns; else a person asks. `card_elsewhere` says that a
+    later record has had its card in hand since: then this one had let it go.
+
+    The version is the next one, so that it is newer than what it was made from."""
+    told = {"copy": made, "message": record.sent_as or record.activation_id or ""}
+    unknown, by_hand = ActivationState.UNKNOWN, ActivationState.MANUAL
+    return replace(
+        record,
+        state=unknown if record.changing else by_hand,
+        version=record.version + 1,
+        card_ref=None if card_elsewhere else record.card_ref,
+        problem=Problem(RESTORED, told),
+    )
+
+
 def last_tick(record: Activation) -> int:
     """The latest moment of the agent's life that this record knows of."""
     return max(record.began, record.unanswered or 0, record.tried)
@@ -564,6 +584,8 @@ def _manual(record: Activation, event: Event, abilities: Abilities) -> Step:
             return _active(record, confirmation)
         case TimerRang():
             return Step(record, (AskStatus(),))
+        case Restarted() if record.activation_id is None:  # nothing to ask about
+            return Step(record)
         case NoAnswer() | NotFound() | Restarted() if abilities.can_tell_status:
             return Step(record, (Wake(at_least_ms=MANUAL_DELAY_MS),))
         case _:

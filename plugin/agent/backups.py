@@ -54,7 +54,7 @@ class Timekeeper(Protocol):
 class Backups:
     """Makes them, a day apart; a till that is switched off every night makes one after
     ten minutes of every morning. `sound` says whether a copy is whole: it reads all of it, on
-    a thread of its own."""
+    a thread of its own. `kept` is told of every copy that was kept."""
 
     def __init__(
         self,
@@ -63,12 +63,14 @@ class Backups:
         time: Timekeeper,
         clock: Clock,
         sound: Callable[[Path], bool],
+        kept: Callable[[], None],
     ) -> None:
         self._original = original
         self._folder = folder
         self._time = time
         self._clock = clock
         self._sound = sound
+        self._kept = kept
         self._copying: Iterator[None] | None = None
 
     def begin(self) -> None:
@@ -130,6 +132,7 @@ class Backups:
         except OSError as failed:
             _log.error("no copy was kept", extra=described(failed))
             return
+        self._kept()
         _log.info("the journal was copied and checked")
 
     def _refuse(self, path: Path) -> None:

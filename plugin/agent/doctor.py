@@ -38,6 +38,11 @@ _GROUNDS = {
 }
 
 
+def journal(trouble: Problem | None) -> Finding:
+    """Can what is promised be kept?"""
+    return Finding(name="journal", required=True, problem=trouble)
+
+
 def readers(
     directories: Mapping[str, ReaderDirectory], psam: str | None
 ) -> tuple[Finding, ...]:

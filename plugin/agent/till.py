@@ -22,6 +22,7 @@ from plugin.agent.retention import Retention
 from plugin.agent.service import Service
 from plugin.agent.space import Space
 from plugin.centre.port import Centre
+from plugin.journal.place import Place
 from plugin.journal.port import Journal, JournalError
 from plugin.privacy import Keys
 from plugin.settings import Institution, Terminal
@@ -53,6 +54,7 @@ class Till:
         space: Space,
         backups: Callable[[DecidingLoop], Backups],
         retention: Callable[[DecidingLoop], Retention],
+        place: Place,
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
@@ -89,6 +91,7 @@ class Till:
         self.backups = backups(self.loop)
         self.retention = retention(self.loop)
         self._journal = journal
+        self._place = place
         self._directories = directories
         self._threads = [
             threading.Thread(target=self.loop.run, name="deciding"),
@@ -124,6 +127,8 @@ class Till:
             self.loop.after(JOURNAL_RETRY_MS, self._begin)
             return
         self.happenings.tell("agent.started", "agent")
+        if (trouble := self._place.trouble) is not None:
+            self.happenings.tell("agent.degraded", "agent", {"code": trouble.code})
         self._watch_space()
         self.backups.begin()
         self.retention.begin()
@@ -152,4 +157,5 @@ class Till:
         self.backups.close()
         self.retention.close()
         self._journal.close()
+        self._place.close()
         self.centre.close()

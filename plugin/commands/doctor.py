@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterator
+from contextlib import closing
 
 import apsw
 
@@ -16,8 +17,12 @@ from plugin.agent.space import Space
 from plugin.api.server import holder_of
 from plugin.commands import screen, serve
 from plugin.commands.failing import CannotError, problem_of
+from plugin.commands.restore import rescue_of
 from plugin.commands.serve import Options
-from plugin.data_folder import DataFolderError
+from plugin.data_folder import DataFolderError, JournalKeyError
+from plugin.journal.port import JournalError, JournalInUseError
+from plugin.journal.rescue import Condition
+from plugin.journal.safe import SafeModeError
 
 ALL_WELL, SOMETHING_IS_WRONG = 0, 1
 SQLITE_NEEDED = (3, 51, 3)
@@ -61,6 +66,7 @@ def _findings(options: Options) -> Iterator[Finding]:
     yield _algorithms()
     yield _data_folder(options)
     yield from _disk(options)
+    yield from _journal(options)
     try:
         settings, profile = serve.read_settings(options)
     except CannotError as failed:
@@ -93,6 +99,26 @@ def _disk(options: Options) -> Iterator[Finding]:
     except DataFolderError:  # said already
         return
     yield Space(folder.path, ballast=False).finding()
+
+
+def _journal(options: Options) -> Iterator[Finding]:
+    """Whether an agent could use it. One that runs does."""
+    try:
+        folder = serve.opened_folder(options)
+        if not folder.has_a_key:  # nor a journal
+            return
+        with closing(rescue_of(folder)) as rescue:
+            condition = rescue.condition()
+    except JournalInUseError:
+        yield doctor.journal(None)
+    except JournalError as failed:
+        yield doctor.journal(problem_of(failed))
+    except DataFolderError as failed:
+        if failed.code == JournalKeyError.code:  # the others are said already
+            yield doctor.journal(problem_of(failed))
+    else:
+        sound = condition is Condition.SOUND
+        yield doctor.journal(None if sound else Problem(SafeModeError.code))
 
 
 def _program() -> Finding:

@@ -20,6 +20,7 @@ EXIT_CODES = {
     "agent.other_purpose": 73,
     "agent.journal_failed": 74,
     "agent.journal_damaged": 74,
+    "agent.nothing_to_restore": 74,
     "agent.journal_in_use": 75,
     "command.usage": 2,
     "settings.invalid": 78,

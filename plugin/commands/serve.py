@@ -22,6 +22,7 @@ from plugin.commands import screen
 from plugin.commands.failing import CannotError
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.data_folder import DataFolder
+from plugin.journal.safe import SafeModeError
 from plugin.machine import machine_id
 from plugin.profile_file import load_profile
 from plugin.profile_shapes import check_address
@@ -53,6 +54,7 @@ class Serving(Struct, frozen=True):
     hand: main.SimulatedReaders | None
     profile: RegionProfile
     is_copy: bool  # of another machine's folder
+    is_safe_mode: bool
 
     @property
     def address(self) -> str:
@@ -70,10 +72,21 @@ def run(options: Options) -> int:
                 "数据目录来自另一台电脑，令牌已全部作废，请重新配对 / "
                 "This data folder came from another machine: pair every client again"
             )
+        if serving.is_safe_mode:
+            _say_safe_mode()
         if options.simulate:
             screen.line("模拟运行，一切都不是真的 / SIMULATION: nothing here is real")
         serving.server.run()
     return 0
+
+
+def _say_safe_mode() -> None:
+    """Nobody at the counter may miss it."""
+    problem = main.catalogue().body(Problem(SafeModeError.code))
+    screen.line("!" * 72)
+    for text in screen.sentences(problem):
+        screen.line(f"!! {text}")
+    screen.line("!" * 72)
 
 
 @contextmanager
@@ -124,6 +137,7 @@ def prepared(options: Options) -> Iterator[Serving]:
             hand,
             profile,
             is_copy,
+            agent.is_safe_mode,
         )
 
 

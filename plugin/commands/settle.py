@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from plugin.activation import saga
 from plugin.activation.problem import Problem
 from plugin.client import KaqiError, KaqiUnreachableError
 from plugin.commands import screen, serve
@@ -26,6 +27,10 @@ _SAID: Mapping[str, Mapping[str, str]] = {
     "card": {
         "zh-CN": "改密码启用时被打断；持卡人带卡回来即可确认",
         "en": "A change of the PIN was interrupted; the card settles it when it returns",
+    },
+    "by_time": {
+        "zh-CN": "向医保中心核实：机构 {institution}，{since} 受理，这张卡是否已启用",
+        "en": "Ask the insurance centre: institution {institution}, begun {since}, is the card active?",
     },
     "then": {
         "zh-CN": "然后：kaqi settle {id} --verdict active|rejected --reason … --operator …",
@@ -83,15 +88,19 @@ def run(options: Options, activation: str, said: Said, *, as_json: bool) -> int:
 def _evidence(record: Mapping[str, Any]) -> list[str]:
     """What a person tells the centre's people, and what to do with their answer."""
     message = record["sent_as"] or record["activation_id"]
+    problem = record["problem"] or {}
+    restored = problem.get("code") == saga.RESTORED
     facts = {
         "institution": record["institution"],
         "message": message,
         "since": record["received_at"],
         "id": record["id"],
     }
-    keys = ("ask", "then") if message else ("card", "then")
+    keys = ("ask" if message else "by_time" if restored else "card", "then")
     lines = [screen.said(_SAID[key]).format(**facts) for key in keys]
+    if restored:
+        lines.insert(0, screen.said(problem["messages"]))
     words = record["refusal"]
     if words:
-        lines.insert(1, f"“{words['text']}” ({words['code']})")
+        lines.insert(-1, f"“{words['text']}” ({words['code']})")
     return lines

@@ -33,6 +33,7 @@ from plugin.journal.port import (
     StaleRecordError,
     Torn,
 )
+from plugin.journal.salvage import Plan
 from plugin.privacy import Keys, SealBrokenError
 
 _SETTINGS = (
@@ -137,6 +138,9 @@ _SIGNED = (
 )
 _ALWAYS_CHECKED = ("unfinished",), _SIGNED[1:]
 CHECKED_WHOLE = 64 << 20  # bytes: some fifty thousand activations, within a second
+_WRITTEN_WITH_A_LOG = (
+    b"\x02\x02"  # bytes 18 and 19 of the file: who may write, and read
+)
 _IN_HAND = "SELECT 1 FROM unfinished WHERE card_ref = ? AND number <> ?"
 
 
@@ -144,6 +148,17 @@ LOG_HEADER, FRAME_HEADER = 32, 24  # bytes (SQLite file format, 4.1 and 4.2)
 AT_ONCE = 64 << 10  # bytes; SQLite's own disk writes less than 128 KiB at a time
 PAGES_AT_ONCE = 256  # a megabyte: what a step of a copy costs the till
 ROWS_AT_ONCE = 16  # of a review: one or two milliseconds
+
+
+def _schema(connection: apsw.Connection) -> list[tuple[apsw.SQLiteValue, ...]]:
+    return connection.execute("SELECT name, sql FROM sqlite_schema").fetchall()
+
+
+def _schema_of_this_version() -> list[tuple[apsw.SQLiteValue, ...]]:
+    with closing(apsw.Connection(":memory:")) as empty:
+        for schema in _SCHEMAS:
+            empty.execute(schema)
+        return _schema(empty)
 
 
 def is_sound(path: Path) -> bool:
@@ -189,11 +204,6 @@ class SqliteJournal:
         self._trusted = True
         with _ErrorsAsOurs():
             self._connection = self._opened()
-            try:
-                self._check()
-            except BaseException:
-                self._connection.close()
-                raise
 
     def _opened(self) -> apsw.Connection:
         connection = apsw.Connection(str(self._path), vfs=self._vfs)
@@ -205,21 +215,37 @@ class SqliteJournal:
         return connection
 
     def _prepare(self, connection: apsw.Connection) -> None:
+        """Nothing is written before everything was found in order: what is damaged stays
+        as it is, its log too."""
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.set_busy_timeout(0)
         for setting in _SETTINGS:
             connection.execute(setting).fetchall()
-        if connection.pragma("journal_mode") == "wal":  # in memory there is no log
-            self._write_log_anew()
+        in_a_file = connection.pragma("journal_mode") == "wal"  # in memory is no log
+        if in_a_file and connection.read("main", 0, 18, 2)[1] != _WRITTEN_WITH_A_LOG:
+            raise JournalDamagedError("the file's header is damaged")
         with connection:
-            found = connection.pragma("user_version")
-            if found > SCHEMA_VERSION:
-                raise JournalError(f"the journal has version {found}")
-            for schema in _SCHEMAS[found:]:
-                connection.execute(schema)
-            if found < SCHEMA_VERSION:
-                self._sign_counters(connection)
-                connection.pragma("user_version", SCHEMA_VERSION)
+            try:
+                self._bring_up_to_date(connection)
+                self._check(connection)
+            except apsw.SQLError as strange:  # a table or a column that is not there
+                raise JournalDamagedError(str(strange)) from strange
+            if in_a_file:
+                self._write_log_anew()
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+
+    def _bring_up_to_date(self, connection: apsw.Connection) -> None:
+        found = connection.pragma("user_version")
+        if found > SCHEMA_VERSION:
+            ours = _schema(connection) == _schema_of_this_version()
+            newer = JournalDamagedError if ours else JournalError
+            raise newer(f"the journal has version {found}")
+        for schema in _SCHEMAS[found:]:
+            connection.execute(schema)
+        if found < SCHEMA_VERSION:
+            self._sign_counters(connection)
+            connection.pragma("user_version", SCHEMA_VERSION)
 
     def _sign_counters(self, connection: apsw.Connection) -> None:
         """Before version 3 they had no code."""
@@ -229,15 +255,13 @@ class SqliteJournal:
             mac = self._keys.mac(packed((name, last)))
             connection.execute(_COUNT, (name, last, mac))
 
-    def _check(self) -> None:
+    def _check(self, connection: apsw.Connection) -> None:
         """Every row, and that it lies where it will be looked for: a key that was changed
         hides its row, which no reader of that row could notice. About 12 microseconds a
         row; so of a large journal what is unfinished, torn and counted, and the rest as it
         is read and with every copy. Raises JournalDamagedError."""
-        execute = self._connection.execute
-        pages, size = (
-            self._connection.pragma(f"page_{of}") for of in ("count", "size")
-        )
+        execute = connection.execute
+        pages, size = (connection.pragma(f"page_{of}") for of in ("count", "size"))
         whole = pages * size <= CHECKED_WHOLE
         tables, signed = (tuple(_FROM), _SIGNED) if whole else _ALWAYS_CHECKED
         check = "integrity_check(1)" if whole else "quick_check(unfinished)"
@@ -250,7 +274,7 @@ class SqliteJournal:
                 if self._keys.mac(packed(columns)) != mac:
                     raise JournalDamagedError("a row was changed outside")
                 ended = state in TERMINAL
-                if number != _number(intent_id) or ended != (table == "finished"):
+                if number != number_of(intent_id) or ended != (table == "finished"):
                     raise JournalDamagedError("a row was moved outside")
         for query in signed:
             for *columns, mac in execute(query):
@@ -310,7 +334,7 @@ class SqliteJournal:
     def create(self, activation: Activation, request: Request) -> None:
         """A new activation and the request that asked for it, in one commit."""
         entry = entries.encode(activation)
-        row = (_number(entry.intent_id), entry.intent_id, *self._columns(entry))
+        row = (number_of(entry.intent_id), entry.intent_id, *self._columns(entry))
         with _Commit(self):
             self._connection.execute(_BEGIN, row)
             self._insert(request)
@@ -363,7 +387,7 @@ class SqliteJournal:
         if saved.state.is_terminal:
             saved = replace(saved, ended=self._counted(AGE))
         entry = entries.encode(saved)
-        number, columns = _number(entry.intent_id), self._columns(entry)
+        number, columns = number_of(entry.intent_id), self._columns(entry)
         with _Commit(self):
             if saved.state.is_terminal:
                 self._connection.execute(_LEAVE, (number, activation.version))
@@ -382,7 +406,7 @@ class SqliteJournal:
 
     def get(self, intent_id: str) -> Activation | None:
         """The record of this intent."""
-        found = self._everywhere("WHERE number = ?", _number(intent_id))
+        found = self._everywhere("WHERE number = ?", number_of(intent_id))
         ours = (each for each in found if each.origin.intent_id == intent_id)
         return next(ours, None)
 
@@ -447,6 +471,23 @@ class SqliteJournal:
         with _Commit(self):
             self._connection.execute("DELETE FROM torn WHERE card_ref = ?", (card_ref,))
 
+    def fill(self, plan: Plan) -> None:
+        """Write a salvaged journal into this empty one, in one commit."""
+        with _Commit(self):
+            put = self._connection.executemany
+            put(_END, (each.columns for each in plan.rows if each.record is None))
+            put(_BEGIN, (each.columns for each in plan.rows if each.record is not None))
+            for doubtful in plan.doubtful:
+                entry = entries.encode(doubtful)
+                row = (number_of(entry.intent_id), entry.intent_id)
+                self._connection.execute(_BEGIN, (*row, *self._columns(entry)))
+            put("INSERT INTO requests VALUES (?, ?, ?, ?, ?)", plan.requests)
+            put(_TEAR, plan.torn)
+            self._connection.execute(_FORGET_TORN, (TORN_MAX,))
+            for name, last in plan.counters.items():
+                mac = self._keys.mac(packed((name, last)))
+                self._connection.execute(_COUNT, (name, last, mac))
+
     def copy(self, path: Path) -> Iterator[None]:
         """Copy everything there, some pages at a step; what is written meanwhile comes
         along. Raises JournalError."""
@@ -479,7 +520,7 @@ class SqliteJournal:
 
     def _finished(self, number: apsw.SQLiteValue, *row: apsw.SQLiteValue) -> Activation:
         """The record of a row, where it belongs."""
-        record = self._activation(row)
+        record = activation_of(row, self._keys)
         if number != _place(record) or not record.state.is_terminal:
             raise JournalDamagedError("a row was moved outside")
         return record
@@ -514,7 +555,7 @@ class SqliteJournal:
             yield Reviewed(requests=len(orphans))
 
     def _has_record(self, transaction_id: str) -> bool:
-        return bool(self._rows(_HAS_RECORD, (_number(intent_of(transaction_id)),)))
+        return bool(self._rows(_HAS_RECORD, (number_of(intent_of(transaction_id)),)))
 
     def close(self) -> None:
         """Give the journal back."""
@@ -552,27 +593,7 @@ class SqliteJournal:
         self, table: str, where: str, *values: str | int
     ) -> Iterator[Activation]:
         for row in self._rows(f"{_FROM[table]} {where}", values):
-            yield self._activation(row)
-
-    def _activation(self, row: tuple[apsw.SQLiteValue, ...]) -> Activation:
-        intent_id, state, version, card_ref, clear, sealed, mac = row
-        try:
-            assert isinstance(clear, bytes)  # noqa: S101 - the table is STRICT
-            assert isinstance(sealed, bytes)  # noqa: S101
-            context = str(intent_id).encode()
-            entry = Entry(
-                intent_id=str(intent_id),
-                state=str(state),
-                version=int(str(version)),
-                card_ref=None if card_ref is None else str(card_ref),
-                clear=clear,
-                personal=self._keys.open(sealed, context) if sealed else b"",
-            )
-            if self._keys.mac(entry.signed_content(sealed)) != mac:
-                raise JournalDamagedError("a row was changed outside")
-            return entries.decode(entry)
-        except (SealBrokenError, ValueError) as broken:
-            raise JournalDamagedError("a row was changed outside") from broken
+            yield activation_of(row, self._keys)
 
     def _rows(
         self, query: str, values: tuple[apsw.SQLiteValue, ...]
@@ -581,14 +602,36 @@ class SqliteJournal:
             return self._connection.execute(query, values).fetchall()
 
 
-def _number(intent_id: str) -> int:
+def activation_of(row: tuple[apsw.SQLiteValue, ...], keys: Keys) -> Activation:
+    """The record of a row, from its intent to its code. Raises JournalDamagedError."""
+    intent_id, state, version, card_ref, clear, sealed, mac = row
+    try:
+        assert isinstance(clear, bytes)  # noqa: S101 - the table is STRICT
+        assert isinstance(sealed, bytes)  # noqa: S101
+        context = str(intent_id).encode()
+        entry = Entry(
+            intent_id=str(intent_id),
+            state=str(state),
+            version=int(str(version)),
+            card_ref=None if card_ref is None else str(card_ref),
+            clear=clear,
+            personal=keys.open(sealed, context) if sealed else b"",
+        )
+        if keys.mac(entry.signed_content(sealed)) != mac:
+            raise JournalDamagedError("a row was changed outside")
+        return entries.decode(entry)
+    except (SealBrokenError, ValueError) as broken:
+        raise JournalDamagedError("a row was changed outside") from broken
+
+
+def number_of(intent_id: str) -> int:
     """The row of an intent: the first half of its UUID, which begins with the time, so
     that rows lie in the order they came and need no second index."""
     return int(intent_id.replace("-", "")[:16] or "0", 16) & (1 << 63) - 1
 
 
 def _place(activation: Activation) -> int:
-    return _number(activation.origin.intent_id)
+    return number_of(activation.origin.intent_id)
 
 
 _ERRORS: tuple[tuple[tuple[type[Exception], ...], type[JournalError]], ...] = (

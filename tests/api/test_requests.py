@@ -449,7 +449,15 @@ def test_ready_says_what_is_missing(
         hand.unplug(reader)
     not_ready = pos.request("GET", "/readyz")
 
-    names = {"disk", "backup", "simulated_readers", "reader", "psam", "centre"}
+    names = {
+        "journal",
+        "disk",
+        "backup",
+        "simulated_readers",
+        "reader",
+        "psam",
+        "centre",
+    }
     assert (ready.status, ready.body["ready"]) == (200, True)
     assert {each["name"] for each in ready.body["checks"]} == names
     assert all(each["ok"] for each in ready.body["checks"])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from plugin.activation.saga import ActivationState
 from plugin.journal import entries
-from plugin.journal.sqlite import _BEGIN, _END, CHECKED_WHOLE, SqliteJournal, _number
+from plugin.journal.sqlite import _BEGIN, _END, CHECKED_WHOLE, SqliteJournal, number_of
 from tests.power.work import KEYS, begun, intent
 
 READY_SECONDS = 2.0
@@ -32,7 +32,7 @@ def fill(journal: SqliteJournal, rows: int) -> None:
                 version=2,
             )
             columns = journal._columns(entries.encode(ended))
-            row = (_number(intent(number)), intent(number), *columns)
+            row = (number_of(intent(number)), intent(number), *columns)
             journal._connection.execute(_BEGIN if open_still else _END, row)
 
 

@@ -120,7 +120,9 @@ def test_an_old_copy_is_said(tmp_path: Path, days: int, code: str | None) -> Non
     (tmp_path / NEWEST).write_bytes(b"")
     age(tmp_path / NEWEST, timedelta(days=days))
     nothing = Nothing()
-    kept = Backups(nothing, tmp_path, nothing, main.SystemClock(), is_sound)
+    kept = Backups(
+        nothing, tmp_path, nothing, main.SystemClock(), is_sound, lambda: None
+    )
 
     problem = kept.finding().problem
 
