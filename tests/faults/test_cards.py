@@ -263,14 +263,14 @@ def _before_the_change(counter: Counter, strike: Strike) -> StruckCard:
 
 
 def _when_it_returns(counter: Counter, strike: Strike) -> StruckCard:
-    _leaves_torn(counter)
+    leaves_torn(counter)
     card = StruckCard(counter, READING, strike)
     counter.begin("again", card)
     wait_until(lambda: card.struck != "")
     return card
 
 
-def _leaves_torn(counter: Counter, key: str = "first", at: int = CHANGE) -> None:
+def leaves_torn(counter: Counter, key: str = "first", at: int = CHANGE) -> None:
     """The new PIN is on the card, its answer is lost, and the holder leaves."""
     counter.begin(key, ScriptedCard(counter.lin, lose_at=at))
     counter.until_told("pin.change_unknown")
@@ -358,7 +358,7 @@ def test_a_reader_that_hangs_when_the_card_returns_is_left_alone(
     tmp_path: Path, centre: CentreProcess
 ) -> None:
     with at_a_counter(tmp_path, centre) as counter:
-        _leaves_torn(counter)
+        leaves_torn(counter)
         assert isinstance(counter.desk, TroubledDesk)
         with counter.desk.hanging(counter.first):
             counter.begin("again", counter.lin)
@@ -392,7 +392,7 @@ def test_a_wrong_pin_when_the_card_returns_is_counted_and_the_right_one_taken(
     tmp_path: Path, centre: CentreProcess
 ) -> None:
     with at_a_counter(tmp_path, centre) as counter:
-        _leaves_torn(counter)
+        leaves_torn(counter)
         counter.begin("again", counter.lin)
         counter.types_once(WRONG)
         counter.until_told("pin.try_the_old")
@@ -411,7 +411,7 @@ def test_a_card_that_returns_with_its_pin_blocked_is_left_to_a_person(
     tmp_path: Path, centre: CentreProcess
 ) -> None:
     with at_a_counter(tmp_path, centre) as counter:
-        _leaves_torn(counter)
+        leaves_torn(counter)
         _block(counter.lin)
         counter.begin("again", counter.lin)
 
@@ -436,7 +436,7 @@ def test_a_card_that_is_torn_again_is_mended_when_it_returns_again(
         counter.visit.now = counter.visit.pos.kaqi.cancel(counter.visit.now)
         stood = counter.stands
         counter.desk.remove(counter.first)
-        _leaves_torn(counter, "again")
+        leaves_torn(counter, "again")
         counter.begin("once-more", counter.lin)
 
         ended = counter.goes_on(counter.first)
