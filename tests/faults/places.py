@@ -342,4 +342,4 @@ def standing(
         if arrived:
             place.arrive(visit)
         yield visit
-        centre.let_go()
+    centre.let_go()
