@@ -98,6 +98,13 @@ class Visit:
         )
         return self.now
 
+    def hears(self, code: str) -> None:
+        """Until the counter shows this problem."""
+        self.now = self.pos.until(
+            self.now,
+            lambda now: now.problem is not None and now.problem["code"] == code,
+        )
+
     def stands_in(self, state: State) -> None:
         """Until the journal says so."""
         wait_until(lambda: self.record["state"] == state)
@@ -196,6 +203,10 @@ def _hand_over(visit: Visit) -> None:
     visit.put()
 
 
+def _put_card(visit: Visit) -> None:
+    visit.put()
+
+
 def _change_pin(visit: Visit) -> None:
     visit.types(INITIAL, NEW)
 
@@ -248,7 +259,7 @@ PLACES = (
     Place(
         state=State.RECEIVED,
         reach=_to_received,
-        go_on=Visit.put,
+        go_on=_put_card,
         restarted=State.ABANDONED,
     ),
     Place(

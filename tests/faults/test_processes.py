@@ -213,7 +213,9 @@ def test_there_is_no_memory_for_the_cards_answer(
             visit.reaches("waiting_pin.social_security")
             visit.types(NEW)
         else:
-            wait_until(lambda: forgetful.failed)
+            visit.hears("agent.failed")
+            visit.take()
+            visit.put()
 
         assert forgetful.failed
         assert visit.ends(State.ACTIVE) == STANDS[State.ACTIVE]
