@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.ports import ReaderDirectory
 from drivers.serial_line.directory import SerialDirectory
-from plugin.activation.region import Clocks
+from plugin.activation.region import Clocks, RegionProfile, Role, Scenario
 from plugin.client import KaqiError, Transaction
 from plugin.profile_file import load_profile
+from plugin.settings import InstitutionKind
 from simulator.card.engine import CardEngine
 from simulator.ccid_peer import Misbehaviour
 from simulator.people import engine
@@ -230,14 +232,18 @@ ELSEWHERE = {"F44"}  # the card goes into the other reader
 
 @contextmanager
 def at_a_counter(
-    folder: Path, centre: CentreProcess, *, serial: bool = False
+    folder: Path,
+    centre: CentreProcess,
+    *,
+    serial: bool = False,
+    profile: RegionProfile | None = None,
 ) -> Iterator[Counter]:
     """An agent in this process, and its desk."""
     desk: Desk = SerialDesk() if serial else TroubledDesk()
     directories: dict[str, ReaderDirectory] = {
         "readers": SerialDirectory(desk.ports) if isinstance(desk, SerialDesk) else desk
     }
-    profile = load_profile(REGION)
+    profile = profile or load_profile(REGION)
     with (
         closing(desk),
         running(
@@ -444,3 +450,31 @@ def test_a_card_that_is_torn_again_is_mended_when_it_returns_again(
         assert (stood, ended.outcome) == (State.UNKNOWN, "activated")
         assert counter.stands == State.ACTIVE
         assert counter.lin.counters.changes == 1
+
+
+def both_cards(profile: RegionProfile) -> RegionProfile:
+    """The same where a pharmacy asks for the old card too."""
+    kind = InstitutionKind.HOSPITAL
+    rules = profile.scenarios[kind]
+    pharmacy = replace(
+        rules[Scenario.PHARMACY], steps=(Role.MEDICAL, Role.SOCIAL_SECURITY)
+    )
+    changed = {**rules, Scenario.PHARMACY: pharmacy}
+    return replace(profile, scenarios={**profile.scenarios, kind: changed})
+
+
+def test_the_card_returns_with_an_old_card_of_somebody_else(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    profile = both_cards(load_profile(REGION))
+    with at_a_counter(tmp_path, centre, profile=profile) as counter:
+        leaves_torn(counter)
+        begun = counter.visit.pos.start("pharmacy", key="again")
+        counter.visit.now = Transaction(begun.body)
+        counter.desk.insert_card(engine("he.medical"), counter.second)
+        counter.desk.insert_card(counter.lin, counter.first)
+
+        counter.until_told("transaction.person_mismatch")
+
+        assert counter.visit.now.state == "failed"
+        assert counter.stands == State.UNKNOWN

@@ -24,7 +24,7 @@ from simulator.reader import InProcessDesk
 from tests.agents import PHARMACY, running
 from tests.centre import CentreProcess
 from tests.contract.dialects import PATIENCE, A, activation_id, sending
-from tests.contract.till import EXCHANGE, HOUR, MINUTE, Till
+from tests.contract.till import EXCHANGE, HOUR, MINUTE, SECOND, Till
 from tests.faults.troubles import IMPATIENT, TROUBLES, certified
 from tests.scenario.counter import Counter
 
@@ -126,6 +126,22 @@ def test_while_a_person_is_waited_for(
     expected = State.ACTIVE if fault == "F59" else State.MANUAL
     assert still is expected
     assert stands(till) is State.ACTIVE
+    assert activated_once(till, centre)
+
+
+def test_a_message_that_arrives_once_more_after_the_end_changes_nothing(
+    till: Till, centre: CentreProcess
+) -> None:
+    centre.misbehave("late", "activations", times=1, seconds=86_400)
+    till.begin("first")
+    till.run(10 * SECOND)
+    ended, came = till.record("first"), len(centre.messages)
+
+    centre.let_arrive()
+    till.run(HOUR)
+
+    assert (ended.state, came, len(centre.messages)) == (State.ACTIVE, 1, 2)
+    assert till.record("first") == ended
     assert activated_once(till, centre)
 
 
@@ -267,3 +283,23 @@ def test_a_no_to_the_question_is_a_no_of_today(
     assert asked.stood == [state, state]
     assert ended.outcome == "activated"
     assert len(centre.effects) == 1
+
+
+def test_an_old_card_that_was_believed_and_somebody_elses_new_one(
+    centre: CentreProcess, tmp_path: Path
+) -> None:
+    with at_a_pharmacy(tmp_path, centre.address, old_pin=True) as asked:
+        counter = asked.counter
+        counter.start("pharmacy")
+        counter.put("he.medical", 0)
+        counter.reaches("waiting_pin")
+        counter.now = counter.pos.kaqi.pin(counter.now, OLD_PIN)
+        counter.reaches("waiting_card.social_security")
+        stood = asked.record
+        counter.put("lin.social_security", 1)
+        counter.reaches("failed")
+
+        assert stood == State.CARD_STEPS
+        assert counter.code == "transaction.person_mismatch"
+        assert asked.record == State.ABANDONED
+    assert centre.messages == []

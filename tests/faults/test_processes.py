@@ -181,20 +181,26 @@ def test_there_is_no_memory_while_a_person_is_waited_for(
     with standing(place, tmp_path, centre, clock=clock, arrived=False) as visit:
         adapter = visit.till.centre
         centre.misbehave("lose_answer", "activations", times=1)
-        centre.misbehave("lose_request", "activation-status", times=1)
+        centre.misbehave("lose_request", "activation-status")
         visit.begin()
         visit.put()
         visit.stands_in(State.UNKNOWN)
         clock.sleep(A_DAY)
         visit.stands_in(State.MANUAL)
+        centre.behave()
         forgetful = Forgetful(adapter.activation_status)
         setattr(adapter, "activation_status", forgetful)  # noqa: B010 - for mypy
-        clock.sleep(AN_HOUR)
-        wait_until(lambda: visit.record["state"] == State.MANUAL and forgetful.failed)
-        clock.sleep(AN_HOUR)
+        stood: list[str] = []
 
+        def ended_after_hours() -> bool:
+            clock.sleep(AN_HOUR)
+            stood.append(visit.record["state"])
+            return stood[-1] == State.ACTIVE
+
+        wait_until(ended_after_hours)
         ended = visit.ends(State.ACTIVE)
 
+        assert set(stood) == {State.MANUAL, State.ACTIVE}
         assert (forgetful.failed, ended) == (1, STANDS[State.ACTIVE])
 
 

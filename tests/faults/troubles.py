@@ -23,7 +23,6 @@ from tests.contract.liar import Liar, http
 
 IMPATIENT = Patience(connect=1, read=0.2, total=0.4)
 NOBODY = "http://kaqi.invalid:1"
-KEPT_BACK = {"seconds": 60.0}
 YEAR = timedelta(days=365)
 Address = Callable[[CentreProcess, Path], AbstractContextManager[str]]
 
@@ -41,13 +40,13 @@ def misbehaving(fault: str, **more: float) -> Address:
     return begin
 
 
-def answering(status: str, wait_seconds: int) -> Address:
-    """Somebody who only ever says to come again."""
+def answering(status: str, *, retry_after: int = 0, body: bytes = b"") -> Address:
+    """Somebody who says the same to everybody; `retry_after` is in seconds."""
 
     @contextmanager
     def begin(_: CentreProcess, __: Path) -> Iterator[str]:
-        extra = f"Retry-After: {wait_seconds}\r\n"
-        with Liar(http(b"", status, extra)) as liar:
+        extra = f"Retry-After: {retry_after}\r\n" if retry_after else ""
+        with Liar(http(body, status, extra)) as liar:
             yield liar.address
 
     return begin
@@ -154,9 +153,10 @@ TROUBLES: dict[str, Address] = {
     "F63": misbehaving("oversized"),
     "F64": misbehaving("truncate"),
     "F65": misbehaving("wrong_echo"),
+    "F67": answering("200 OK", body=b'{"code": "9", "text": "busy"}'),
     "F68": misbehaving("error_after_effect"),
-    "F69": answering("429 Too Many Requests", 30),
+    "F69": answering("429 Too Many Requests", retry_after=30),
     "F70": misbehaving("nonsense"),
     "F71": misbehaving("stale"),
-    "F72": answering("503 Service Unavailable", 600),
+    "F72": answering("503 Service Unavailable", retry_after=600),
 }
