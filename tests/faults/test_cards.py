@@ -36,7 +36,7 @@ CHANGE = READ + 2 * (IDENTIFY + 1)
 READING, KNOWING = 5, CHANGE - 1
 ALMOST, TOO_LONG = 4.0, 5.1  # seconds; the reader is given up within 5
 WRONG = "654321"
-NOT_YET = ("transaction.bad_state", "client.rate_limited")
+CARD_WANTED = ("waiting_card", "waiting_removal", "waiting_reader")
 CLOCKS = Clocks(card=30, confirm=30, centre=10)
 Desk = TroubledDesk | SerialDesk
 Strike = Callable[["Counter"], bytes | None]
@@ -52,9 +52,11 @@ class Counter:
         self.lin: CardEngine = engine("lin.social_security")
         self.types_for = self.lin
         self.typed = 0
+        self.asked = 0
 
     def begin(self, key: str, card: Card) -> None:
         """Somebody comes, and gives a card."""
+        self.asked = 0
         self.visit.begin(key)
         self.desk.insert_card(card, self.first)
 
@@ -78,9 +80,7 @@ class Counter:
 
     def until_told(self, code: str) -> None:
         """The same, up to this problem."""
-        self._follow(
-            lambda now: now.problem is not None and now.problem["code"] == code
-        )
+        self._follow(lambda now: _says(now, code))
 
     def types_once(self, pin: str) -> None:
         """Confirmed, and this typed."""
@@ -107,16 +107,26 @@ class Counter:
     def _do(self, now: Transaction, reader: str | None) -> None:
         if now.state == "waiting_confirm":
             self.visit.pos.kaqi.confirm(now)
-        elif now.state == "waiting_pin" and now.pin_wanted is not None:
+        elif now.state in CARD_WANTED or _says(now, "card.protocol_error"):
+            self._put_anew(reader)
+        elif now.pin_wanted is not None:
             self._type(now)
-        elif now.state.startswith("waiting") and reader is not None:
-            self.heals()
-            for each in (self.first, self.second):
-                self.desk.remove(each)
-            self.desk.insert_card(self.lin, reader)
+
+    def _put_anew(self, reader: str | None) -> None:
+        """Out and in again, as the counter says, where somebody is to."""
+        if reader is None:
+            return
+        self.heals()
+        for each in (self.first, self.second):
+            self.desk.remove(each)
+        self.desk.insert_card(self.lin, reader)
 
     def _type(self, now: Transaction) -> None:
-        """What is right for the card, which its holder knows."""
+        """What is right for the card, which its holder knows; once for each time that it
+        is asked for."""
+        if now.data["seq"] == self.asked:
+            return
+        self.asked = now.data["seq"]
         if now.problem is not None:
             self.heals()
         pin = NEW if self.types_for.counters.changes else INITIAL
@@ -125,7 +135,7 @@ class Counter:
         try:
             self.visit.pos.kaqi.pin(now, pin, new)
         except KaqiError as late:
-            if late.code not in NOT_YET:
+            if late.code != "transaction.bad_state":
                 raise
         else:
             self.typed += 1
@@ -136,6 +146,10 @@ class Counter:
             self.desk.heal()
         else:
             self.desk.peers[self.first].wrong = Misbehaviour()
+
+
+def _says(now: Transaction, code: str) -> bool:
+    return now.problem is not None and now.problem["code"] == code
 
 
 class StruckCard:

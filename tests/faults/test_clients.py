@@ -184,5 +184,5 @@ def _paths(visit: Standing) -> tuple[str, ...]:
 
 
 def _posted(pos: Pos, path: str, said: dict[str, Any]) -> Answer:
-    body = None if "raw" in said else {}
+    body: object = None if "raw" in said else {}
     return pos.request("POST", path, body, key="hostile", **said)

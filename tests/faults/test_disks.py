@@ -30,8 +30,8 @@ from tests.waiting import wait_until
 
 SLOW_SECONDS = 2.0
 REFUSALS = {
-    "F15": (apsw.SQLITE_READONLY, "open", "write", "delete"),
-    "F22": (apsw.SQLITE_IOERR_WRITE, "write"),  # as SQLite tells of a quota
+    "F15": (apsw.SQLITE_READONLY, ("open", "write", "delete")),
+    "F22": (apsw.SQLITE_IOERR_WRITE, ("write",)),  # as SQLite tells of a quota
 }
 GOES_ON_MEANWHILE = (State.RECEIVED, State.SENDING, State.UNKNOWN)
 BUSY = (State.RECEIVED, State.CARD_STEPS)  # the readers are
@@ -48,7 +48,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_disk_refuses_for_a_while(
     tmp_path: Path, centre: CentreProcess, place: Place, fault: str
 ) -> None:
-    code, *calls = REFUSALS[fault]
+    code, calls = REFUSALS[fault]
     with refusing_disk() as disk, standing(place, tmp_path, centre) as visit:
         with disk.refusing(code, *calls) as refused:
             other = visit.pos.start("outpatient_registration", key="another")

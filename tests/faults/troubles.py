@@ -27,12 +27,12 @@ YEAR = timedelta(days=365)
 Address = Callable[[CentreProcess, Path], AbstractContextManager[str]]
 
 
-def misbehaving(fault: str, **more: float) -> Address:
+def misbehaving(fault: str, seconds: float = 1.0) -> Address:
     """The centre itself, or what is in front of it."""
 
     @contextmanager
     def begin(centre: CentreProcess, _: Path) -> Iterator[str]:
-        centre.misbehave(fault, **more)
+        centre.misbehave(fault, seconds=seconds)
         yield centre.address
         centre.behave()
         centre.let_go()
