@@ -60,6 +60,10 @@ class CentreProcess:
         """The messages that are late come now."""
         self._client.post("/simulation/late").raise_for_status()
 
+    def let_go(self) -> None:
+        """The answers that are slow come now; silence ends."""
+        self._client.post("/simulation/answers").raise_for_status()
+
     def reset(self) -> None:
         """The cast as it was, nothing activated, no faults."""
         self._client.post("/simulation/reset").raise_for_status()

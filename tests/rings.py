@@ -1,6 +1,7 @@
 """`make test`: everything, from fast to slow, each ring with its time.
 
-A ring that fails ends the run: what comes after would only be slower to say the same.
+A ring that fails ends the run: what comes after would only be slower to say the same. The
+last one compares what has passed with the matrix of faults and states.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from tests.matrix import noted
 
 ROOT = Path(__file__).parents[1]
 CODE = ("plugin", "drivers", "simulator", "tests")
@@ -37,10 +41,12 @@ RINGS: dict[str, tuple[str, ...]] = {
     "contract": ring("tests/contract"),
     "power": ring("tests/power"),
     "scenario": ring("tests/scenario"),
+    "faults": ring("tests/faults"),
     "api": ring("tests/api"),
     "command": ring("tests/command"),
     "browser": ring("tests/browser"),
     "saboteurs": (sys.executable, "-m", "tests.saboteurs", "--fast"),
+    "matrix": (sys.executable, "-m", "tests.matrix"),
 }
 
 
@@ -63,7 +69,7 @@ def run(name: str, command: tuple[str, ...]) -> tuple[bool, float]:
     last = (done.stdout.strip().splitlines() or [""])[-1].strip("= ")
     verdict = "ok" if done.returncode == 0 else f"FAILED ({done.returncode})"
     say(
-        f"{name:12} {took:7.1f} s  {verdict:12} {last[:60] if name in _COUNTED else ''}"
+        f"{name:12} {took:7.1f} s  {verdict:12} {last[:72] if name in _COUNTED else ''}"
     )
     return done.returncode == 0, took
 
@@ -87,11 +93,13 @@ def chosen(wanted: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
 def main(wanted: list[str], runner: Callable[..., tuple[bool, float]] = run) -> int:
     """Run them; the exit code is 1 when one fails."""
     total = 0.0
-    for name, command in chosen(wanted):
-        passed, took = runner(name, command)
-        total += took
-        if not passed:
-            return 1
+    with tempfile.TemporaryDirectory() as notes:
+        os.environ[noted.FOLDER] = notes
+        for name, command in chosen(wanted):
+            passed, took = runner(name, command)
+            total += took
+            if not passed:
+                return 1
     say(f"{'all':12} {total:7.1f} s  ok")
     return 0
 

@@ -30,7 +30,7 @@ class Message:
 class Books:
     """What the centre knows and has done. `messages` are those that activate, as they came;
     `answers` are what a dialect remembers by message; `late` are messages still on their
-    way."""
+    way, `kept_back` lets go the answers that are slow."""
 
     opened_on: date
     today: date = field(init=False)
@@ -43,6 +43,7 @@ class Books:
     received: dict[str, int] = field(default_factory=dict)
     faults: list[FaultOrder] = field(default_factory=list)
     late: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    kept_back: list[Callable[[], None]] = field(default_factory=list)
     edition: int = 0  # what was on its way to an earlier one is lost
 
     def __post_init__(self) -> None:
@@ -63,6 +64,12 @@ class Books:
             written.clear()
         for counted in (self.answers, self.received):
             counted.clear()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Nobody's answer is kept back any longer."""
+        while self.kept_back:
+            self.kept_back.pop()()
 
     def fault_at(self, path: str) -> FaultOrder | None:
         """The first order that fits this path, used up by one."""

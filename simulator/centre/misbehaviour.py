@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,7 +97,7 @@ class Misbehaviour:
                 await _say(send, await done())
             case Fault.SLOW:
                 edition = self.books.edition
-                await asyncio.sleep(order.seconds)
+                await self._keep_back(order.seconds)
                 if edition == self.books.edition:
                     await _say(send, await done())
             case Fault.DUPLICATE:
@@ -107,13 +108,20 @@ class Misbehaviour:
                 _hang_up(receive)
             case Fault.SILENCE:
                 await done()
-                await asyncio.sleep(order.seconds)
+                await self._keep_back(order.seconds)
                 _hang_up(receive)
             case Fault.TRUNCATE:
                 await _say_half(send, await done())
                 receive.__self__.transport.close()  # type: ignore[attr-defined]
             case _:
                 await _say(send, _spoilt(await done(), order))
+
+    async def _keep_back(self, seconds: float) -> None:
+        """Until then, or until somebody lets it go."""
+        let_go = asyncio.Event()
+        self.books.kept_back.append(let_go.set)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(let_go.wait(), seconds)
 
     def _do_later(self, done: Callable[[], Awaitable[Answer]], seconds: float) -> None:
         """The message is on its way until then, or until somebody lets it arrive."""

@@ -56,6 +56,11 @@ def add_routes(app: FastAPI, books: Books) -> None:
         while books.late:
             await books.late.pop(0)()
 
+    @app.post("/simulation/answers", status_code=204, tags=["simulation"])
+    async def let_go() -> None:
+        """What is kept back is answered now."""
+        books.let_go()
+
     @app.post("/simulation/reset", status_code=204, tags=["simulation"])
     async def reset() -> None:
         books.open()

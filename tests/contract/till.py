@@ -45,14 +45,7 @@ class Till:
 
     def begin(self, intent_id: str, person: str = "lin") -> Activation:
         """Somebody's cards are read and confirmed."""
-        origin = replace(ORIGIN, intent_id=intent_id)
-        request = Request(
-            client_id=origin.client_id,
-            key=intent_id,
-            fingerprint="",
-            transaction_id=origin.transaction_id,
-        )
-        self.journal.create(Activation(origin=origin), request)
+        origin = self.create(intent_id).origin
         card, old = social_security(person), medical(person)
         return self.activations.begin(
             intent_id,
@@ -64,6 +57,19 @@ class Till:
                 self.adapter.message_name(name),
             ),
         )
+
+    def create(self, intent_id: str) -> Activation:
+        """Somebody has come."""
+        origin = replace(ORIGIN, intent_id=intent_id)
+        request = Request(
+            client_id=origin.client_id,
+            key=intent_id,
+            fingerprint="",
+            transaction_id=origin.transaction_id,
+        )
+        record = Activation(origin=origin)
+        self.journal.create(record, request)
+        return record
 
     def restart(self) -> None:
         """The process dies, and comes back with its journal. Its timers and answers are

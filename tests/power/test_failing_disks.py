@@ -13,10 +13,20 @@ import pytest
 from plugin.journal.port import JournalError
 from plugin.journal.sqlite import SqliteJournal
 from tests.power.disk import Disk, cuts
-from tests.power.work import Contents, begun, contents, intent, open_on, steps
+from tests.power.work import (
+    STORED,
+    Contents,
+    begun,
+    contents,
+    intent,
+    open_on,
+    states,
+    steps,
+)
 
 CALLS = ("write", "sync", "open", "truncate", "delete")
 STEPS = 14
+SEED = 4  # of steps through every state
 _CODES = {
     "write": (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_FULL),
     "sync": (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_FULL),
@@ -102,6 +112,12 @@ class Worker:
         return True
 
 
+def test_the_steps_lead_through_every_state() -> None:
+    way = steps(Random(SEED), STEPS)
+
+    assert states(*(after for _, after in way)) == STORED
+
+
 @pytest.mark.parametrize("more", [0, 3])
 @pytest.mark.parametrize("checkpoint", [None, 3])
 @pytest.mark.parametrize(
@@ -114,7 +130,7 @@ def test_whichever_order_fails_nothing_is_lost(
     while refused:
         disk = Disk()
         disk.fails = failing = Failing(call, code, at, more)
-        worker = Worker(disk, Random(3), checkpoint)
+        worker = Worker(disk, Random(SEED), checkpoint)
 
         worker.work()
 

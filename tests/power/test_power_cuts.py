@@ -12,7 +12,16 @@ from msgspec import Struct
 from plugin.journal.port import JournalError
 from plugin.journal.sqlite import SqliteJournal
 from tests.power.disk import Disk, Image, cuts
-from tests.power.work import Contents, Step, begun, contents, open_on, steps
+from tests.power.work import (
+    STORED,
+    Contents,
+    Step,
+    begun,
+    contents,
+    open_on,
+    states,
+    steps,
+)
 
 CUTS = int(os.environ.get("KAQI_CUTS", "4000"))
 SHARDS = 16
@@ -162,9 +171,9 @@ def test_the_disk_does_lose_what_is_not_synced(lies: bool, setting: str) -> None
 
 
 def test_the_lives_are_worth_living() -> None:
-    kinds = {
-        type(order) for seed in range(20) for order in lived(Random(seed)).disk.orders
-    }
+    lives = [lived(Random(seed)) for seed in range(20)]
+    kinds = {type(order) for life in lives for order in life.disk.orders}
+    held = states(*(each for life in lives for _, each in life.promised))
 
     assert {kind.__name__ for kind in kinds} >= {
         "Created",
@@ -172,6 +181,7 @@ def test_the_lives_are_worth_living() -> None:
         "Written",
         "Synced",
     }
+    assert held == STORED
 
 
 def test_a_life_is_made_of_every_step() -> None:

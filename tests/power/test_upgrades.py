@@ -14,17 +14,26 @@ from plugin.journal.port import JournalError
 from plugin.journal.sqlite import _SCHEMAS, SCHEMA_VERSION
 from tests.power.disk import Disk, Image, cuts
 from tests.power.test_failing_disks import Failing
-from tests.power.work import PATH, Contents, contents, filled, open_on
+from tests.power.work import (
+    PATH,
+    STORED,
+    Contents,
+    contents,
+    filled,
+    open_on,
+    states,
+)
 
 EARLIER = range(1, SCHEMA_VERSION)
 TORN_SINCE = 2
+SEED = 4  # with a record in every state
 _COLUMNS = {"counters": "name, last"}  # of an earlier version; of the others all
 
 
 @cache
 def of_version(version: int) -> tuple[Image, Contents]:
     """The closed file of an earlier version, and what it holds."""
-    image, held = filled(60)
+    image, held = filled(60, seed=SEED)
     now, earlier = Disk(image), Disk()
     source = apsw.Connection(str(PATH), vfs=now.name)
     raw = apsw.Connection(str(PATH), vfs=earlier.name)
@@ -93,6 +102,7 @@ def _tables(raw: apsw.Connection) -> list[str]:
 @pytest.mark.parametrize("version", EARLIER)
 def test_an_earlier_version_is_taken_on_with_all_it_holds(version: int) -> None:
     image, held = of_version(version)
+    assert states(held) == STORED
     assert judge(image, version, held, "as it was") == version
     disk = Disk(image)
     open_on(disk).close()

@@ -19,11 +19,12 @@ from tests.power.disk import Disk, Image
 KEYS = Keys(bytes(range(32)))
 PATH = Path("/journal.db")
 COUNTERS = ("events", "others")
+STORED = frozenset(ActivationState) - {ActivationState.READY}
 _WAY = (
     ActivationState.CARD_STEPS,
-    ActivationState.READY,
     ActivationState.SENDING,
     ActivationState.UNKNOWN,
+    ActivationState.MANUAL,
 )
 _ENDS = (
     ActivationState.ACTIVE,
@@ -111,7 +112,7 @@ def _save(now: Contents, random: Random, number: int) -> tuple[Step, Contents]:
         return _create(now, random, number)
     record = random.choice(moving)
     which = record.origin.intent_id
-    ending = record.state is ActivationState.UNKNOWN or random.random() < 0.1
+    ending = record.state is _WAY[-1] or random.random() < 0.1
     after = replace(
         record,
         state=random.choice(_ENDS) if ending else _next(record.state),
@@ -125,6 +126,11 @@ def _save(now: Contents, random: Random, number: int) -> tuple[Step, Contents]:
 
     saved = replace(after, version=after.version + 1)
     return step, replace(now, records=now.records | {which: saved})
+
+
+def states(*held: Contents) -> set[ActivationState]:
+    """In which states records stand there."""
+    return {record.state for each in held for record in each.records.values()}
 
 
 def _next(state: ActivationState) -> ActivationState:
