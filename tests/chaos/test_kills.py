@@ -82,7 +82,7 @@ def test_every_label_is_passed_in_some_world() -> None:
 
 
 @pytest.mark.parametrize(("name", "crash_at"), list(points()))
-def test_killed_there_it_ends_as_if_nobody_had_been(
+def test_j2_killed_there_it_ends_as_if_nobody_had_been(
     tmp_path: Path, centre: CentreProcess, name: str, crash_at: str
 ) -> None:
     world = BY_NAME[name]

@@ -53,7 +53,7 @@ JUMPS = {
 
 @every_place
 @pytest.mark.parametrize("fault", JUMPS)
-def test_the_wall_clock_jumps(
+def test_j10_the_wall_clock_jumps(
     tmp_path: Path, centre: CentreProcess, place: Place, fault: str
 ) -> None:
     clock = SetClock()

@@ -67,7 +67,7 @@ def test_records_stand_in_every_state() -> None:
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_a_flipped_bit_is_noticed_or_changes_nothing(shard: int) -> None:
+def test_j5_a_flipped_bit_is_noticed_or_changes_nothing(shard: int) -> None:
     image, held = a_full_journal()
     noticed = 0
     for seed in range(shard, FLIPS, SHARDS):
@@ -93,7 +93,7 @@ def test_a_flipped_bit_in_every_byte_of_the_header_and_the_schema() -> None:
         assert read({NAME: bytes(changed)}, held) in (None, held), f"byte {at}"
 
 
-def test_every_column_of_every_row_that_is_changed_is_noticed() -> None:
+def test_j9_every_column_of_every_row_that_is_changed_is_noticed() -> None:
     image, held = filled(1_000, seed=2)
     tables = _tables(image)
     assert {*tables} == {"unfinished", "finished", "requests", "torn", "counters"}

@@ -123,7 +123,7 @@ def test_the_steps_lead_through_every_state() -> None:
 @pytest.mark.parametrize(
     ("call", "code"), [(call, code) for call in _CODES for code in _CODES[call]]
 )
-def test_whichever_order_fails_nothing_is_lost(
+def test_j3_whichever_order_fails_nothing_is_lost(
     call: str, code: int, checkpoint: int | None, more: int
 ) -> None:
     at, refused = 1, 1
@@ -171,7 +171,7 @@ def test_a_full_disk_refuses_until_there_is_room_again() -> None:
 
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("checkpoint", [None, 1])
-def test_after_a_failed_sync_the_file_is_not_trusted(
+def test_j4_after_a_failed_sync_the_file_is_not_trusted(
     checkpoint: int | None, killed: bool
 ) -> None:
     """The cache shows what the sync did not write. Whoever goes on behind it, in this
@@ -246,7 +246,7 @@ def _noting(calls: list[str]) -> Callable[[str], None]:
 
 @pytest.mark.parametrize("checkpoint", [None, 1, 6])
 @pytest.mark.parametrize("before", [0, 1, 7])
-def test_what_was_said_to_have_failed_has_not_happened(
+def test_j4_what_was_said_to_have_failed_has_not_happened(
     before: int, checkpoint: int | None
 ) -> None:
     """Also where the disk refuses for so long that nothing could be tidied up: whoever was

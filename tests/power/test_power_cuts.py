@@ -138,7 +138,7 @@ def _places(life: Life, random: Random, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_no_power_cut_loses_what_was_committed(shard: int) -> None:
+def test_j1_no_power_cut_loses_what_was_committed(shard: int) -> None:
     for seed in range(shard, CUTS // CUTS_OF_ONE_LIFE, SHARDS):
         random = Random(seed)
         life = lived(random)

@@ -119,7 +119,7 @@ def same(found: Contents, held: Contents) -> bool:
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_a_flipped_bit_is_harmless_or_restored(shard: int, tmp_path: Path) -> None:
+def test_j5_a_flipped_bit_is_harmless_or_restored(shard: int, tmp_path: Path) -> None:
     content, held = a_journal()
     restored = 0
     for seed in range(shard, FLIPS, SHARDS):

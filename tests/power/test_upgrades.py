@@ -112,7 +112,7 @@ def test_an_earlier_version_is_taken_on_with_all_it_holds(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", EARLIER)
-def test_an_upgrade_may_lose_its_power_at_any_order(version: int) -> None:
+def test_j8_an_upgrade_may_lose_its_power_at_any_order(version: int) -> None:
     image, held = of_version(version)
     disk = Disk(image)
     first = len(disk.orders)

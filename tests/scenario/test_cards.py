@@ -84,23 +84,10 @@ def test_a_memory_card_pulled_at_each_command(
     assert finish(counter, centre) == ONCE
 
 
-EVERY_COMMAND = [
-    *((pull_old_card, at) for at in range(1, OLD_CARD + 1)),
-    *((pull_new_card, at) for at in range(1, NEW_CARD + 1)),
-]
 FIRST_MIDDLE_LAST = [
     *((pull_old_card, at) for at in (1, OLD_CARD // 2, OLD_CARD)),
     *((pull_new_card, at) for at in (1, NEW_CARD // 2, NEW_CARD)),
 ]
-
-
-@pytest.mark.parametrize(("pull", "at"), EVERY_COMMAND)
-def test_a_card_pulled_at_each_command(
-    counter: Counter, centre: CentreProcess, pull: Pull, at: int
-) -> None:
-    pull(counter, at)
-
-    assert finish(counter, centre) == ONCE
 
 
 @pytest.mark.parametrize("elsewhere", ["pcsc"], indirect=True)

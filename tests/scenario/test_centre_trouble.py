@@ -132,7 +132,7 @@ def test_a_refusal_carries_the_centres_words_and_does_not_stick(
     assert counter.reaches("succeeded").outcome == "activated"
 
 
-def test_refused_at_one_till_and_accepted_at_another(
+def test_a10_refused_at_one_till_and_accepted_at_another(
     counter: Counter, centre: CentreProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     centre.set_standing("lin", "lost")

@@ -48,7 +48,9 @@ def settles(counter: Counter, verdict: str, key: str = "s-1", **more: str) -> An
     return counter.pos.request("POST", path, body, key=key)
 
 
-def test_a_doubt_comes_with_all_that_a_telephone_call_needs(doubtful: Counter) -> None:
+def test_a9_a_doubt_comes_with_all_that_a_telephone_call_needs(
+    doubtful: Counter,
+) -> None:
     found = record(doubtful)
 
     assert found["state"] == "MANUAL"
