@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from plugin.agent.service import IntentIds
 from plugin.data_folder import DataFolder
 from plugin.journal.place import Place
 from plugin.journal.port import Request
+from plugin.journal.rescue import Rescue
 from plugin.journal.safe import SafeJournal
 from plugin.journal.sqlite import SqliteJournal
 from plugin.privacy import Keys
@@ -129,3 +131,12 @@ def began(journal: SqliteJournal, at: int, intent_id: str, *, ends: bool) -> Act
     if ends:
         return journal.save(replace(record, state=ActivationState.ACTIVE))
     return record
+
+
+def restored(folder: Path) -> bool:
+    """Restore what can be, without copies; whether there was anything to restore."""
+    with closing(Rescue(folder, DataFolder(folder).keys(), [])) as rescue:
+        proposal = rescue.proposal(0, lambda _: None)
+        if proposal is not None:
+            rescue.carry_out(proposal.plan, "now")
+    return proposal is not None

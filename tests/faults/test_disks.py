@@ -14,6 +14,7 @@ from plugin.data_folder import DataFolder
 from plugin.journal.port import JournalError, JournalInUseError
 from plugin.journal.sqlite import SCHEMA_VERSION, SqliteJournal
 from tests.centre import CentreProcess
+from tests.damaged import restored
 from tests.faults.disks import refusing_disk
 from tests.faults.places import (
     HOLDERS,
@@ -124,7 +125,8 @@ def held(folder: DataFolder) -> list[str]:
 def test_an_old_copy_is_put_back(
     tmp_path: Path, centre: CentreProcess, place: Place
 ) -> None:
-    """The till has forgotten the visit; the centre has not."""
+    """The till notices, and once it is restored has forgotten the visit; the centre has
+    not."""
     with standing(place, tmp_path, centre, arrived=False) as visit:
         journal, card = visit.agent.folder.journal, visit.card
     copy = shutil.copy(journal, tmp_path / "copy")
@@ -134,6 +136,10 @@ def test_an_old_copy_is_put_back(
     shutil.copy(copy, journal)
     centre.behave()
 
+    with standing(place, tmp_path, centre, arrived=False) as visit:
+        refused = visit.asked()
+    assert refused.body["code"] == "agent.safe_mode"
+    assert restored(visit.agent.folder.path)
     with standing(place, tmp_path, centre, arrived=False) as visit:
         visit.card = card
         visit.begin()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from plugin.agent.backups import NEWEST
 from plugin.client import Transaction
-from plugin.data_folder import DataFolder
 from plugin.journal.place import epoch
-from plugin.journal.rescue import Rescue
 from simulator.reader import InProcessDesk
 from tests.agents import running
 from tests.centre import CentreProcess
+from tests.damaged import restored
 from tests.scenario.counter import Counter, new_card
 from tests.waiting import wait_until
 
@@ -32,15 +31,6 @@ def states(counter: Counter) -> list[str]:
     """Of every record, the newest first."""
     found = counter.pos.request("GET", "/v1/activations").body["activations"]
     return [each["state"] for each in found]
-
-
-def restored(folder: Path) -> bool:
-    """Whether there was anything to restore."""
-    with closing(Rescue(folder, DataFolder(folder).keys(), [])) as rescue:
-        proposal = rescue.proposal(0, lambda _: None)
-        if proposal is not None:
-            rescue.carry_out(proposal.plan, "now")
-    return proposal is not None
 
 
 def yesterday_then_today(folder: Path, centre: CentreProcess) -> dict[str, bytes]:
