@@ -1,0 +1,149 @@
+"""`python -m tests.mutants [--sample N] [--seed N] [--jobs N] [PATTERN ...]`: change the
+pure rooms and the journal in one place at a time, and see whether the fast tests notice.
+
+A sample is drawn evenly over all the mutants (or those whose names match a pattern, such as
+`plugin.card.pin.*`); without `--sample` it is every one, which takes an hour. What has been
+killed once stays killed as long as its function is the same, so a run that was stopped goes
+on where it was; `rm -rf .mutants` forgets all.
+
+A mutant that nobody notices is a survivor: either a test is missing, or it is explained in
+`survivors.tsv`. The exit code is 1 when less than 90 % of those that can be noticed are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from fnmatch import fnmatch
+from pathlib import Path
+
+from tests.mutants import survivors
+from tests.mutants.mutant import Mutant, mutants
+from tests.mutants.place import PLACE, prepared
+from tests.mutants.survivors import Kind
+
+GATE = 0.90
+SEED = 1
+WORLDS = "100"  # of the simulation, where `make test` has thousands
+# What mutmut says of a mutant somebody noticed; a loop that does not end is noticed too.
+KILLED = frozenset({"killed", "timeout", "segfault"})
+
+
+def say(text: str = "") -> None:
+    """To standard output, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def drawn(from_all: list[Mutant], size: int, seed: int) -> list[Mutant]:
+    """So many of them, evenly: one from each of as many equal stretches of the code."""
+    if not 0 < size < len(from_all):
+        return from_all
+    chance = random.Random(seed)
+    stretch = len(from_all) / size
+    return [from_all[int((at + chance.random()) * stretch)] for at in range(size)]
+
+
+def mutmut(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """One run of mutmut in the copy. Raises CalledProcessError, with what it said."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("mutmut"), *arguments],
+        cwd=PLACE,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "KAQI_SEEDS": WORLDS, "PYTHONUTF8": "1"},
+    )
+
+
+def verdicts() -> dict[str, str]:
+    """What became of each mutant so far, by name."""
+    lines = mutmut("results", "--all", "true").stdout.splitlines()
+    told = (line.strip().partition(": ") for line in lines)
+    return {name: verdict for name, _, verdict in told if verdict}
+
+
+def tried(chosen: list[Mutant], jobs: int) -> dict[str, str]:
+    """The verdict on each. Those killed before are not tried again."""
+    before = verdicts()
+    left = [each.name for each in chosen if before.get(each.name) not in KILLED]
+    say(f"{len(chosen) - len(left)} known from before, {len(left)} to try")
+    if left:
+        mutmut("run", "--max-children", str(jobs), *left)
+    return verdicts()
+
+
+def told(chosen: list[Mutant], verdict: dict[str, str]) -> bool:
+    """Say what became of them, package by package; whether the gate is reached."""
+    explained = survivors.read()
+    counts: Counter[tuple[str, str]] = Counter()
+    unexplained: list[Mutant] = []
+    for each in chosen:
+        found = explained.get((each.file, each.function, each.change))
+        if verdict.get(each.name) in KILLED:
+            fate = "killed"
+        elif found is None:
+            fate = "unexplained"
+            unexplained.append(each)
+        else:
+            fate = found.kind.value
+        counts[each.package, fate] += 1
+    packages = sorted({package for package, _ in counts})
+    for package in packages:
+        _row(package, {fate: n for (of, fate), n in counts.items() if of == package})
+    totals: Counter[str] = Counter()
+    for (_, fate), number in counts.items():
+        totals[fate] += number
+    rate = _row("all", totals)
+    if unexplained:
+        say("\nnobody noticed, and nobody has explained:")
+    for each in unexplained:
+        say(survivors.as_line(each))
+    return rate >= GATE
+
+
+def _row(name: str, fates: dict[str, int]) -> float:
+    """One line of the table; returns how many of the noticeable were noticed."""
+    every, killed = sum(fates.values()), fates.get("killed", 0)
+    noticeable = every - fates.get(Kind.EQUIVALENT, 0)
+    rate = killed / noticeable if noticeable else 1.0
+    rest = ", ".join(
+        f"{number} {fate}" for fate, number in sorted(fates.items()) if fate != "killed"
+    )
+    say(f"{name:20} {killed:5} of {every:5} killed  {rate:6.1%}  ({rest or 'all'})")
+    return rate
+
+
+def main(arguments: list[str]) -> int:
+    """Draw, try and tell; the exit code is 1 when too few were noticed."""
+    parser = argparse.ArgumentParser(prog="tests.mutants", description=__doc__)
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN")
+    parser.add_argument("--sample", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=int, default=SEED, metavar="N")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N")
+    asked = parser.parse_args(arguments)
+    every = [
+        mutant
+        for path in prepared()
+        for mutant in mutants(path, (PLACE / path).read_text(encoding="utf-8"))
+    ]
+    for file, function, change in survivors.gone(survivors.read(), every):
+        say(f"explained, but not there any more: {file} {function}: {change}")
+    matching = [
+        each
+        for each in every
+        if not asked.patterns
+        or any(fnmatch(each.name, pattern) for pattern in asked.patterns)
+    ]
+    chosen = drawn(matching, asked.sample, asked.seed)
+    say(f"{len(chosen)} of {len(matching)} mutants, seed {asked.seed}")
+    return 0 if told(chosen, tried(chosen, asked.jobs)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
