@@ -17,14 +17,15 @@ import os
 import random
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
 from tests.mutants import survivors
 from tests.mutants.mutant import Mutant, mutants
 from tests.mutants.place import PLACE, prepared
-from tests.mutants.survivors import Kind
+from tests.mutants.survivors import Kind, Survivor
 
 GATE = 0.90
 SEED = 1
@@ -78,10 +79,13 @@ def tried(chosen: list[Mutant], jobs: int) -> dict[str, str]:
     return verdicts()
 
 
-def told(chosen: list[Mutant], verdict: dict[str, str]) -> bool:
+def told(
+    chosen: list[Mutant],
+    verdict: Mapping[str, str],
+    explained: Mapping[tuple[str, str, str], Survivor],
+) -> bool:
     """Say what became of them, package by package; whether the gate is reached."""
-    explained = survivors.read()
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     unexplained: list[Mutant] = []
     for each in chosen:
         found = explained.get((each.file, each.function, each.change))
@@ -92,14 +96,10 @@ def told(chosen: list[Mutant], verdict: dict[str, str]) -> bool:
             unexplained.append(each)
         else:
             fate = found.kind.value
-        counts[each.package, fate] += 1
-    packages = sorted({package for package, _ in counts})
-    for package in packages:
-        _row(package, {fate: n for (of, fate), n in counts.items() if of == package})
-    totals: Counter[str] = Counter()
-    for (_, fate), number in counts.items():
-        totals[fate] += number
-    rate = _row("all", totals)
+        counts[each.package][fate] += 1
+    for package, fates in sorted(counts.items()):
+        _row(package, fates)
+    rate = _row("all", sum(counts.values(), Counter[str]()))
     if unexplained:
         say("\nnobody noticed, and nobody has explained:")
     for each in unexplained:
@@ -107,10 +107,10 @@ def told(chosen: list[Mutant], verdict: dict[str, str]) -> bool:
     return rate >= GATE
 
 
-def _row(name: str, fates: dict[str, int]) -> float:
+def _row(name: str, fates: Counter[str]) -> float:
     """One line of the table; returns how many of the noticeable were noticed."""
-    every, killed = sum(fates.values()), fates.get("killed", 0)
-    noticeable = every - fates.get(Kind.EQUIVALENT, 0)
+    every, killed = fates.total(), fates["killed"]
+    noticeable = every - fates[Kind.EQUIVALENT]
     rate = killed / noticeable if noticeable else 1.0
     rest = ", ".join(
         f"{number} {fate}" for fate, number in sorted(fates.items()) if fate != "killed"
@@ -131,8 +131,10 @@ def main(arguments: list[str]) -> int:
         mutant
         for path in prepared()
         for mutant in mutants(path, (PLACE / path).read_text(encoding="utf-8"))
+        if not mutant.is_wording
     ]
-    for file, function, change in survivors.gone(survivors.read(), every):
+    explained = survivors.read()
+    for file, function, change in survivors.gone(explained, every):
         say(f"explained, but not there any more: {file} {function}: {change}")
     matching = [
         each
@@ -142,7 +144,7 @@ def main(arguments: list[str]) -> int:
     ]
     chosen = drawn(matching, asked.sample, asked.seed)
     say(f"{len(chosen)} of {len(matching)} mutants, seed {asked.seed}")
-    return 0 if told(chosen, tried(chosen, asked.jobs)) else 1
+    return 0 if told(chosen, tried(chosen, asked.jobs), explained) else 1
 
 
 if __name__ == "__main__":

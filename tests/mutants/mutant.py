@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from os.path import commonprefix
 from pathlib import Path
 
 from mutmut.mutation.file_mutation import mutate_file_contents
@@ -96,10 +95,17 @@ def _change(before: list[str], after: list[str]) -> str:
     return f"{gone} -> {come}"
 
 
+def _alike(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 def _narrowed(gone: str, come: str) -> tuple[str, str]:
     """Where two long statements differ, with a little of what is around it."""
-    begin = len(commonprefix([gone, come]))
-    end = len(commonprefix([gone[: begin - 1 : -1], come[: begin - 1 : -1]]))
+    begin = _alike(gone, come)
+    shorter = min(len(gone), len(come)) - begin
+    end = min(_alike(gone[::-1], come[::-1]), shorter)
     first = max(0, begin - AROUND)
     before, behind = "..." * (first > 0), "..." * (end > AROUND)
     narrow = [each[first : len(each) - end + AROUND] for each in (gone, come)]

@@ -49,4 +49,6 @@ def with_plain_properties(source: str) -> str:
                 lines[(node.end_lineno or node.lineno) - 1] += (
                     f"\n{indent}{name} = property({name})"
                 )
+            case _:
+                pass
     return "\n".join(lines) + "\n"

@@ -287,3 +287,12 @@ def test_a_card_whose_pin_comes_late_is_asked_back_where_there_is_one_reader() -
 
     assert keys.count("waiting_card.social_security") == 2
     assert keys[-1] == "succeeded.activated"
+
+
+def test_a_way_succeeds_by_its_last_step_alone() -> None:
+    [good, *_] = scenarios(load_profile("reference"))
+    found = flow.way(PROFILE, good.rules, good.scenario)
+
+    assert found.succeeds
+    assert not replace(found, steps=found.steps[:-1]).succeeds
+    assert not replace(found, steps=found.steps[::-1]).succeeds
