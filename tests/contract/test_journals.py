@@ -540,3 +540,41 @@ def test_after_the_disk_has_refused_the_file_is_opened_anew(tmp_path: Path) -> N
     assert found == [intent(1), intent(3)]
     assert after is not before
     assert after is journal._connection
+
+
+def test_what_a_client_wrote_into_a_key_is_found_by_its_keyed_hash(
+    tmp_path: Path,
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.remember(request(1))
+
+    [(digest,)] = journal._connection.execute("SELECT key_digest FROM requests")
+    journal.close()
+
+    assert digest == bytes.fromhex(KEYS.digest("request", "key-1"))
+
+
+def test_what_the_disk_says_is_in_the_error(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal._connection.execute("PRAGMA query_only = ON")
+
+    with pytest.raises(JournalError, match="readonly"):
+        journal.create(activation(1), request(1))
+    journal.close()
+
+
+def test_an_index_that_has_lost_a_row_is_damage(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    journal.tear(torn("card"))
+    [(page,)] = journal._connection.execute(
+        "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'torn'"
+    ).fetchall()
+    journal.close()
+    raw = bytearray((tmp_path / "journal.db").read_bytes())
+    at = (int(str(page)) - 1) * 4096
+    raw[at : at + 4096] = b"\x0a" + bytes(4) + b"\x10\x00" + bytes(4089)
+    (tmp_path / "journal.db").write_bytes(raw)
+
+    with pytest.raises(JournalDamagedError, match="the file is damaged"):
+        SqliteJournal(tmp_path / "journal.db", KEYS)

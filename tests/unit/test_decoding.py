@@ -78,8 +78,11 @@ def test_a_space_at_the_seam_of_a_latin_name_stays() -> None:
         "阿卜杜".encode("gb18030") + b"  ", "热合曼".encode("gb18030")
     )
 
+    mixed = decoding.name("阿A ".encode("gb18030"), b"BIN")
+
     assert spaced == first + rest
     assert padded == "阿卜杜热合曼"
+    assert mixed == "阿A BIN"
 
 
 @pytest.mark.parametrize("name", ["张\U00031350", "李\U0002ebf0明", "张\ue863"])

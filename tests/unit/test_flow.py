@@ -293,6 +293,7 @@ def test_a_way_succeeds_by_its_last_step_alone() -> None:
     [good, *_] = scenarios(load_profile("reference"))
     found = flow.way(PROFILE, good.rules, good.scenario)
 
+    assert found.readers == 2
     assert found.succeeds
     assert not replace(found, steps=found.steps[:-1]).succeeds
     assert not replace(found, steps=found.steps[::-1]).succeeds

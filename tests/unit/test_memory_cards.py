@@ -174,10 +174,12 @@ def test_a_reader_that_cannot_says_with_which_status(answers: tuple[str, ...]) -
     [
         (Encoding.ASCII, b"12" + b"\xff" * 2, "12"),
         (Encoding.ASCII, b" 12" + b"\xff", "12"),
+        (Encoding.ASCII, b"12X" + b"\xff", "12X"),
         (Encoding.ASCII, b"\xff12\xff", None),
         (Encoding.ASCII, b"\xff" * 4, None),
         (Encoding.GBK, "林".encode("gbk") + b"\xff" * 2, "林"),
         (Encoding.GBK, b"    ", None),
+        (Encoding.GBK, b"FELIX" + b"\xff", "FELIX"),
     ],
 )
 def test_only_the_end_of_a_place_was_never_written(

@@ -583,10 +583,12 @@ def test_a_second_change_of_a_card_remembers_that_the_first_may_have_worked() ->
     once = saga.step(FRESH, change, 0, A).record
     twice = saga.step(once, change, 0, A).record
     checked = saga.step(twice, verify, 0, A).record
+    checked_once = saga.step(once, verify, 0, A).record
 
     assert (once.changing, once.changed_before) == (True, False)
     assert (twice.changing, twice.changed_before) == (True, True)
     assert (checked.changing, checked.changed_before) == (True, True)
+    assert (checked_once.changing, checked_once.changed_before) == (True, False)
     kept_once = saga.step(once, saga.CardKept(), 0, A).record
     kept_twice = saga.step(twice, saga.CardKept(), 0, A).record
     assert (kept_once.changing, kept_once.changed_before) == (False, False)
@@ -600,3 +602,19 @@ def test_only_a_change_that_activates_names_the_card_of_the_record() -> None:
 
     assert saga.step(named, verifying, 0, A).record.card_ref == "before"
     assert saga.step(named, CHANGING, 0, A).record.card_ref == "before"
+
+
+def test_patience_ends_after_the_last_millisecond_of_a_day() -> None:
+    end = SENDING.began + saga.PATIENCE_MS
+
+    last = saga.step(UNKNOWN, saga.NoAnswer(NAME), end, A)
+    over = saga.step(UNKNOWN, saga.NoAnswer(NAME), end + 1, A)
+
+    assert last.record.state is ActivationState.UNKNOWN
+    assert over.record.state is ActivationState.MANUAL
+
+
+def test_a_silence_about_an_earlier_message_says_nothing_of_the_later_one() -> None:
+    again = saga.step(UNKNOWN, saga.NotFound(NAME, 3_000), 3_000, A).record
+
+    assert saga.step(again, saga.NoAnswer(NAME, 1), 4_000, A) == Step(again)
