@@ -11,6 +11,7 @@ from msgspec.structs import replace as replace_value
 
 from drivers.conversation import Errand, converse
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from drivers.iso7816.status_word import StatusWord
 from drivers.ports import PinOperation
 from plugin.card.errors import (
     CardError,
@@ -389,3 +390,21 @@ def _issue_warnings(card_number: str) -> tuple[str, ...]:
     found = replace_value(_issue(), card_number=card_number).warnings
     assert found
     return found
+
+
+@pytest.mark.parametrize("refused_at", [0, 1, 2])
+def test_a_card_that_refuses_says_with_which_status(refused_at: int) -> None:
+    card = CardEngine(PEOPLE["lin"].social_security.image())
+    answer, sent = answering(card), iter(range(100))
+
+    with pytest.raises(CardError) as refused:
+        play(
+            read_card(LAYOUTS, card.atr),
+            lambda command: (
+                ResponseApdu.parse(bytes.fromhex("6F01"))
+                if next(sent) == refused_at
+                else answer(command)
+            ),
+        )
+
+    assert refused.value.sw == StatusWord(0x6F01)

@@ -8,7 +8,14 @@ from drivers.ports import PinOperation
 from plugin.activation import desk
 from plugin.activation.pins import Torn, Typed
 from plugin.activation.problem import Problem
-from plugin.activation.region import ActivationBy, NewPin, OldPin, PinPolicy, Scenario
+from plugin.activation.region import (
+    ActivationBy,
+    NewPin,
+    OldPin,
+    PinPolicy,
+    Role,
+    Scenario,
+)
 from plugin.card.pin import Accepted, Answer, Blocked, NotSet, Unanswered
 from tests.unit.journeys import Counter, state_of
 from tests.unit.worlds import INACTIVE, medical, social_security
@@ -119,3 +126,15 @@ def test_a_lost_answer_to_a_change_leaves_a_torn_card() -> None:
     facts = counter.now.facts
     assert (facts.torn, facts.changed) == (True, False)
     assert counter.problem == "pin.change_unknown"
+
+
+def test_an_accepted_card_is_known_as_long_as_it_lies_there() -> None:
+    counter = of_the_old_card()
+
+    counter.lies("old", "another")
+    beside_another = state_of(counter), dict(counter.now.facts.accepted)
+    counter.lies(None, "another")
+
+    assert isinstance(beside_another[0], desk.WaitingPin)
+    assert beside_another[1] == {"old": Role.MEDICAL}
+    assert counter.now.facts.accepted == {}

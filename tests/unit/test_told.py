@@ -9,6 +9,7 @@ from plugin.activation import desk, journey
 from plugin.activation.desk import Outcome
 from plugin.activation.problem import Problem, Refusal
 from plugin.activation.region import ActivationBy, Scenario
+from plugin.activation.rules import Standing
 from plugin.activation.saga import (
     Activation,
     ActivationState,
@@ -192,6 +193,7 @@ def test_a_dry_run_says_what_nobody_can_say_beforehand(
         now = journey.step(now, desk.StatusTold(INACTIVE)).desk
 
     assert now.state == desk.Succeeded(Outcome.WOULD_ACTIVATE, notices=notices)
+    assert now.facts.social_security == social_security()
 
 
 LATE = replace(INACTIVE, handed_over=INACTIVE.today.replace(year=2020))
@@ -265,4 +267,43 @@ def test_a_second_look_forgets_why_a_card_went() -> None:
     counter.happens(desk.ContinueAsked())
 
     facts = counter.now.facts
+    assert (facts.problem, facts.problem_stay) == (None, None)
+
+
+def test_a_card_that_this_till_has_activated_is_active_by_what_it_knows() -> None:
+    counter = Counter("a", scenario=Scenario.OUTPATIENT_REGISTRATION)
+    counter.happens(desk.CardRead("a", social_security(), activated=YES))
+
+    counter.happens(desk.StatusTold(INACTIVE))
+
+    assert state_of(counter) == desk.Succeeded(Outcome.ALREADY_ACTIVE, YES)
+
+
+@pytest.mark.parametrize(
+    ("known", "outcome"),
+    [(False, Outcome.ACTIVATED), (True, Outcome.ALREADY_ACTIVE)],
+)
+def test_a_registration_did_not_activate_what_our_journal_knew_as_active(
+    outcome: Outcome, *, known: bool
+) -> None:
+    active = replace(INACTIVE, standing=Standing.ACTIVE)
+
+    counter = registering().happens(
+        desk.ContinueAsked(), desk.StatusTold(active, known=known)
+    )
+
+    state = state_of(counter)
+    assert isinstance(state, desk.Succeeded)
+    assert state.outcome is outcome
+
+
+def test_what_was_wrong_with_one_card_is_not_said_of_the_next() -> None:
+    counter = Counter("a", None).happens(desk.ReadFailed("a", Problem("card.mute")))
+    wrong = counter.now.facts
+
+    counter.lies("a", "b")
+
+    facts = counter.now.facts
+    assert (wrong.problem, wrong.problem_stay) == (Problem("card.mute"), "a")
+    assert isinstance(state_of(counter), desk.Reading)
     assert (facts.problem, facts.problem_stay) == (None, None)
