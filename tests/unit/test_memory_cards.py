@@ -175,6 +175,7 @@ def test_a_reader_that_cannot_says_with_which_status(answers: tuple[str, ...]) -
         (Encoding.ASCII, b"12" + b"\xff" * 2, "12"),
         (Encoding.ASCII, b" 12" + b"\xff", "12"),
         (Encoding.ASCII, b"12X" + b"\xff", "12X"),
+        (Encoding.ASCII, b"XX" + b"\xff", "XX"),
         (Encoding.ASCII, b"\xff12\xff", None),
         (Encoding.ASCII, b"\xff" * 4, None),
         (Encoding.GBK, "林".encode("gbk") + b"\xff" * 2, "林"),
