@@ -23,7 +23,7 @@ saboteurs: setup
 	@$(BIN)/python -m tests.saboteurs
 
 # One small change at a time to activation, card and journal: are 90 % noticed?
-# All take hours; SAMPLE=600 takes minutes.
+# Without SAMPLE all of them, which takes hours; 600 take a quarter of an hour.
 mutants: setup
 	@$(BIN)/python -m tests.mutants --sample $(SAMPLE) --seed $(SEED) $(TARGET)
 

@@ -2,7 +2,7 @@
 pure rooms and the journal in one place at a time, and see whether the fast tests notice.
 
 A sample is drawn evenly over all the mutants (or those whose names match a pattern, such as
-`plugin.card.pin.*`); without `--sample` it is every one, which takes an hour. What has been
+`plugin.card.pin.*`); without `--sample` it is every one, which takes hours. What has been
 killed once stays killed as long as its function is the same, so a run that was stopped goes
 on where it was; `rm -rf .mutants` forgets all.
 
@@ -24,11 +24,12 @@ from pathlib import Path
 
 from tests.mutants import survivors
 from tests.mutants.mutant import Mutant, mutants
-from tests.mutants.place import PLACE, prepared
+from tests.mutants.place import PLACE, prepared, taken
 from tests.mutants.survivors import Kind, Survivor
 
 GATE = 0.90
 SEED = 1
+BATCH = 500  # so that one who waits for all of them hears something
 WORLDS = "100"  # of the simulation, where `make test` has thousands
 # What mutmut says of a mutant somebody noticed; a loop that does not end is noticed too.
 KILLED = frozenset({"killed", "timeout", "segfault"})
@@ -50,16 +51,21 @@ def drawn(from_all: list[Mutant], size: int, seed: int) -> list[Mutant]:
 
 
 def mutmut(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """One run of mutmut in the copy. Raises CalledProcessError, with what it said."""
-    return subprocess.run(
+    """One run of mutmut in the copy. Raises CalledProcessError, after what it said."""
+    done = subprocess.run(
         [Path(sys.executable).with_name("mutmut"), *arguments],
         cwd=PLACE,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
+        close_fds=False,  # it has the place as long as it runs, whatever becomes of us
         env={**os.environ, "KAQI_SEEDS": WORLDS, "PYTHONUTF8": "1"},
     )
+    if done.returncode:
+        say(done.stdout[-4_000:] + done.stderr[-4_000:])
+    done.check_returncode()
+    return done
 
 
 def verdicts() -> dict[str, str]:
@@ -74,8 +80,9 @@ def tried(chosen: list[Mutant], jobs: int) -> dict[str, str]:
     before = verdicts()
     left = [each.name for each in chosen if before.get(each.name) not in KILLED]
     say(f"{len(chosen) - len(left)} known from before, {len(left)} to try")
-    if left:
-        mutmut("run", "--max-children", str(jobs), *left)
+    for at in range(0, len(left), BATCH):
+        mutmut("run", "--max-children", str(jobs), *left[at : at + BATCH])
+        say(f"{min(at + BATCH, len(left))} tried")
     return verdicts()
 
 
@@ -127,6 +134,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=SEED, metavar="N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N")
     asked = parser.parse_args(arguments)
+    with taken():
+        return 0 if judged(asked) else 1
+
+
+def judged(asked: argparse.Namespace) -> bool:
+    """The run itself; whether the gate is reached."""
     every = [
         mutant
         for path in prepared()
@@ -144,7 +157,7 @@ def main(arguments: list[str]) -> int:
     ]
     chosen = drawn(matching, asked.sample, asked.seed)
     say(f"{len(chosen)} of {len(matching)} mutants, seed {asked.seed}")
-    return 0 if told(chosen, tried(chosen, asked.jobs), explained) else 1
+    return told(chosen, tried(chosen, asked.jobs), explained)
 
 
 if __name__ == "__main__":

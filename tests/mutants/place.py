@@ -7,8 +7,11 @@ decorator is `property`, so in the copy each is written as the call that it is s
 from __future__ import annotations
 
 import ast
+import fcntl
+import os
 import shutil
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / ".mutants"
@@ -17,9 +20,19 @@ FOLDERS = ("plugin", "drivers", "simulator", "tests")
 FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile")
 
 
+def taken() -> TextIO:
+    """The copy for us alone, as long as this file is open here or in a program that we
+    started. Raises BlockingIOError while another run has it: a tree that is copied anew
+    under its tests fails them, and every mutant would look as if it had been noticed."""
+    PLACE.mkdir(exist_ok=True)
+    lock = (PLACE / "lock").open("w", encoding="ascii")
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.set_inheritable(lock.fileno(), True)
+    return lock
+
+
 def prepared() -> list[Path]:
     """Copy the tree anew; the paths of the modules to change, relative to the copy."""
-    PLACE.mkdir(exist_ok=True)
     unwanted = shutil.ignore_patterns("__pycache__", ".*")
     for name in FOLDERS:
         shutil.rmtree(PLACE / name, ignore_errors=True)
