@@ -32,6 +32,7 @@ from plugin.card.errors import (
     PsamRefusedError,
     PsamWithoutAlgorithmError,
     PsamWithoutKeyError,
+    RefusedByCardError,
     UnsupportedCardError,
     WrongHsmAnswerError,
 )
@@ -401,7 +402,8 @@ def test_card_and_psam_are_asked_as_the_standard_writes_it() -> None:
         *("00 84 00 00", "00 84 00 00", "00 88 00 00"),
         *("00 84 00 00", "00 84 00 00", "00 82 00 " + f"{auth.READ_KEY:02X}"),
     ]
-    assert [each.ne for each in commands[first : first + 3]] == [8, 8, 8]
+    assert headers[first - 1] == "00 A4 04 00"
+    assert [each.ne for each in commands[first - 1 : first + 3]] == [256, 8, 8, 8]
     assert [bytes(each)[:4].hex(" ").upper() for each in asked] == [
         "00 A4 04 00",
         "80 1A 00 01",
@@ -424,20 +426,31 @@ def test_an_hsm_is_told_of_which_card_and_where() -> None:
     assert question.algorithm is auth.Algorithm.DES3
 
 
-@pytest.mark.parametrize("ins", [0x84, 0x88, 0x82])
-def test_a_card_that_refuses_to_authenticate_says_with_which_status(ins: int) -> None:
+@pytest.mark.parametrize(
+    ("ins", "says", "error"),
+    [
+        (0x84, 0x6F01, RefusedByCardError),
+        (0x88, 0x6F01, RefusedByCardError),
+        (0x82, 0x6F01, RefusedByCardError),
+        (0x82, 0x6983, AuthenticationFailedError),
+        (0x82, 0x63C2, AuthenticationFailedError),
+    ],
+)
+def test_a_card_that_refuses_to_authenticate_says_with_which_status(
+    ins: int, says: int, error: type[CardError]
+) -> None:
     there = terminal(psam=PsamImage())
 
     def to_card(command: CommandApdu) -> ResponseApdu:
         if command.ins == ins:
-            return ResponseApdu.parse(bytes.fromhex("6F01"))
+            return ResponseApdu.parse(says.to_bytes(2, "big"))
         return there.to_card(command)
 
-    with pytest.raises(CardError) as refused:
+    with pytest.raises(error) as refused:
         play(
             read_card(Layouts(authentication=by(Means.PSAM)), there.card.atr),
             to_card,
             there.run,
         )
 
-    assert refused.value.sw == StatusWord(0x6F01)
+    assert refused.value.sw == StatusWord(says)

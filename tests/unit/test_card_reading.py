@@ -13,6 +13,7 @@ from drivers.conversation import Errand, converse
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.iso7816.status_word import StatusWord
 from drivers.ports import PinOperation
+from plugin.card import files
 from plugin.card.errors import (
     CardError,
     LockedCardError,
@@ -408,3 +409,40 @@ def test_a_card_that_refuses_says_with_which_status(refused_at: int) -> None:
         )
 
     assert refused.value.sw == StatusWord(0x6F01)
+
+
+BEGINNING = b"\x07\x0c" + b"T20000017"  # nine bytes of a longer card number
+
+
+@pytest.mark.parametrize(
+    ("record", "value"),
+    [
+        pytest.param(BEGINNING, b"T20000017", id="its beginning"),
+        pytest.param(b"\x08" + BEGINNING[1:], None, id="of another"),
+        pytest.param(BEGINNING[:-1], None, id="less than was asked for"),
+        pytest.param(BEGINNING + b"0", None, id="more than was asked for"),
+    ],
+)
+def test_of_a_longer_record_only_just_what_was_asked_for_is_taken(
+    record: bytes, value: bytes | None
+) -> None:
+    reading = files.read_field(files.CARD_NUMBER, Access())
+    answers = lambda _: ResponseApdu(data=record, sw=StatusWord(0x9000))  # noqa: E731
+
+    if value is not None:
+        assert play(reading, answers)[0] == value
+        return
+    with pytest.raises(UnreadableCardError):
+        play(reading, answers)
+
+
+def test_an_old_card_says_whose_it_is() -> None:
+    order = PEOPLE["lin"].medical
+    old = CardEngine(order.image())
+
+    found, _ = play(read_card(LAYOUTS, old.atr), answering(old))
+
+    assert isinstance(found, MedicalCard)
+    assert (found.kind, found.number) == ("cpu", order.card_number)
+    assert found.name == order.holder.name
+    assert found.social_security_number == order.holder.social_security_number

@@ -58,6 +58,7 @@ def test_names_come_back_from_gb18030(name: str) -> None:
 
     assert decoding.name(raw.ljust(30, b"\0")) == name
     assert decoding.name(raw.ljust(30, b" ")) == name
+    assert decoding.name(raw + b" \0 ") == name
 
 
 @given(st.text(st.characters(categories=("Lo", "Lu", "Ll")), min_size=1, max_size=20))
