@@ -41,6 +41,7 @@ from plugin.journal.port import (
 )
 from plugin.journal.sqlite import (
     AT_ONCE,
+    PAGES_AT_ONCE,
     ROWS_AT_ONCE,
     SqliteJournal,
     age_of,
@@ -686,3 +687,151 @@ def test_the_settings_that_make_it_durable_are_in_force(tmp_path: Path) -> None:
         "locking_mode": "exclusive",
         "trusted_schema": 0,
     }
+
+
+def copied(journal: SqliteJournal, path: Path) -> int:
+    """How many steps it took."""
+    return sum(1 for _ in journal.copy(path))
+
+
+def test_a_copy_is_the_journal_in_small_steps(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(replace(sent(1), message=bytes(4 * PAGES_AT_ONCE << 12)), request(1))
+    journal.reserve("receipts", 7)
+
+    steps = copied(journal, tmp_path / "copy.db")
+    journal.close()
+
+    assert steps > 3
+    assert is_sound(tmp_path / "copy.db")
+    copy = SqliteJournal(tmp_path / "copy.db", KEYS)
+    assert copy.request("pos", "key-1") == request(1)
+    assert copy.reserve("receipts", 1) == 8
+    assert [each.origin.intent_id for each in copy.unfinished()] == [intent(1)]
+    copy.close()
+
+
+def test_a_copy_that_cannot_be_written_is_an_error_of_the_journal(
+    tmp_path: Path,
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+
+    with pytest.raises(JournalError):
+        copied(journal, tmp_path / "no folder" / "copy.db")
+    journal.close()
+
+
+def test_a_copy_is_sound_when_it_is_whole_and_of_this_version(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    whole, other, torn_off = (tmp_path / f"{name}.db" for name in "abc")
+    for path in (whole, other, torn_off):
+        copied(journal, path)
+    journal.close()
+    raw = apsw.Connection(str(other))
+    raw.execute("PRAGMA user_version = 1")
+    raw.close()
+    torn_off.write_bytes(torn_off.read_bytes()[:-4096] + bytes(4096))
+
+    assert is_sound(whole)
+    assert not is_sound(other)
+    assert not is_sound(torn_off)
+    assert not is_sound(tmp_path / "nothing.db")
+    assert not (tmp_path / "nothing.db").exists()
+
+
+def test_counters_of_an_earlier_version_are_signed_once_and_count_on(
+    tmp_path: Path,
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.reserve("receipts", 7)
+    journal.close()
+    raw = apsw.Connection(str(tmp_path / "journal.db"))
+    raw.execute("ALTER TABLE counters DROP COLUMN mac; PRAGMA user_version = 2")
+    raw.close()
+
+    again = SqliteJournal(tmp_path / "journal.db", KEYS)
+    reserved = again.reserve("receipts", 1)
+    again.close()
+
+    assert reserved == 8
+    SqliteJournal(tmp_path / "journal.db", KEYS).close()
+
+
+def test_what_is_personal_is_sealed_anew_when_it_changes(journal: Journal) -> None:
+    journal.create(activation(1), request(1))
+    first = journal.save(sent(1))
+    second = journal.save(replace(first, message=b"another"))
+
+    found = journal.get(intent(1))
+
+    assert found == second
+    assert found.message == b"another"
+
+
+def test_a_row_moved_to_another_number_is_noticed(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    journal.close()
+    raw = apsw.Connection(str(tmp_path / "journal.db"))
+    raw.execute("UPDATE unfinished SET number = number + 1")
+    raw.close()
+
+    with pytest.raises(JournalDamagedError, match="moved"):
+        SqliteJournal(tmp_path / "journal.db", KEYS)
+
+
+def test_after_the_disk_has_refused_the_file_is_opened_anew(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    before = journal._connection
+    journal._connection.execute("PRAGMA query_only = ON")
+
+    with pytest.raises(JournalError):
+        journal.create(activation(2), request(2))
+    journal.create(activation(3), request(3))
+    after = journal._connection
+    found = [each.origin.intent_id for each in journal.unfinished()]
+    journal.close()
+
+    assert found == [intent(1), intent(3)]
+    assert after is not before
+    assert after is journal._connection
+
+
+def test_what_a_client_wrote_into_a_key_is_found_by_its_keyed_hash(
+    tmp_path: Path,
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.remember(request(1))
+
+    [(digest,)] = journal._connection.execute("SELECT key_digest FROM requests")
+    journal.close()
+
+    assert digest == bytes.fromhex(KEYS.digest("request", "key-1"))
+
+
+def test_what_the_disk_says_is_in_the_error(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal._connection.execute("PRAGMA query_only = ON")
+
+    with pytest.raises(JournalError, match="readonly"):
+        journal.create(activation(1), request(1))
+    journal.close()
+
+
+def test_an_index_that_has_lost_a_row_is_damage(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", KEYS)
+    journal.create(activation(1), request(1))
+    journal.tear(torn("card"))
+    [(page,)] = journal._connection.execute(
+        "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'torn'"
+    ).fetchall()
+    journal.close()
+    raw = bytearray((tmp_path / "journal.db").read_bytes())
+    at = (int(str(page)) - 1) * 4096
+    raw[at : at + 4096] = b"\x0a" + bytes(4) + b"\x10\x00" + bytes(4089)
+    (tmp_path / "journal.db").write_bytes(raw)
+
+    with pytest.raises(JournalDamagedError, match="the file is damaged"):
+        SqliteJournal(tmp_path / "journal.db", KEYS)

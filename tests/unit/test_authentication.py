@@ -8,6 +8,10 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.ciphers import algorithms
 
+from drivers.conversation import Errand
+from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from drivers.iso7816.atr import Atr
+from drivers.iso7816.status_word import StatusWord
 from plugin.card import authentication as auth
 from plugin.card.authentication import (
     Authentication,
@@ -16,6 +20,7 @@ from plugin.card.authentication import (
     KeyIds,
     Means,
     Padding,
+    PsamCommand,
     PsamLayout,
 )
 from plugin.card.errors import (
@@ -27,9 +32,11 @@ from plugin.card.errors import (
     PsamRefusedError,
     PsamWithoutAlgorithmError,
     PsamWithoutKeyError,
+    RefusedByCardError,
     UnsupportedCardError,
     WrongHsmAnswerError,
 )
+from plugin.card.reading import Card, Layouts, read_card
 from simulator.card import cryptography
 from simulator.card.cryptography import Algorithm
 from simulator.card.engine import CardEngine
@@ -37,6 +44,7 @@ from simulator.card.psam import DF01, PsamEngine, PsamImage
 from simulator.card.resident_card import ResidentCard
 from simulator.people import PEOPLE
 from tests.terminal import Terminal
+from tests.transcript import play
 
 CITY, PROVINCE = bytes.fromhex("9999010000000000"), bytes.fromhex("9900000000000000")
 KEYS = {
@@ -336,6 +344,7 @@ def test_where_the_region_says_nothing_such_cards_cannot_be_used() -> None:
         ("", auth.Algorithm.DES3),
         ("6F09A5079F0C0386", auth.Algorithm.DES3),
         ("6F09A5079F0C03860101", auth.Algorithm.DES3),
+        ("6F09A5079F0C0486010207", auth.Algorithm.SSF33),
         ("6F08A5069F0C03860102", auth.Algorithm.SSF33),
         ("6F08A5069F0C03860103", auth.Algorithm.SM4),
     ],
@@ -362,3 +371,86 @@ def test_eight_bytes_become_a_block_as_the_region_says(
 ) -> None:
     assert auth.padded(bytes(range(1, 9)), 16, padding).hex() == block
     assert auth.padded(bytes(range(1, 9)), 8, padding) == bytes(range(1, 9))
+
+
+def asked_by(
+    there: Terminal, how: Authentication
+) -> tuple[Card, list[CommandApdu], list[Errand]]:
+    """A card that was read, every command it had, and every errand of the reading."""
+    commands: list[CommandApdu] = []
+    errands: list[Errand] = []
+
+    def to_card(command: CommandApdu) -> ResponseApdu:
+        commands.append(command)
+        return there.to_card(command)
+
+    def run(errand: Errand) -> object:
+        errands.append(errand)
+        return there.run(errand)
+
+    card, _ = play(read_card(Layouts(authentication=how), there.card.atr), to_card, run)
+    return card, commands, errands
+
+
+def test_card_and_psam_are_asked_as_the_standard_writes_it() -> None:
+    _, commands, errands = asked_by(terminal(psam=PsamImage()), by(Means.PSAM))
+
+    headers = [bytes(each)[:4].hex(" ").upper() for each in commands]
+    first = headers.index("00 84 00 00")
+    asked = [each.command for each in errands if isinstance(each, PsamCommand)]
+    assert headers[first : first + 6] == [
+        *("00 84 00 00", "00 84 00 00", "00 88 00 00"),
+        *("00 84 00 00", "00 84 00 00", "00 82 00 " + f"{auth.READ_KEY:02X}"),
+    ]
+    assert headers[first - 1] == "00 A4 04 00"
+    assert [each.ne for each in commands[first - 1 : first + 3]] == [256, 8, 8, 8]
+    assert [bytes(each)[:4].hex(" ").upper() for each in asked] == [
+        "00 A4 04 00",
+        "80 1A 00 01",
+        f"80 {auth.COMPUTE:02X} 00 00",
+        "80 1A 00 0A",
+        f"80 {auth.COMPUTE:02X} 00 00",
+    ]
+
+
+def test_an_hsm_is_told_of_which_card_and_where() -> None:
+    there = terminal(hsm=True)
+
+    card, _, [question] = asked_by(there, by(Means.HSM))
+
+    assert card.issue is not None
+    assert isinstance(question, HsmQuestion)
+    assert question.region == card.issue.region
+    assert question.identification_code == card.issue.identification_code
+    assert question.historical_bytes == Atr.parse(there.card.atr).historical_bytes
+    assert question.algorithm is auth.Algorithm.DES3
+
+
+@pytest.mark.parametrize(
+    ("ins", "says", "error"),
+    [
+        (0x84, 0x6F01, RefusedByCardError),
+        (0x88, 0x6F01, RefusedByCardError),
+        (0x82, 0x6F01, RefusedByCardError),
+        (0x82, 0x6983, AuthenticationFailedError),
+        (0x82, 0x63C2, AuthenticationFailedError),
+    ],
+)
+def test_a_card_that_refuses_to_authenticate_says_with_which_status(
+    ins: int, says: int, error: type[CardError]
+) -> None:
+    there = terminal(psam=PsamImage())
+
+    def to_card(command: CommandApdu) -> ResponseApdu:
+        if command.ins == ins:
+            return ResponseApdu.parse(says.to_bytes(2, "big"))
+        return there.to_card(command)
+
+    with pytest.raises(error) as refused:
+        play(
+            read_card(Layouts(authentication=by(Means.PSAM)), there.card.atr),
+            to_card,
+            there.run,
+        )
+
+    assert refused.value.sw == StatusWord(says)

@@ -98,7 +98,7 @@ def test_a_vendors_number_is_a_problem_of_ours(
     assert code in CATALOGUE
 
 
-@pytest.mark.parametrize("number", [0, 1, -999, -2204, -5])
+@pytest.mark.parametrize("number", [0, 1, -999, -2204, -5, -0x5FFF, -0x10000])
 def test_a_number_that_is_not_in_the_table_is_none_of_ours(number: int) -> None:
     with pytest.raises(LookupError):
         vendor_codes.problem_of(number)
@@ -126,3 +126,11 @@ def test_a_problem_carries_the_vendors_number(
     problem: Problem, number: int | None
 ) -> None:
     assert main.catalogue().body(problem)["vendor_code"] == number
+
+
+@pytest.mark.parametrize("value", [0x6000, 0xFFFF])
+def test_the_first_and_the_last_status_word_are_status_words(value: int) -> None:
+    _, found = vendor_codes.problem_of(-value)
+
+    assert found is not None
+    assert found.value == value

@@ -9,8 +9,11 @@ from datetime import date
 import pytest
 from msgspec.structs import replace as replace_value
 
-from drivers.conversation import converse
+from drivers.conversation import Errand, converse
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from drivers.iso7816.status_word import StatusWord
+from drivers.ports import PinOperation
+from plugin.card import files
 from plugin.card.errors import (
     CardError,
     LockedCardError,
@@ -20,8 +23,9 @@ from plugin.card.errors import (
 )
 from plugin.card.files import Access, Root
 from plugin.card.medical import CpuLayout, MedicalCard
-from plugin.card.reading import Card, Layouts, read_card
-from plugin.card.social_security import SocialSecurityCard
+from plugin.card.pin import KeypadQuestion
+from plugin.card.reading import AtReader, Card, Layouts, read_at_reader, read_card
+from plugin.card.social_security import Issue, SocialSecurityCard
 from simulator.card.engine import CardEngine
 from simulator.card.image import Behaviour
 from simulator.card.psam import PsamEngine
@@ -340,3 +344,105 @@ def test_the_simulated_card_chains_and_corrects_when_told_to() -> None:
     assert engine.process(bytes.fromhex("00C000001B"))[-2:].hex() == "9000"
     assert engine.process(bytes.fromhex("00A4020002EF05")).hex() == "9000"
     assert engine.process(bytes.fromhex("00B2030000")).hex() == "6c06"
+
+
+@pytest.mark.parametrize("asks_keypad", [True, False])
+def test_a_card_is_read_where_it_lies_with_what_its_keypad_can(
+    *, asks_keypad: bool
+) -> None:
+    old = CardEngine(PEOPLE["lin"].medical.image())
+    asked: list[Errand] = []
+
+    def keypad(errand: Errand) -> frozenset[PinOperation]:
+        asked.append(errand)
+        return frozenset({PinOperation.VERIFY})
+
+    found, _ = play(
+        read_at_reader(LAYOUTS, old.atr, asks_keypad=asks_keypad),
+        answering(old),
+        keypad,
+    )
+    alone, _ = play(read_card(LAYOUTS, old.atr), answering(old))
+
+    able = frozenset({PinOperation.VERIFY} if asks_keypad else ())
+    assert found == AtReader(alone, able)
+    assert asked == [KeypadQuestion()] * asks_keypad
+
+
+def test_what_is_odd_on_an_old_card_is_told_where_it_has_any_data_of_issue() -> None:
+    odd, plain = (
+        MedicalCard(
+            kind="cpu", number="1", social_security_number=None, name=None, issue=issue
+        )
+        for issue in (replace_value(_issue(), card_number="X00000018"), None)
+    )
+
+    assert odd.warnings == _issue_warnings("X00000018")
+    assert plain.warnings == ()
+
+
+def _issue() -> Issue:
+    card, _ = read("lin")
+    assert isinstance(card, SocialSecurityCard)
+    return card.issue
+
+
+def _issue_warnings(card_number: str) -> tuple[str, ...]:
+    found = replace_value(_issue(), card_number=card_number).warnings
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("refused_at", [0, 1, 2])
+def test_a_card_that_refuses_says_with_which_status(refused_at: int) -> None:
+    card = CardEngine(PEOPLE["lin"].social_security.image())
+    answer, sent = answering(card), iter(range(100))
+
+    with pytest.raises(CardError) as refused:
+        play(
+            read_card(LAYOUTS, card.atr),
+            lambda command: (
+                ResponseApdu.parse(bytes.fromhex("6F01"))
+                if next(sent) == refused_at
+                else answer(command)
+            ),
+        )
+
+    assert refused.value.sw == StatusWord(0x6F01)
+
+
+BEGINNING = b"\x07\x0c" + b"T20000017"  # nine bytes of a longer card number
+
+
+@pytest.mark.parametrize(
+    ("record", "value"),
+    [
+        pytest.param(BEGINNING, b"T20000017", id="its beginning"),
+        pytest.param(b"\x08" + BEGINNING[1:], None, id="of another"),
+        pytest.param(BEGINNING[:-1], None, id="less than was asked for"),
+        pytest.param(BEGINNING + b"0", None, id="more than was asked for"),
+    ],
+)
+def test_of_a_longer_record_only_just_what_was_asked_for_is_taken(
+    record: bytes, value: bytes | None
+) -> None:
+    reading = files.read_field(files.CARD_NUMBER, Access())
+    answers = lambda _: ResponseApdu(data=record, sw=StatusWord(0x9000))  # noqa: E731
+
+    if value is not None:
+        assert play(reading, answers)[0] == value
+        return
+    with pytest.raises(UnreadableCardError):
+        play(reading, answers)
+
+
+def test_an_old_card_says_whose_it_is() -> None:
+    order = PEOPLE["lin"].medical
+    old = CardEngine(order.image())
+
+    found, _ = play(read_card(LAYOUTS, old.atr), answering(old))
+
+    assert isinstance(found, MedicalCard)
+    assert (found.kind, found.number) == ("cpu", order.card_number)
+    assert found.name == order.holder.name
+    assert found.social_security_number == order.holder.social_security_number

@@ -58,6 +58,7 @@ def test_names_come_back_from_gb18030(name: str) -> None:
 
     assert decoding.name(raw.ljust(30, b"\0")) == name
     assert decoding.name(raw.ljust(30, b" ")) == name
+    assert decoding.name(raw + b" \0 ") == name
 
 
 @given(st.text(st.characters(categories=("Lo", "Lu", "Ll")), min_size=1, max_size=20))
@@ -78,8 +79,11 @@ def test_a_space_at_the_seam_of_a_latin_name_stays() -> None:
         "阿卜杜".encode("gb18030") + b"  ", "热合曼".encode("gb18030")
     )
 
+    mixed = decoding.name("阿A ".encode("gb18030"), b"BIN")
+
     assert spaced == first + rest
     assert padded == "阿卜杜热合曼"
+    assert mixed == "阿A BIN"
 
 
 @pytest.mark.parametrize("name", ["张\U00031350", "李\U0002ebf0明", "张\ue863"])

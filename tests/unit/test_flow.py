@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from plugin.activation import desk, flow, rules
+from plugin.activation import desk, flow, moments, rules
 from plugin.activation.flow import Actor, Task, Way
 from plugin.activation.region import (
     ActivationBy,
@@ -79,7 +79,11 @@ def codes(found: Way) -> set[str]:
 
 @pytest.mark.parametrize(("region", "scenario"), WAYS)
 def test_the_way_is_this(region: str, scenario: Scenario) -> None:
-    assert list(way(load_profile(region), scenario).keys) == WAYS[region, scenario]
+    found = way(load_profile(region), scenario)
+
+    assert list(found.keys) == WAYS[region, scenario]
+    for step in found.steps:
+        assert step.key == moments.key(step.state, step.detail)
 
 
 @pytest.mark.parametrize(("region", "scenario"), WAYS)
@@ -287,3 +291,19 @@ def test_a_card_whose_pin_comes_late_is_asked_back_where_there_is_one_reader() -
 
     assert keys.count("waiting_card.social_security") == 2
     assert keys[-1] == "succeeded.activated"
+
+
+def test_a_way_succeeds_by_its_last_step_alone() -> None:
+    [good, *_] = scenarios(load_profile("reference"))
+    found = flow.way(PROFILE, good.rules, good.scenario)
+
+    assert found.readers == 2
+    assert found.succeeds
+    assert not replace(found, steps=found.steps[:-1]).succeeds
+    assert not replace(found, steps=found.steps[::-1]).succeeds
+
+
+def test_a_region_without_cpu_cards_has_a_way_too() -> None:
+    cards = replace(PROFILE.cards, cpu=())
+
+    assert way(replace(PROFILE, cards=cards)).succeeds

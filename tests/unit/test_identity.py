@@ -113,3 +113,10 @@ def test_an_identification_code_has_one_form(code: str, *, expected: bool) -> No
 )
 def test_a_day_is_a_day_or_nothing(digits: str, day: date | None) -> None:
     assert parse_day(digits) == day
+
+
+@pytest.mark.parametrize(
+    "digits", ["2010100a", "２０１０１００１", "2010100", "201010011"]
+)
+def test_only_eight_ascii_digits_are_a_day(digits: str) -> None:
+    assert parse_day(digits) is None

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from drivers.conversation import converse
 from drivers.iso7816.apdu import ResponseApdu
 from drivers.iso7816.atr import Atr
+from drivers.iso7816.status_word import StatusWord
 from plugin.card.errors import (
     CardError,
     ReaderCannotError,
@@ -16,7 +17,14 @@ from plugin.card.errors import (
     UnsupportedCardError,
 )
 from plugin.card.medical import MedicalCard
-from plugin.card.memory import Chip, Encoding, MemoryLayout, Place, chip_of
+from plugin.card.memory import (
+    Chip,
+    Encoding,
+    MemoryLayout,
+    Place,
+    chip_of,
+    read_memory_card,
+)
 from plugin.card.reading import Layouts, read_card
 from simulator.card import memory_card
 from simulator.card.memory_card import MemoryEngine
@@ -145,3 +153,49 @@ def test_a_reader_shows_a_memory_card_like_any_other() -> None:
 
     assert isinstance(found, MedicalCard)
     assert found.number == PEOPLE["zhu"].medical.card_number
+
+
+@pytest.mark.parametrize("answers", [("6A81",), ("9000", "6A81")])
+def test_a_reader_that_cannot_says_with_which_status(answers: tuple[str, ...]) -> None:
+    replies = iter(answers)
+
+    with pytest.raises(ReaderCannotError) as refused:
+        play(
+            read_memory_card(Chip.SLE4442, LAYOUTS),
+            lambda _: ResponseApdu.parse(bytes.fromhex(next(replies))),
+        )
+
+    assert refused.value.sw == StatusWord(0x6A81)
+    assert "6A81" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "raw", "text"),
+    [
+        (Encoding.ASCII, b"12" + b"\xff" * 2, "12"),
+        (Encoding.ASCII, b" 12" + b"\xff", "12"),
+        (Encoding.ASCII, b"12X" + b"\xff", "12X"),
+        (Encoding.ASCII, b"XX" + b"\xff", "XX"),
+        (Encoding.ASCII, b"\xff12\xff", None),
+        (Encoding.ASCII, b"\xff" * 4, None),
+        (Encoding.GBK, "林".encode("gbk") + b"\xff" * 2, "林"),
+        (Encoding.GBK, b"    ", None),
+        (Encoding.GBK, b"FELIX" + b"\xff", "FELIX"),
+    ],
+)
+def test_only_the_end_of_a_place_was_never_written(
+    encoding: Encoding, raw: bytes, text: str | None
+) -> None:
+    layout = MemoryLayout(
+        chip=Chip.SLE4442,
+        number=Place(offset=0, length=2, encoding=Encoding.BCD),
+        name=Place(offset=32, length=len(raw), encoding=encoding),
+    )
+    replies = iter([b"", bytes.fromhex("1234"), raw])
+
+    found, _ = play(
+        read_memory_card(Chip.SLE4442, (layout,)),
+        lambda _: ResponseApdu.parse(next(replies) + bytes.fromhex("9000")),
+    )
+
+    assert (found.number, found.name) == ("1234", text)

@@ -20,7 +20,7 @@ from drivers.errors import (
 )
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.iso7816.status_word import StatusWord
-from drivers.ports import PinOperation
+from drivers.ports import PinEntry, PinOperation
 from plugin.card import pin
 from plugin.card.errors import SwappedCardError
 from plugin.card.files import Access
@@ -343,3 +343,115 @@ def test_the_card_takes_no_new_pin_of_another_form(data: bytes) -> None:
 
     assert answer == bytes.fromhex("6700")
     assert card.counters.verifications == 0
+
+
+PRESENTED = [
+    pytest.param(lambda spare: pin.verify(CODE, Access(), RIGHT, spare), id="verify"),
+    pytest.param(
+        lambda spare: pin.change(CODE, Access(), RIGHT, OTHER, spare), id="change"
+    ),
+    pytest.param(
+        lambda spare: pin.on_keypad(CODE, Access(), PinOperation.VERIFY, SIX, 1, spare),
+        id="keypad",
+    ),
+]
+
+
+@pytest.mark.parametrize("made", PRESENTED)
+@pytest.mark.parametrize(
+    ("spare", "heard"),
+    [
+        (None, pin.Accepted()),
+        (0, pin.Accepted()),
+        (1, pin.Accepted()),
+        (2, pin.Counter(2)),
+        (3, pin.Counter(2)),
+    ],
+)
+def test_a_card_with_no_try_to_spare_is_not_given_the_pin(
+    made: Callable[[int | None], Procedure[pin.Answer]],
+    spare: int | None,
+    heard: pin.Answer,
+) -> None:
+    card, keypad = engine("lin.social_security"), Keypad()
+    keypad.type(RIGHT.digits)
+    for _ in range(4):
+        present(card, pin.verify(CODE, Access(), WRONG))
+
+    answer, _ = present(card, made(spare), keypad)
+
+    assert answer == heard
+    assert card.counters.verifications == 4 + (heard == pin.Accepted())
+
+
+@pytest.mark.parametrize("made", PRESENTED)
+@pytest.mark.parametrize(
+    ("says", "heard"),
+    [("6983", pin.Blocked()), ("6A88", pin.NotSet()), ("63C0", pin.Blocked())],
+)
+def test_a_card_that_can_take_no_pin_is_not_given_one(
+    made: Callable[[int | None], Procedure[pin.Answer]], says: str, heard: pin.Answer
+) -> None:
+    card = ScriptedCard(engine("lin.social_security"), replies={4: bytes.fromhex(says)})
+    errands: list[Errand] = []
+
+    answer, sent = play(
+        made(0),
+        lambda command: ResponseApdu.parse(card.process(bytes(command))),
+        errands.append,
+    )
+
+    assert (answer, sent, errands) == (heard, 4, [])
+
+
+@pytest.mark.parametrize("made", PRESENTED[:2])
+def test_a_card_that_does_not_tell_its_tries_is_given_the_pin(
+    made: Callable[[int | None], Procedure[pin.Answer]],
+) -> None:
+    inner = engine("lin.social_security")
+    card = ScriptedCard(inner, replies={4: bytes.fromhex("6D00")})
+
+    answer, _ = play(
+        made(1),
+        lambda command: ResponseApdu.parse(card.process(bytes(command))),
+        card_and_reader(inner)[1],
+    )
+
+    assert answer == pin.Accepted()
+
+
+@pytest.mark.parametrize(
+    ("operation", "command", "places"),
+    [
+        (PinOperation.VERIFY, "00 20 00 00 03 FF FF FF", (0,)),
+        (PinOperation.MODIFY, "80 5E 01 00 07 FF FF FF FF FF FF FF", (0, 4)),
+    ],
+)
+def test_a_keypad_is_told_where_the_digits_go_and_how_many(
+    operation: PinOperation, command: str, places: tuple[int, ...]
+) -> None:
+    card = engine("lin.social_security")
+    asked: list[Errand] = []
+
+    def typed(errand: Errand) -> ResponseApdu:
+        asked.append(errand)
+        return ResponseApdu(data=b"", sw=StatusWord(0x9000))
+
+    five_or_six = Digits(minimum=5, maximum=6)
+    play(
+        pin.on_keypad(CODE, Access(), operation, five_or_six, 40),
+        lambda sent: ResponseApdu.parse(card.process(bytes(sent))),
+        typed,
+    )
+
+    [errand] = asked
+    assert isinstance(errand, KeypadEntry)
+    assert bytes(errand.entry.command) == bytes.fromhex(command)
+    assert errand.entry == PinEntry(
+        command=errand.entry.command,
+        places=places,
+        length=3,
+        digits_min=5,
+        digits_max=6,
+        seconds=40,
+    )

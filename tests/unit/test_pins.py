@@ -453,3 +453,36 @@ def test_the_old_cards_pin_is_settled_before_its_reader_is_needed() -> None:
     till.happens(desk.PinAnswered("old", Accepted()))
 
     assert state_of(till) == desk.WaitingRemoval(OLD)
+
+
+@pytest.mark.parametrize(
+    ("torn", "tries_left", "spare"),
+    [
+        (None, None, 1),
+        (None, 2, 1),
+        (None, 1, None),
+        (Torn.NEW_FIRST, None, 2),
+        (Torn.THEN_OLD, 1, 2),
+    ],
+)
+def test_how_many_tries_a_card_must_have_to_spare(
+    torn: Torn | None, tries_left: int | None, spare: int | None
+) -> None:
+    wanted = pins.Wanted(role=SSC, entry=Entry.VERIFY, tries_left=tries_left, torn=torn)
+
+    assert wanted.spare == spare
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        (OldPin.NEVER, NewPin.NONE, False),
+        (OldPin.IF_SET, NewPin.NONE, True),
+        (OldPin.NEVER, NewPin.KEEP, True),
+        (OldPin.ALWAYS, NewPin.SET, True),
+    ],
+)
+def test_a_region_wants_a_pin_of_either_card(
+    old: OldPin, new: NewPin, *, wanted: bool
+) -> None:
+    assert PinPolicy(old=old, new=new).wanted is wanted

@@ -26,6 +26,7 @@ from plugin.activation.rules import (
     Standing,
     Stopped,
 )
+from plugin.activation.saga import Confirmation
 from plugin.profile_file import load_profile
 from tests.unit.worlds import INACTIVE, PROFILE, TODAY, medical, read, social_security
 
@@ -63,10 +64,8 @@ def test_an_active_card_is_a_success_whoever_activated_it() -> None:
 
     verdict = rules.judge(status, social_security(), PROFILE)
 
-    assert isinstance(verdict, AlreadyActive)
-    assert (verdict.confirmation.since, verdict.confirmation.channel) == (
-        "2026-03-02",
-        "bank",
+    assert verdict == AlreadyActive(
+        Confirmation(by="card_status", since="2026-03-02", channel="bank")
     )
 
 
@@ -286,8 +285,17 @@ def test_the_age_is_the_numbers_where_that_checks_and_else_the_cards() -> None:
         CHILD, social_security_number="no number", birth_date=date(1950, 1, 1)
     )
 
+    number = CHILD.social_security_number or ""
+    misread = number[:-1] + ("1" if number[-1] != "1" else "2")
+    odd = replace(otherwise, social_security_number=misread)
+
     assert rules.born_on(CHILD) == date(2020, 2, 29)
+    assert rules.born_on(replace(CHILD, birth_date=date(1950, 1, 1))) == date(
+        2020, 2, 29
+    )
     assert rules.born_on(otherwise) == date(1950, 1, 1)
+    assert rules.born_on(odd) == date(1950, 1, 1)
+    assert rules.born_on(replace(odd, social_security_number=None)) == date(1950, 1, 1)
     assert rules.born_on(replace(otherwise, birth_date=None)) is None
 
 

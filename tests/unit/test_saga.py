@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 
 import pytest
@@ -386,3 +387,234 @@ def test_unknown_ends_only_by_an_answer(
         if record.state.may_have_been_sent:
             assert step.record.activation_id == record.activation_id
         record = step.record
+
+
+def test_the_activation_id_of_a_card_is_what_it_always_was() -> None:
+    code = "999901D15600000502000001FFFFFFFF"
+
+    dated = saga.activation_id(code, date(2026, 1, 15), 1)
+    undated = saga.activation_id(code, None, 1)
+
+    text = f"kaqi activation 1|{code}|2026-01-15|1"
+    assert dated == hashlib.new("sm3", text.encode()).hexdigest()
+    assert (
+        undated
+        == hashlib.new("sm3", f"kaqi activation 1|{code}||1".encode()).hexdigest()
+    )
+
+
+def test_a_transaction_and_its_intent_name_each_other() -> None:
+    intent = "0192f3a4-b5c6-7d8e-9f01-23456789abcd"
+
+    transaction = saga.transaction_of(intent)
+
+    assert transaction == "t-0192f3a4b5c67d8e9f0123456789abcd"
+    assert saga.intent_of(transaction) == intent
+    assert replace(ORIGIN, intent_id=intent).transaction_id == transaction
+
+
+@pytest.mark.parametrize(
+    ("began", "unanswered", "tried", "last"),
+    [(3, None, 0, 3), (1, 5, 2, 5), (1, 2, 7, 7), (0, None, 0, 0)],
+)
+def test_the_latest_moment_a_record_knows_of(
+    began: int, unanswered: int | None, tried: int, last: int
+) -> None:
+    record = replace(FRESH, began=began, unanswered=unanswered, tried=tried)
+
+    assert saga.last_tick(record) == last
+
+
+MANUAL = replace(UNKNOWN, state=ActivationState.MANUAL)
+TORN = replace(
+    FRESH,
+    state=ActivationState.UNKNOWN,
+    card_ref="ref",
+    changing=True,
+    changed_before=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "needed"),
+    [
+        (MANUAL, True),
+        (TORN, True),
+        (UNKNOWN, False),
+        (SENDING, False),
+        (replace(FRESH, changing=True), False),
+    ],
+)
+def test_a_person_is_needed_where_asking_has_led_nowhere(
+    record: Activation, *, needed: bool
+) -> None:
+    assert saga.needs_a_person(record) is needed
+
+
+@pytest.mark.parametrize(
+    ("record", "outcome"), [(MANUAL, None), (TORN, "activated")], ids=["sent", "torn"]
+)
+def test_a_person_can_settle_it_either_way(
+    record: Activation, outcome: str | None
+) -> None:
+    no = replace(BY_A_PERSON, verdict=saga.Verdict.REJECTED)
+
+    active = saga.step(record, saga.Settled(BY_A_PERSON), 9_000, A)
+    rejected = saga.step(record, saga.Settled(no), 9_000, A)
+
+    assert active == Step(
+        replace(
+            record,
+            state=ActivationState.ACTIVE,
+            outcome=outcome,
+            settlement=BY_A_PERSON,
+            confirmation=Confirmation(by="person"),
+        )
+    )
+    assert rejected == Step(
+        replace(record, state=ActivationState.REJECTED, settlement=no)
+    )
+
+
+@pytest.mark.parametrize("record", [SENDING, UNKNOWN, FRESH])
+def test_no_person_settles_what_is_still_asked_about(record: Activation) -> None:
+    assert saga.step(record, saga.Settled(BY_A_PERSON), 9_000, A) == Step(record)
+
+
+def test_by_what_the_centres_people_find_a_message_is_kept() -> None:
+    step = saga.step(FRESH, replace(READY, sent_as="0001"), 1_000, A)
+
+    assert step.record.sent_as == "0001"
+
+
+def test_what_was_said_of_a_card_is_how_a_restart_ends_it() -> None:
+    said = saga.step(FRESH, saga.Foreseen("already_active"), 0, A)
+
+    ended = saga.step(said.record, saga.Restarted(), 0, A)
+
+    assert said == Step(replace(FRESH, outcome="already_active"))
+    assert ended == Step(
+        replace(
+            FRESH,
+            state=ActivationState.ABANDONED,
+            ended_as="succeeded",
+            outcome="already_active",
+        )
+    )
+
+
+def test_how_a_transaction_ended_is_kept_whole() -> None:
+    why = Problem("card.in_hand")
+
+    step = saga.step(FRESH, saga.Dropped("failed", why, "other", "not_checked"), 0, A)
+
+    assert step == Step(
+        replace(
+            FRESH,
+            state=ActivationState.ABANDONED,
+            ended_as="failed",
+            problem=why,
+            superseded_by="other",
+            outcome="not_checked",
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "kept"),
+    [(None, "found", "found"), ("known", "found", "known"), ("known", None, "known")],
+)
+def test_a_card_found_active_is_named_once(
+    known: str | None, found: str | None, kept: str
+) -> None:
+    record = replace(FRESH, card_ref=known)
+
+    step = saga.step(record, saga.FoundActive(YES, "already_active", found), 0, A)
+
+    assert (step.record.card_ref, step.record.outcome) == (kept, "already_active")
+
+
+@pytest.mark.parametrize("record", [UNKNOWN, MANUAL], ids=["unknown", "manual"])
+def test_a_card_found_active_ends_every_doubt_about_it(record: Activation) -> None:
+    active = replace(record, state=ActivationState.ACTIVE, confirmation=YES)
+
+    found = saga.step(record, saga.FoundActive(YES), 9_000, A)
+    told = saga.step(record, saga.Accepted(NAME, YES), 9_000, A)
+
+    assert found == told == Step(active)
+
+
+def test_a_refusal_of_what_was_silent_is_noted_while_it_is_unknown() -> None:
+    step = saga.step(UNKNOWN, saga.Refused(NAME, NO, 1), 4_000, A)
+
+    assert step == Step(replace(UNKNOWN, refusal=NO), (Wake(at_least_ms=58_000),))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [saga.NoAnswer(NAME), saga.NotFound(NAME, 9_000), saga.Restarted()],
+)
+def test_what_a_person_has_in_hand_is_still_asked_about_slowly(
+    event: saga.Event,
+) -> None:
+    later = Step(MANUAL, (Wake(at_least_ms=saga.MANUAL_DELAY_MS),))
+
+    assert saga.step(MANUAL, event, 9_000, A) == later
+    assert saga.step(MANUAL, saga.TimerRang(), 9_000, A) == Step(MANUAL, (AskStatus(),))
+
+
+def test_a_refusal_is_final_on_the_tick_when_no_message_can_arrive_any_more() -> None:
+    refused = replace(UNKNOWN, refusal=NO)
+    end = 2_000 + A.message_life_ms
+
+    early = saga.step(refused, saga.NotFound(NAME, end - 1), end, A)
+    due = saga.step(refused, saga.NotFound(NAME, end), end, A)
+    again = saga.step(UNKNOWN, saga.NotFound(NAME, end - 1), end, B)
+
+    assert early == Step(refused, (Wake(at_least_ms=1),))
+    assert due.record.state is ActivationState.REJECTED
+    assert again == Step(UNKNOWN, (Wake(at_least_ms=1),))
+
+
+def test_a_second_change_of_a_card_remembers_that_the_first_may_have_worked() -> None:
+    change = saga.CardAsked(CardStep.CHANGING, activates="ref")
+    verify = saga.CardAsked(CardStep.VERIFYING, activates="ref")
+
+    once = saga.step(FRESH, change, 0, A).record
+    twice = saga.step(once, change, 0, A).record
+    checked = saga.step(twice, verify, 0, A).record
+    checked_once = saga.step(once, verify, 0, A).record
+
+    assert (once.changing, once.changed_before) == (True, False)
+    assert (twice.changing, twice.changed_before) == (True, True)
+    assert (checked.changing, checked.changed_before) == (True, True)
+    assert (checked_once.changing, checked_once.changed_before) == (True, False)
+    kept_once = saga.step(once, saga.CardKept(), 0, A).record
+    kept_twice = saga.step(twice, saga.CardKept(), 0, A).record
+    assert (kept_once.changing, kept_once.changed_before) == (False, False)
+    assert (kept_twice.changing, kept_twice.changed_before) == (True, True)
+
+
+def test_only_a_change_that_activates_names_the_card_of_the_record() -> None:
+    named = replace(FRESH, card_ref="before")
+
+    verifying = saga.CardAsked(CardStep.VERIFYING, activates="ref")
+
+    assert saga.step(named, verifying, 0, A).record.card_ref == "before"
+    assert saga.step(named, CHANGING, 0, A).record.card_ref == "before"
+
+
+def test_patience_ends_after_the_last_millisecond_of_a_day() -> None:
+    end = SENDING.began + saga.PATIENCE_MS
+
+    last = saga.step(UNKNOWN, saga.NoAnswer(NAME), end, A)
+    over = saga.step(UNKNOWN, saga.NoAnswer(NAME), end + 1, A)
+
+    assert last.record.state is ActivationState.UNKNOWN
+    assert over.record.state is ActivationState.MANUAL
+
+
+def test_a_silence_about_an_earlier_message_says_nothing_of_the_later_one() -> None:
+    again = saga.step(UNKNOWN, saga.NotFound(NAME, 3_000), 3_000, A).record
+
+    assert saga.step(again, saga.NoAnswer(NAME, 1), 4_000, A) == Step(again)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from drivers.conversation import converse
 from drivers.errors import DriverError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
+from drivers.iso7816.status_word import StatusWord
 from drivers.serial_line.magstripe import Swipe
 from drivers.serial_line.track_reader import ATR, SwipeConnection
 from plugin.card.errors import CardError, UnreadableCardError, UnsupportedCardError
@@ -20,6 +21,7 @@ from plugin.card.reading import Layouts, read_card
 from plugin.card.stripe import CHARACTERS, Columns, StripeLayout, read_stripe
 from tests.fuzz.hostile import HostileCard, Parts, parts
 from tests.shown import hidden_in
+from tests.transcript import play
 
 TRACKS = {
     1: "B9999010000000017^SHI/YI ^2905",
@@ -176,3 +178,14 @@ def test_anything_may_be_answered(known: list[StripeLayout], said: list[bytes]) 
         assert hidden_in(found) == []
 
     assert card.sent <= len(CHARACTERS)
+
+
+def test_a_track_that_is_refused_says_with_which_status() -> None:
+    with pytest.raises(CardError) as refused:
+        play(
+            read_stripe((NUMBER,)),
+            lambda _: ResponseApdu.parse(bytes.fromhex("6F00")),
+        )
+
+    assert refused.value.sw == StatusWord(0x6F00)
+    assert "track 2" in str(refused.value)
