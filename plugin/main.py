@@ -27,7 +27,9 @@ from plugin import __version__
 from plugin.activation.region import RegionProfile
 from plugin.agent import doctor
 from plugin.agent.backups import Backups
+from plugin.agent.custody import Custody
 from plugin.agent.doctor import Finding
+from plugin.agent.loop import DecidingLoop
 from plugin.agent.retention import Retention
 from plugin.agent.space import Space
 from plugin.agent.till import Till
@@ -44,6 +46,7 @@ from plugin.centre.port import Centre, CentreError, Patience
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder
 from plugin.journal.place import Place
+from plugin.journal.port import Journal
 from plugin.journal.sqlite import SqliteJournal, age_of, is_sound
 from plugin.settings import Settings
 
@@ -292,11 +295,11 @@ def agent(
     """
     keys = folder.keys()
     hub = Hub()
-    space = space or Space(folder.path, ballast=hand is None)
     clock = clock or SystemClock()
     centre = centre_of(profile, settings)
     place = Place(folder.path)
     kept = place.opened(lambda file: SqliteJournal(file, keys))
+    room = space or Space(folder.path, ballast=hand is None)
     till = Till(
         clock=clock,
         random=SystemRandom(),
@@ -309,20 +312,15 @@ def agent(
         simulated=hand is not None,
         psam=settings.psam_reader,
         terminal=settings.terminal,
-        space=space,
-        backups=lambda loop: Backups(
-            kept, folder.path, loop, clock, is_sound, lambda: place.turn(kept)
+        custody=lambda loop: Custody(
+            loop,
+            place=place,
+            space=room,
+            backups=Backups(
+                kept, folder.path, loop, clock, is_sound, lambda: place.turn(kept)
+            ),
+            retention=_retention(loop, kept, clock, folder, profile, settings),
         ),
-        retention=lambda loop: Retention(
-            journal=kept,
-            keeping=settings.keeping,
-            words=profile.centre.known_words,
-            time=loop,
-            clock=clock,
-            folder=folder.path,
-            age_of=lambda copy: age_of(copy, keys),
-        ),
-        place=place,
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
@@ -334,17 +332,34 @@ def agent(
         hub=hub,
         rendering=Rendering(catalogue(profile), prompts(profile), receipts),
         checks=lambda: (
-            doctor.journal(place.trouble),
             *findings(centre, directories, settings.psam_reader),
-            space.finding(),
-            till.backups.finding(),
-            *till.retention.findings(),
+            *till.custody.findings(),
         ),
         simulated_desk=hand,
     )
     house = House(port=port, origins=settings.origins, authenticate=folder.client)
     app = build(parts, house, __version__)
     return Agent(till, app, hub, place.trouble is not None)
+
+
+def _retention(
+    loop: DecidingLoop,
+    journal: Journal,
+    clock: Clock,
+    folder: DataFolder,
+    profile: RegionProfile,
+    settings: Settings,
+) -> Retention:
+    keys = folder.keys()
+    return Retention(
+        journal=journal,
+        keeping=settings.keeping,
+        words=profile.centre.known_words,
+        time=loop,
+        clock=clock,
+        folder=folder.path,
+        age_of=lambda copy: age_of(copy, keys),
+    )
 
 
 def findings(

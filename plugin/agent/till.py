@@ -12,24 +12,20 @@ from random import Random
 from drivers.ports import Clock, DirectoryState, ReaderDirectory
 from plugin.activation import saga
 from plugin.activation.region import RegionProfile
-from plugin.agent.backups import Backups
 from plugin.agent.courier import Courier
+from plugin.agent.custody import Custody
 from plugin.agent.happenings import Happening, Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.readers import ReaderBoard
 from plugin.agent.recovery import JOURNAL_RETRY_MS
-from plugin.agent.retention import Retention
 from plugin.agent.service import Service
-from plugin.agent.space import Space
 from plugin.centre.port import Centre
-from plugin.journal.place import Place
 from plugin.journal.port import Journal, JournalError
 from plugin.privacy import Keys
 from plugin.settings import Institution, Terminal
 
 STOP_SECONDS = 5.0
 GOODBYE_SECONDS = 1.0
-SPACE_SECONDS = 10
 _log = logging.getLogger("kaqi.till")
 
 
@@ -51,10 +47,7 @@ class Till:
         simulated: bool,
         psam: str | None,
         terminal: Terminal,
-        space: Space,
-        backups: Callable[[DecidingLoop], Backups],
-        retention: Callable[[DecidingLoop], Retention],
-        place: Place,
+        custody: Callable[[DecidingLoop], Custody],
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
@@ -70,6 +63,7 @@ class Till:
             psam,
         )
         self.centre = centre
+        self.custody = custody(self.loop)
         self.service = Service(
             loop=self.loop,
             board=self.board,
@@ -83,29 +77,26 @@ class Till:
             profile=profile,
             simulated=simulated,
             terminal=terminal,
-            space=space,
-            dated=lambda day: self.retention.told(day),
+            space=self.custody.space,
+            dated=self.custody.told,
             changed=changed,
         )
-        self._space = space
-        self.backups = backups(self.loop)
-        self.retention = retention(self.loop)
         self._journal = journal
-        self._place = place
         self._directories = directories
-        self._threads = [
-            threading.Thread(target=self.loop.run, name="deciding"),
-            threading.Thread(target=space.lay_ballast, name="ballast", daemon=True),
-        ]
         for transport, directory in directories.items():
             self.board.add(transport, directory)
-            watch = threading.Thread(
-                target=directory.watch,
-                args=(self._listener(transport),),
-                name=f"watching {transport}",
-                daemon=True,
-            )
-            self._threads.append(watch)
+        self._threads = [
+            threading.Thread(target=self.loop.run, name="deciding"),
+            *(self._watch(*each) for each in directories.items()),
+        ]
+
+    def _watch(self, transport: str, directory: ReaderDirectory) -> threading.Thread:
+        return threading.Thread(
+            target=directory.watch,
+            args=(self._listener(transport),),
+            name=f"watching {transport}",
+            daemon=True,
+        )
 
     def _listener(self, transport: str) -> Callable[[DirectoryState], None]:
         def notice(state: DirectoryState) -> None:
@@ -127,18 +118,8 @@ class Till:
             self.loop.after(JOURNAL_RETRY_MS, self._begin)
             return
         self.happenings.tell("agent.started", "agent")
-        if (trouble := self._place.trouble) is not None:
-            self.happenings.tell("agent.degraded", "agent", {"code": trouble.code})
-        self._watch_space()
-        self.backups.begin()
-        self.retention.begin()
+        self.custody.begin(self.happenings)
         _log.info("started", extra={"unfinished": unfinished})
-
-    def _watch_space(self) -> None:
-        """What is running must be able to end, also when the disk fills meanwhile."""
-        if self._space.is_short and self._space.drop_ballast():
-            self.happenings.tell("agent.degraded", "agent", {"code": "agent.disk_full"})
-        self.loop.after(SPACE_SECONDS * 1000, self._watch_space)
 
     def say_goodbye(self) -> None:
         """Tell that the agent stops. From any thread but the deciding one."""
@@ -154,8 +135,7 @@ class Till:
         self.loop.stop()
         for thread in self._threads:
             thread.join(STOP_SECONDS)
-        self.backups.close()
-        self.retention.close()
+        self.custody.rest(STOP_SECONDS)
         self._journal.close()
-        self._place.close()
+        self.custody.close()
         self.centre.close()

@@ -160,16 +160,16 @@ def test_j6_two_agents_cannot_share_a_folder(
     tmp_path: Path, centre: CentreProcess
 ) -> None:
     with AgentProcess(tmp_path, centre.address) as agent:
-        began = time.monotonic()
-        kaqi("read", "--help")
-        any_command = time.monotonic() - began
-        began = time.monotonic()
-        done = kaqi(
-            *("serve", "--simulate", "--data", str(tmp_path), "--port", "0"),
-            *("--centre", centre.address),
-        )
+        spent = []
+        for _ in range(3):  # the fastest: a busy machine is not what is asked about
+            began = time.monotonic()
+            done = kaqi(
+                *("serve", "--simulate", "--data", str(tmp_path), "--port", "0"),
+                *("--centre", centre.address),
+            )
+            spent.append(time.monotonic() - began)
 
-        assert time.monotonic() - began < any_command + 1.0
+        assert min(spent) < 1.0
         assert done.returncode == 75
         assert problem_of(done)["code"] == "agent.journal_in_use"
         assert agent.pos.request("GET", "/healthz").status == 204

@@ -80,7 +80,7 @@ def test_a_damaged_journal_does_not_replace_a_good_copy(
     wait_until((tmp_path / NEWEST).exists)
     good = (tmp_path / NEWEST).read_bytes()
     monkeypatch.setattr(
-        counter.running.agent.till.backups, "_sound", lambda path: _spoilt(path)
+        counter.running.agent.till.custody.backups, "_sound", lambda path: _spoilt(path)
     )
 
     age(tmp_path / NEWEST, timedelta(hours=25))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin.agent import space, till
+from plugin.agent import custody, space
 from plugin.agent.space import MIB, Space
 from simulator.reader import InProcessDesk
 from tests.agents import Running, running
@@ -29,7 +29,7 @@ class FillingDisk(Space):
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FillingDisk:
     monkeypatch.setattr(space, "BALLAST", MIB)
-    monkeypatch.setattr(till, "SPACE_SECONDS", 0.1)
+    monkeypatch.setattr(custody, "SPACE_MS", 100)
     return FillingDisk(tmp_path, ballast=True)
 
 

@@ -74,7 +74,7 @@ def test_what_a_copy_has_begun_is_not_called_abandoned(
         counter.start("outpatient_registration")
         before = epoch(tmp_path)
         till = counter.running.agent.till
-        till.loop.ask(till.backups.make).result()
+        till.loop.ask(till.custody.backups.make).result()
         wait_until(lambda: epoch(tmp_path) > before)
         counter.put("lin.social_security")
         done = counter.reaches("succeeded")

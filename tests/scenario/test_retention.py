@@ -75,7 +75,7 @@ class Story(Counter):
 
     def is_reviewed(self) -> None:
         """Wait until the journal was looked through as it is now."""
-        retention = self.running.agent.till.retention
+        retention = self.running.agent.till.custody.retention
         self._passes(DAY)
         wait_until(lambda: retention._review is None)
         before = retention._reviewed_at
@@ -229,7 +229,7 @@ def _copies_are_made_anew(story: Story) -> None:
     till = story.running.agent.till
     for _ in range(2):
         before = _made(story.files)
-        till.loop.ask(till.backups.make).result(10)
+        till.loop.ask(till.custody.backups.make).result(10)
         wait_until(lambda before=before: _made(story.files) != before)  # type: ignore[misc]
 
 
