@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from plugin.activation import desk, journey
-from plugin.activation.desk import Outcome
+from plugin.activation.desk import Action, Outcome
 from plugin.activation.problem import Problem, Refusal
-from plugin.activation.region import ActivationBy, Scenario
+from plugin.activation.region import ActivationBy, PinPolicy, Scenario
 from plugin.activation.rules import Standing
 from plugin.activation.saga import (
     Activation,
@@ -307,3 +307,35 @@ def test_what_was_wrong_with_one_card_is_not_said_of_the_next() -> None:
     assert (wrong.problem, wrong.problem_stay) == (Problem("card.mute"), "a")
     assert isinstance(state_of(counter), desk.Reading)
     assert (facts.problem, facts.problem_stay) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("action", "states"),
+    [
+        (
+            Action.CANCEL,
+            {
+                *(desk.WaitingReader, desk.WaitingCard, desk.Reading),
+                *(desk.WaitingRemoval, desk.Matching, desk.Checking),
+                *(desk.WaitingConfirm, desk.WaitingRegistration),
+                *(desk.WaitingPin, desk.PinAtWork),
+            },
+        ),
+        (
+            Action.CONTINUE,
+            {desk.WaitingCard, desk.WaitingRemoval, desk.WaitingRegistration},
+        ),
+        (Action.CONFIRM, {desk.WaitingConfirm}),
+        (Action.PIN, {desk.WaitingPin}),
+    ],
+)
+def test_what_a_client_may_ask_for_and_when(
+    action: Action, states: set[type[desk.State]]
+) -> None:
+    allowed = {state for state, actions in desk.ALLOWED.items() if action in actions}
+
+    assert allowed == states
+
+
+def test_a_holder_is_told_the_tries_left_unless_a_region_says_otherwise() -> None:
+    assert PinPolicy().show_tries
