@@ -26,9 +26,10 @@ def program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def ring(*paths: str, spread: str = "worksteal") -> tuple[str, ...]:
-    """Tests, on both cores, in an order that is different every time."""
-    return (*PYTEST, "-n", "2", "--dist", spread, *paths)
+def ring(*paths: str, workers: int = 2, spread: str = "worksteal") -> tuple[str, ...]:
+    """Tests, on both cores, in an order that is different every time; by more workers
+    where they mostly wait."""
+    return (*PYTEST, "-n", str(workers), "--dist", spread, *paths)
 
 
 RINGS: dict[str, tuple[str, ...]] = {
@@ -40,8 +41,8 @@ RINGS: dict[str, tuple[str, ...]] = {
     "simulation": ring("tests/simulation", spread="loadgroup"),
     "contract": ring("tests/contract"),
     "power": ring("tests/power"),
-    "scenario": ring("tests/scenario"),
-    "faults": ring("tests/faults"),
+    "scenario": ring("tests/scenario", workers=3),
+    "faults": ring("tests/faults", workers=3),
     "api": ring("tests/api"),
     "command": ring("tests/command"),
     "browser": ring("tests/browser"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -31,12 +32,13 @@ class Cell(Struct, frozen=True):
         """Whether a test shows it."""
         return "::" in self.shown_by
 
-    def means(self, node: str) -> bool:
-        """Whether this is one of its tests."""
+    @property
+    def tests(self) -> re.Pattern[str]:
+        """What the node ids of its tests match."""
         name = self.shown_by.format(fault=self.fault, state=self.state)
         pattern = ".*".join(map(re.escape, name.split("*")))
         cases = "" if name.endswith("]") else r"(\[.*\])?"
-        return re.fullmatch(pattern + cases, node) is not None
+        return re.compile(pattern + cases)
 
 
 def _rows(name: str) -> Iterator[list[str]]:
@@ -49,11 +51,13 @@ def names() -> dict[str, str]:
     return {fault: name for fault, name, *_ in _rows("matrix.tsv")}
 
 
+@cache
 def reasons() -> dict[str, tuple[str, str]]:
     """By key: whether it is impossible or not shown here, and why."""
     return {key: (kind, why) for key, kind, why in _rows("reasons.tsv")}
 
 
+@cache
 def cells() -> dict[Key, Cell]:
     """By fault and state. Raises ValueError where a cell is there twice."""
     ready = ActivationState.READY.value
@@ -73,7 +77,8 @@ def judged(cell: Cell, ended: Mapping[str, str]) -> str:
     if not cell.is_test:
         kind, _ = reasons()[cell.shown_by]
         return kind
-    outcomes = {outcome for node, outcome in ended.items() if cell.means(node)}
+    tests = cell.tests
+    outcomes = {how for node, how in ended.items() if tests.fullmatch(node)}
     if outcomes == {PASSED}:
         return PASSED
     return ", ".join(sorted(outcomes - {PASSED})) or "did not run"
