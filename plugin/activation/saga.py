@@ -29,9 +29,10 @@ Four rules carry the promises (reliability, 2.1):
    Silence moves nothing but a counter.
 3. Sending again repeats the same id and the same bytes. A new id needs a new record, and
    that needs this one to have ended.
-4. A refusal ends the matter at once only when every earlier message of this record was
-   answered. Otherwise it is noted, and only a status asked after the last message's life
-   tells whether an earlier one worked.
+4. A refusal ends the matter only when it answers the last message, and every earlier one
+   was answered or is too old to arrive. Otherwise it is noted, and once the others are too
+   old the same message is sent again for the last word: that the centre has nothing under
+   this id proves nothing, for another site may answer that has not heard yet.
 
 What a centre can do differs (reliability, 4.4); `Abilities` says it, and the recovery
 follows from that: ask and send again, wait and send again, or ask a person.
@@ -600,9 +601,12 @@ def _send(record: Activation) -> Step:
 def _refused(
     record: Activation, refusal: Refusal, now: int, abilities: Abilities
 ) -> Step:
-    """Rule 4: final at once when every earlier message was answered. Otherwise one of
-    them may have worked, or still will: ask, once the last of them is too old to."""
-    if record.unanswered is None:
+    """Rule 4: final when it answers the last message and no earlier one can arrive any
+    more. Otherwise one of them may have worked, or still will: ask, once all of them are
+    too old to."""
+    last = record.state is ActivationState.SENDING
+    too_old = abilities.can_tell_status and _life_left(record, now, abilities) <= 0
+    if record.unanswered is None or (last and too_old):
         return Step(replace(record, state=ActivationState.REJECTED, refusal=refusal))
     if not abilities.can_tell_status:
         return _hand_over(replace(record, refusal=refusal), abilities)
@@ -613,11 +617,10 @@ def _refused(
 
 def _not_found(record: Activation, asked: int, abilities: Abilities) -> Step:
     """The centre knew nothing at this tick, or cannot be asked: send again where that is
-    safe."""
+    safe. After a refusal too, once its answer can be the last word: who knows nothing may
+    be another site, which has not heard yet."""
     remaining = _life_left(record, asked, abilities)
-    if record.refusal is not None and remaining <= 0:
-        return Step(replace(record, state=ActivationState.REJECTED))
-    if record.refusal is not None:
+    if record.refusal is not None and remaining > 0:
         return Step(record, (Wake(at_least_ms=remaining),))
     # Where nothing can be asked, sending again is the question: PATIENCE_MS ends it.
     tired = abilities.can_tell_status and record.sends >= SENDS_MAX

@@ -211,7 +211,7 @@ def test_a_refusal_of_an_earlier_message_does_not_end_the_later_one() -> None:
     assert saga.step(again, saga.Refused(NAME, NO, 1), 4_000, A) == Step(again)
 
 
-def test_a_refusal_after_a_silence_is_noted_and_the_status_asked_later() -> None:
+def test_a_refusal_after_a_silence_is_noted_and_sent_again_for_the_last_word() -> None:
     again = saga.step(UNKNOWN, saga.NotFound(NAME, 3_000), 3_000, A).record
 
     noted = saga.step(again, saga.Refused(NAME, NO, 2), 4_000, A)
@@ -223,10 +223,21 @@ def test_a_refusal_after_a_silence_is_noted_and_the_status_asked_later() -> None
     early = saga.step(noted.record, saga.NotFound(NAME, 5_000), 62_000, A)
     late = saga.step(noted.record, saga.NotFound(NAME, 62_000), 62_100, A)
     active = saga.step(noted.record, saga.Accepted(NAME, YES), 62_100, A)
+    last_word = saga.step(late.record, saga.Refused(NAME, NO, 3), 62_200, A)
 
     assert early.record.state is ActivationState.UNKNOWN
-    assert late.record.state is ActivationState.REJECTED
+    assert late.record.state is ActivationState.SENDING  # nothing found is no proof
+    assert late.effects == (saga.Send(),)
     assert active.record.state is ActivationState.ACTIVE
+    assert last_word.record.state is ActivationState.REJECTED
+
+
+def test_an_old_refusal_is_no_last_word() -> None:
+    late = replace(UNKNOWN, sends=2)
+
+    step = saga.step(late, saga.Refused(NAME, NO, 1), 2_000 + A.message_life_ms, A)
+
+    assert step.record.state is ActivationState.UNKNOWN
 
 
 def test_where_the_status_cannot_be_asked_a_person_judges_such_a_refusal() -> None:
@@ -569,10 +580,15 @@ def test_a_refusal_is_final_on_the_tick_when_no_message_can_arrive_any_more() ->
 
     early = saga.step(refused, saga.NotFound(NAME, end - 1), end, A)
     due = saga.step(refused, saga.NotFound(NAME, end), end, A)
+    sent = replace(refused, state=ActivationState.SENDING, sends=2)
+    soon = saga.step(sent, saga.Refused(NAME, NO, 2), end - 1, A)
+    last = saga.step(sent, saga.Refused(NAME, NO, 2), end, A)
     again = saga.step(UNKNOWN, saga.NotFound(NAME, end - 1), end, B)
 
     assert early == Step(refused, (Wake(at_least_ms=1),))
-    assert due.record.state is ActivationState.REJECTED
+    assert due.record.state is ActivationState.SENDING
+    assert soon.record.state is ActivationState.UNKNOWN
+    assert last.record.state is ActivationState.REJECTED
     assert again == Step(UNKNOWN, (Wake(at_least_ms=1),))
 
 
