@@ -317,7 +317,12 @@ def agent(
             place=place,
             space=room,
             backups=Backups(
-                kept, folder.path, loop, clock, is_sound, lambda: place.turn(kept)
+                kept,
+                folder.path,
+                loop,
+                clock,
+                lambda copy: is_sound(copy, keys),
+                lambda: place.turn(kept),
             ),
             retention=_retention(loop, kept, clock, folder, profile, settings),
         ),

@@ -136,7 +136,7 @@ def began(journal: SqliteJournal, at: int, intent_id: str, *, ends: bool) -> Act
 def restored(folder: Path) -> bool:
     """Restore what can be, without copies; whether there was anything to restore."""
     with closing(Rescue(folder, DataFolder(folder).keys(), [])) as rescue:
-        proposal = rescue.proposal(0, lambda _: None)
+        proposal = rescue.proposal(NINE_O_CLOCK, lambda _: None)
         if proposal is not None:
             rescue.carry_out(proposal.plan, "now")
     return proposal is not None

@@ -73,6 +73,10 @@ _SAID: Mapping[str, Mapping[str, str]] = {
         "zh-CN": "{id}  受理于 {time}  业务编号 {pos_ref}  报文编号 {message}",
         "en": "{id}  begun at {time}  reference {pos_ref}  message {message}",
     },
+    "kept": {
+        "zh-CN": "旧文件里有加密的个人信息；核实完毕后请按本机构规定删除。",
+        "en": "The old file holds personal data, sealed: remove it, as your rules say, once all is settled.",
+    },
     "settle": {
         "zh-CN": "打电话给医保中心核实，再用 kaqi settle 登记。",
         "en": "Call the insurance centre about each, then enter the answer with kaqi settle.",
@@ -106,6 +110,7 @@ def run(options: Options, *, yes: bool, empty: bool) -> int:
         stamp = datetime.now().strftime("%Y%m%dT%H%M%S")  # noqa: DTZ005, TID251 - a name for people
         kept = rescue.carry_out(proposal.plan, stamp)
     screen.line(_say("done", path=kept))
+    screen.line(_say("kept"))
     for line in _left_to_people(proposal.plan):
         screen.line(line)
     return DONE
@@ -150,15 +155,15 @@ def _progress() -> Callable[[int], None]:
 
 def _plan(proposal: Proposal, folder: DataFolder) -> Iterator[str]:
     plan = proposal.plan
-    older = proposal.condition is Condition.OLDER
-    yield _say("older" if older else "damaged", path=folder.journal)
+    whole = proposal.condition is Condition.OLDER
+    yield _say("older" if whole else "damaged", path=folder.journal)
     if proposal.is_empty:
         yield f"  - {_say('empty')}"
         return
     count = len(plan.rows) + len(plan.doubtful) - plan.from_copies
-    if not older:
+    if not proposal.is_older:
         yield f"  - {_say('ours', count=count)}"
-    if proposal.copy_made is None and not older:
+    if proposal.copy_made is None and not proposal.is_older:
         yield f"  - {_say('no_copy')}"
     else:
         made = proposal.copy_made or plan.since

@@ -27,6 +27,7 @@ class MemoryJournal:
         self._requests: dict[tuple[str, str], Request] = {}
         self._counters: dict[str, int] = {}
         self._torn: dict[str, Torn] = {}
+        self._removed = ""  # the last whose record was removed for its age
 
     def create(self, activation: Activation, request: Request) -> None:
         """A new activation and the request that asked for it."""
@@ -104,7 +105,8 @@ class MemoryJournal:
             if record.state.is_terminal:
                 yield self._reviewed(intent_id, record, judge(record))
         for name, request in list(self._requests.items()):
-            if intent_of(request.transaction_id) not in self._activations:
+            intent_id = intent_of(request.transaction_id)
+            if intent_id <= self._removed and intent_id not in self._activations:
                 del self._requests[name]
                 yield Reviewed(requests=1)
 
@@ -113,6 +115,7 @@ class MemoryJournal:
     ) -> Reviewed:
         if left is None:
             del self._activations[intent_id]
+            self._removed = max(self._removed, intent_id)
             return Reviewed(removed=1)
         self._activations[intent_id] = left
         return Reviewed(

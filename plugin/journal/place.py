@@ -130,6 +130,7 @@ def has_reached(journal: SqliteJournal, at_least: int) -> bool:
 def keep_ready(new: Path, folder: Path, stamp: str) -> None:
     """Make this complete journal the one that takes the place. Raises OSError."""
     _sync(new)
+    _give_to_its_owner(new, folder)
     new.replace(folder / f"{_RESTORED}{stamp}.db")
     _sync(folder)
 
@@ -163,7 +164,15 @@ def _write(file: Path, content: str) -> None:
     draft.write_text(content, encoding="ascii")
     draft.chmod(0o600)
     _sync(draft)
+    _give_to_its_owner(draft, file.parent)
     draft.replace(file)
+
+
+def _give_to_its_owner(file: Path, folder: Path) -> None:
+    """Root restores for the user whose agent it is."""
+    if hasattr(os, "chown") and os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def _sync(path: Path) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from plugin.activation.saga import Activation
 
 TORN_MAX = 32
+REMOVED = "removed"  # the counter of the last row whose record was removed for its age
 AGE = "age"  # the counter of the journal's seconds; what ends is stamped with it
 
 
@@ -132,7 +133,7 @@ class Journal(Protocol):
 
     def review(self, judge: Judge) -> Iterator[Reviewed]:
         """Show every finished record to `judge`, a few at a step: what it returns takes the
-        record's place, None removes it; then remove every request whose record is gone. No
+        record's place, None removes it; then remove every request whose record is gone so. No
         unfinished record is shown. What was replaced or removed is on no page of the file
         afterwards. Raises JournalError."""
         ...

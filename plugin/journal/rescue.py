@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -38,6 +38,7 @@ class Proposal(Struct, frozen=True):
 
     condition: Condition
     plan: Plan
+    is_older: bool  # than the journal that was last used here
     copy_made: str | None
     is_empty: bool  # nothing is left anywhere
 
@@ -85,19 +86,20 @@ class Rescue:
         condition, at_least = self.condition(), place.epoch(self._folder)
         if condition is Condition.SOUND and not self._is_large():
             return None
-        older = condition is Condition.OLDER
-        ours = self._read(self._laid_out(self._original), told, is_copy=older)
+        ours = self._read(self._laid_out(self._original), told, is_copy=False)
         if condition is Condition.SOUND and not ours.hurt:
             return None
-        copies = list(self._sound_copies())
+        copies = [self._brought_up_to_date(each) for each in self._copies_there()]
         if ours.hidden:
             ours = self._with_other_first_pages(ours, copies, told)
-        if older:
-            ours = replace(ours, made=_of_last_record(ours))
-        read = [self._read(copies[0], told, is_copy=True)] if copies else []
+        if ours.counters.get(place.EPOCHS, 0) < at_least:  # older, damaged or not
+            ours = replace(ours, is_copy=True, made=_of_last_record(ours))
+        found = [self._read(each, told, is_copy=True) for each in copies]
+        read = [each for each in found if not each.is_empty]
         return Proposal(
             condition=condition,
             plan=salvage.merged([ours, *read], max(now_ms, at_least)),
+            is_older=ours.is_copy,
             copy_made=read[0].made if read else None,
             is_empty=all(each.is_empty for each in (ours, *read)),
         )
@@ -131,25 +133,23 @@ class Rescue:
             target.unlink(missing_ok=True)
             if source.exists():
                 with _refusals():
-                    _copy(source, target)
+                    copied(source, target)
         return self._bench / original.name
 
     def _read(self, path: Path, told: Told, *, is_copy: bool) -> Remains:
         made = _written(self._folder / path.name)
         return remains.read(path, self._keys, told, made=made, is_copy=is_copy)
 
-    def _sound_copies(self) -> Sequence[Path]:
-        """On the bench, and as this version has them."""
-        sound = []
-        for copy in self._copies:
-            if copy.exists():
-                path = self._laid_out(copy)
-                try:
-                    SqliteJournal(path, self._keys).close()
-                except JournalError:
-                    continue
-                sound.append(path)
-        return sound
+    def _copies_there(self) -> Sequence[Path]:
+        return [copy for copy in self._copies if copy.exists()]
+
+    def _brought_up_to_date(self, copy: Path) -> Path:
+        """On the bench, and as this version has it, where it is sound; where it is not, its
+        rows are believed by their own codes all the same."""
+        path = self._laid_out(copy)
+        with suppress(JournalError):
+            SqliteJournal(path, self._keys).close()
+        return path
 
     def _with_other_first_pages(
         self, ours: Remains, copies: Sequence[Path], told: Told
@@ -174,12 +174,18 @@ def _refusals() -> Iterator[None]:
         raise JournalError(refused.strerror or "the disk refuses") from refused
 
 
-def _copy(source: Path, target: Path) -> None:
+def copied(source: Path, target: Path) -> None:
+    """All of a file that its disk still gives, every page in its place. Raises OSError."""
     with source.open("rb", buffering=0) as file, target.open("wb") as copy:
 
         def read(length: int, at: int) -> bytes:
             file.seek(at)
-            return file.read(length)
+            got = (
+                b""  # a disk that fails gives what lies before, and fails when asked on
+            )
+            while len(got) < length and (more := file.read(length - len(got))):
+                got += more
+            return got
 
         size = source.stat().st_size
         for at in range(0, size, AT_ONCE):
@@ -193,7 +199,8 @@ def in_pages(read: Callable[[int, int], bytes], length: int, at: int) -> bytes:
     except OSError:
         if length <= PAGE:
             return bytes(length)
-    halves = (at, length // 2), (at + length // 2, length - length // 2)
+    half = max(PAGE, length // 2 // PAGE * PAGE)
+    halves = (at, half), (at + half, length - half)
     return b"".join(in_pages(read, size, where) for where, size in halves)
 
 

@@ -22,7 +22,7 @@ MANUAL only asks. A card that a later record has had in hand is let go, since a 
 is begun for a card needs the one before to have ended.
 
 Requests and torn changes are united: to know a key or a torn card too many harms nobody.
-Counters go on beyond every number that was ever told.
+Events and epochs are counted on beyond every number that was ever told.
 """
 
 from __future__ import annotations
@@ -171,7 +171,8 @@ def _counters(sources: Sequence[Remains], now_ms: int) -> dict[str, int]:
     known = {
         name: max(each.counters.get(name, 0) for each in sources) for name in names
     }
-    return {name: max(last, now_ms) + GAP for name, last in known.items()}
+    lifted = {name: max(known[name], now_ms) + GAP for name in COUNTERS}
+    return known | lifted  # the others measure something, and end where they stood
 
 
 def _hours(sources: Sequence[Remains]) -> tuple[str | None, str | None]:

@@ -22,6 +22,7 @@ from plugin.journal import entries
 from plugin.journal.entries import Entry
 from plugin.journal.port import (
     AGE,
+    REMOVED,
     TORN_MAX,
     CardInHandError,
     JournalDamagedError,
@@ -161,14 +162,46 @@ def _schema_of_this_version() -> list[tuple[apsw.SQLiteValue, ...]]:
         return _schema(empty)
 
 
-def is_sound(path: Path) -> bool:
-    """Whether a copy of a journal is whole, page by page and in every index."""
+def _is_small(connection: apsw.Connection) -> bool:
+    pages, size = (connection.pragma(f"page_{of}") for of in ("count", "size"))
+    return bool(pages * size <= CHECKED_WHOLE)
+
+
+def check(connection: apsw.Connection, keys: Keys, *, whole: bool) -> None:
+    """Every row, and that it lies where it will be looked for: a key that was changed
+    hides its row, which no reader of that row could notice. About 12 microseconds a
+    row; so of a large journal, not `whole`, what is unfinished, torn and counted, and the
+    rest as it is read and with every copy. Raises JournalDamagedError."""
+    execute = connection.execute
+    tables, signed = (tuple(_FROM), _SIGNED) if whole else _ALWAYS_CHECKED
+    pages = "integrity_check(1)" if whole else "quick_check(unfinished)"
+    for (found,) in execute(f"PRAGMA {pages}"):
+        if found != "ok":
+            raise JournalDamagedError("the file is damaged")
+    for table in tables:
+        for number, *columns in execute(f"SELECT number, {_COLUMNS} FROM {table}"):  # noqa: S608 - constants
+            intent_id, state, mac = str(columns[0]), str(columns[1]), columns.pop()
+            if keys.mac(packed(columns)) != mac:
+                raise JournalDamagedError("a row was changed outside")
+            ended = state in TERMINAL
+            if number != number_of(intent_id) or ended != (table == "finished"):
+                raise JournalDamagedError("a row was moved outside")
+    for query in signed:
+        for *columns, mac in execute(query):
+            if keys.mac(packed(columns)) != mac:
+                raise JournalDamagedError("a row was changed outside")
+
+
+def is_sound(path: Path, keys: Keys) -> bool:
+    """Whether a copy of a journal is whole: every page, every index and every row."""
     try:
         with closing(apsw.Connection(str(path), flags=_READ_ONLY)) as copy:
-            whole = copy.pragma("integrity_check") == "ok"
-            return bool(whole and copy.pragma("user_version") == SCHEMA_VERSION)
-    except apsw.Error:
+            if copy.pragma("user_version") != SCHEMA_VERSION:
+                return False
+            check(copy, keys, whole=True)
+    except (apsw.Error, JournalDamagedError, UnicodeDecodeError):
         return False
+    return True
 
 
 def age_of(path: Path, keys: Keys) -> int | None:
@@ -228,7 +261,7 @@ class SqliteJournal:
         with connection:
             try:
                 self._bring_up_to_date(connection)
-                self._check(connection)
+                check(connection, self._keys, whole=_is_small(connection))
             except apsw.SQLError as strange:  # a table or a column that is not there
                 raise JournalDamagedError(str(strange)) from strange
             if in_a_file:
@@ -254,32 +287,6 @@ class SqliteJournal:
         ).fetchall():
             mac = self._keys.mac(packed((name, last)))
             connection.execute(_COUNT, (name, last, mac))
-
-    def _check(self, connection: apsw.Connection) -> None:
-        """Every row, and that it lies where it will be looked for: a key that was changed
-        hides its row, which no reader of that row could notice. About 12 microseconds a
-        row; so of a large journal what is unfinished, torn and counted, and the rest as it
-        is read and with every copy. Raises JournalDamagedError."""
-        execute = connection.execute
-        pages, size = (connection.pragma(f"page_{of}") for of in ("count", "size"))
-        whole = pages * size <= CHECKED_WHOLE
-        tables, signed = (tuple(_FROM), _SIGNED) if whole else _ALWAYS_CHECKED
-        check = "integrity_check(1)" if whole else "quick_check(unfinished)"
-        for (found,) in execute(f"PRAGMA {check}"):
-            if found != "ok":
-                raise JournalDamagedError("the file is damaged")
-        for table in tables:
-            for number, *columns in execute(f"SELECT number, {_COLUMNS} FROM {table}"):  # noqa: S608 - constants
-                intent_id, state, mac = str(columns[0]), str(columns[1]), columns.pop()
-                if self._keys.mac(packed(columns)) != mac:
-                    raise JournalDamagedError("a row was changed outside")
-                ended = state in TERMINAL
-                if number != number_of(intent_id) or ended != (table == "finished"):
-                    raise JournalDamagedError("a row was moved outside")
-        for query in signed:
-            for *columns, mac in execute(query):
-                if self._keys.mac(packed(columns)) != mac:
-                    raise JournalDamagedError("a row was changed outside")
 
     def _write_log_anew(self) -> None:
         """Once more what an earlier run left in the log, so that it is on the disk before
@@ -530,6 +537,9 @@ class SqliteJournal:
         replaced = [left for record, left in judged if left and left != record]
         before = sum(record.forgotten for record, left in judged if left)
         after = sum(left.forgotten for _, left in judged if left)
+        further = max(removed, default=0) - self._counted(REMOVED)
+        if further > 0:
+            self.reserve(REMOVED, further)
         if removed or replaced:
             with _Commit(self):
                 for number in removed:
@@ -542,20 +552,27 @@ class SqliteJournal:
         )
 
     def _review_requests(self) -> Iterator[Reviewed]:
+        """A request whose record is gone goes with it. One that is newer than all that was
+        ever removed had its record lost by damage, and keeps its key."""
+        removed = self._counted(REMOVED)
         last: tuple[apsw.SQLiteValue, ...] = ("", b"")
         while rows := self._rows(_LATER_REQUESTS, (*last, ROWS_AT_ONCE)):
             for *columns, mac in rows:
                 if self._keys.mac(packed(columns)) != mac:
                     raise JournalDamagedError("a request was changed outside")
             last = rows[-1][:2]
-            orphans = [row[:2] for row in rows if not self._has_record(str(row[3]))]
+            orphans = [
+                (client, key)
+                for client, key, _, transaction, _ in rows
+                if self._is_orphan(number_of(intent_of(str(transaction))), removed)
+            ]
             if orphans:
                 with _Commit(self):
                     self._connection.executemany(_REMOVE_REQUEST, orphans)
             yield Reviewed(requests=len(orphans))
 
-    def _has_record(self, transaction_id: str) -> bool:
-        return bool(self._rows(_HAS_RECORD, (number_of(intent_of(transaction_id)),)))
+    def _is_orphan(self, number: int, removed: int) -> bool:
+        return number <= removed and not self._rows(_HAS_RECORD, (number,))
 
     def close(self) -> None:
         """Give the journal back."""
@@ -677,6 +694,8 @@ class _Verb(_ErrorsAsOurs):
         refused = isinstance(failed, apsw.Error)
         if refused and not isinstance(failed, apsw.ConstraintError):
             self._journal._distrust()
+            with suppress(apsw.Error, JournalError):  # else with the next use
+                self._journal._trust_again()
         super().__exit__(kind, failed, at)
 
 

@@ -228,20 +228,20 @@ def test_a_journal_whose_sync_failed_reads_its_file_anew() -> None:
     disk = Disk()
     journal = open_on(disk)
     journal.create(*begun(1))
-    disk.fails = Failing("sync", apsw.SQLITE_IOERR_FSYNC, 1)
+    failing, calls = Failing("sync", apsw.SQLITE_IOERR_FSYNC, 1), list[str]()
+
+    def fails(call: str) -> None:
+        calls.append(call)
+        failing(call)
+
+    disk.fails = fails
     with pytest.raises(JournalError):
         journal.create(*begun(2))
-    opened: list[str] = []
-    disk.fails = _noting(opened)
 
     assert journal.get(intent(1)) is not None
-
-    assert "open" in opened
+    assert journal.get(intent(2)) is None
+    assert "open" in calls
     journal.close()
-
-
-def _noting(calls: list[str]) -> Callable[[str], None]:
-    return calls.append
 
 
 @pytest.mark.parametrize("checkpoint", [None, 1, 6])

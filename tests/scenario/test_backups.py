@@ -13,6 +13,7 @@ from plugin import main
 from plugin.agent import backups
 from plugin.agent.backups import MAKING, NEWEST, OLDER, Backups
 from plugin.journal.sqlite import SqliteJournal, is_sound
+from plugin.privacy import Keys
 from simulator.reader import InProcessDesk
 from tests.agents import running
 from tests.centre import CentreProcess
@@ -54,7 +55,7 @@ def test_a_till_copies_its_journal_while_it_works(
     new_card(counter, "he")
     assert counter.now.outcome == "activated"
 
-    assert is_sound(tmp_path / NEWEST)
+    assert is_sound(tmp_path / NEWEST, counter.running.folder.keys())
     found = records(tmp_path / NEWEST, counter)
     assert found[-1:] in (["ACTIVE"], [])  # as much as there was at that moment
     assert not (tmp_path / OLDER).exists()  # a day has not passed
@@ -79,9 +80,8 @@ def test_a_damaged_journal_does_not_replace_a_good_copy(
 ) -> None:
     wait_until((tmp_path / NEWEST).exists)
     good = (tmp_path / NEWEST).read_bytes()
-    monkeypatch.setattr(
-        counter.running.agent.till.custody.backups, "_sound", lambda path: _spoilt(path)
-    )
+    keys, custody = counter.running.folder.keys(), counter.running.agent.till.custody
+    monkeypatch.setattr(custody.backups, "_sound", lambda path: _spoilt(path, keys))
 
     age(tmp_path / NEWEST, timedelta(hours=25))
 
@@ -94,12 +94,12 @@ def test_a_damaged_journal_does_not_replace_a_good_copy(
     assert not found["required"]
 
 
-def _spoilt(path: Path) -> bool:
+def _spoilt(path: Path, keys: Keys) -> bool:
     """The copy with a page overwritten, as a dying disk leaves it."""
     content = bytearray(path.read_bytes())
     content[4096:8192] = os.urandom(4096)
     path.write_bytes(content)
-    return is_sound(path)
+    return is_sound(path, keys)
 
 
 class Nothing:
@@ -121,7 +121,7 @@ def test_an_old_copy_is_said(tmp_path: Path, days: int, code: str | None) -> Non
     age(tmp_path / NEWEST, timedelta(days=days))
     nothing = Nothing()
     kept = Backups(
-        nothing, tmp_path, nothing, main.SystemClock(), is_sound, lambda: None
+        nothing, tmp_path, nothing, main.SystemClock(), lambda _: True, lambda: None
     )
 
     problem = kept.finding().problem
@@ -135,5 +135,5 @@ def test_what_is_no_journal_is_not_sound(tmp_path: Path, content: bytes) -> None
     path = tmp_path / "copy.db"
     path.write_bytes(content)
 
-    assert not is_sound(path)
-    assert not is_sound(tmp_path / "nothing")
+    assert not is_sound(path, Keys.new())
+    assert not is_sound(tmp_path / "nothing", Keys.new())

@@ -11,6 +11,7 @@ import pytest
 from plugin.agent.backups import NEWEST
 from plugin.client import Transaction
 from plugin.journal.place import epoch
+from plugin.journal.port import AGE
 from simulator.reader import InProcessDesk
 from tests.agents import running
 from tests.centre import CentreProcess
@@ -93,3 +94,25 @@ def test_what_a_copy_has_begun_is_not_called_abandoned(
     assert told.state == "in_doubt"
     assert counter.now.outcome == "already_active"
     assert len(centre.effects) == 1
+
+
+def age(counter: Counter) -> int:
+    """Of the journal, in seconds."""
+    till = counter.running.agent.till
+    return till.loop.ask(lambda: till._journal.reserve(AGE, 0)).result() - 1
+
+
+def test_what_was_restored_is_no_older_for_that(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    """Else all of it would be forgotten: the journal's age is a measure."""
+    with a_day(tmp_path, centre) as counter:
+        new_card(counter)
+        till = counter.running.agent.till
+        till.loop.ask(lambda: till._journal.reserve(AGE, 5_000)).result()
+    (tmp_path / "journal.epoch").write_text("999999\n", encoding="ascii")
+    assert restored(tmp_path)
+
+    with a_day(tmp_path, centre) as counter:
+        assert states(counter) == ["ACTIVE"]
+        assert 5_000 <= age(counter) < 6_000
