@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from datetime import date
 
+from plugin.activation.problem import Problem
 from plugin.agent.backups import Backups
 from plugin.agent.doctor import Finding, journal
 from plugin.agent.happenings import Happenings
@@ -40,8 +41,8 @@ class Custody:
 
     def begin(self, happenings: Happenings) -> None:
         """Say what is wrong already, and begin to look after it."""
-        if (trouble := self._place.trouble) is not None:
-            happenings.tell("agent.degraded", "agent", {"code": trouble.code})
+        if self.trouble is not None:
+            happenings.tell("agent.degraded", "agent", {"code": self.trouble.code})
         self._laying.start()
         self._watch_space(happenings)
         self.backups.begin()
@@ -57,10 +58,15 @@ class Custody:
         """The centre has said what day it is."""
         self.retention.told(centre)
 
+    @property
+    def trouble(self) -> Problem | None:
+        """Why nothing can be promised, if so."""
+        return self._place.trouble
+
     def findings(self) -> tuple[Finding, ...]:
         """All of it, for people."""
         return (
-            journal(self._place.trouble),
+            journal(self.trouble),
             self.space.finding(),
             self.backups.finding(),
             *self.retention.findings(),

@@ -166,10 +166,12 @@ class Service:
         simulated: bool,
         terminal: Terminal,
         space: Space,
+        trouble: Problem | None,
         dated: Callable[[date], None],
         changed: Callable[[str], None],
     ) -> None:
         self._space = space
+        self._trouble = trouble  # of the journal
         self._loop = loop
         self._terminal = terminal
         self._board = board
@@ -508,7 +510,7 @@ class Service:
             return None
         in_hand = self._activations.in_hand(self._card_ref(card))
         if in_hand is None:
-            return None
+            return self._trouble  # then nobody knows
         if not in_hand.changing:
             return Problem("activation.in_hand")
         if run.durable and run.follows == run.origin.intent_id:

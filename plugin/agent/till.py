@@ -78,6 +78,7 @@ class Till:
             simulated=simulated,
             terminal=terminal,
             space=self.custody.space,
+            trouble=self.custody.trouble,
             dated=self.custody.told,
             changed=changed,
         )

@@ -87,6 +87,7 @@ def test_a_damaged_till_reads_cards_promises_nothing_and_is_restored(
             }.items()
         }
         tried = dry_run(pos, "lin.social_security")
+        assert [each["code"] for each in tried.notices] == ["agent.safe_mode"]
         with following(pos, "0") as stream:
             told = stream.until("agent.degraded")[-1]
         folder, address = str(till.folder.path), centre.address
