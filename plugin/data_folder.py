@@ -133,7 +133,7 @@ class DataFolder:
         """The journal's key, made at the first start. Raises JournalKeyError."""
         file = self._key_file
         if not file.exists():
-            if self.journal.exists():
+            if any(self.path.glob("journal.*")):  # or a copy of it
                 raise JournalKeyError(file, "the journal is there and its key is not")
             _write_private(file, secrets.token_hex(KEY_LENGTH))
         try:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,6 +38,7 @@ from plugin.journal.sqlite import SqliteJournal
 
 JOURNAL = "journal.db"
 LOG = "-wal"
+BENCH = "restoring"  # copies that are worked on, while somebody restores
 EPOCHS = "epochs"
 PATIENCE_MS = 3_000  # with `kaqi doctor`, which looks at it for a moment
 _RESTORED, _DAMAGED = "journal.restored-", "journal.damaged-"
@@ -81,6 +83,7 @@ class Place:
     ) -> SqliteJournal | SafeJournal:
         """The journal; where it is damaged, or another than was left here, one for safe
         mode. Raises JournalError."""
+        shutil.rmtree(self._folder / BENCH, ignore_errors=True)  # nobody restores now
         try:
             put_in_place(self._folder)
             journal = open_file(self._folder / JOURNAL)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from plugin.journal import place, remains, salvage
-from plugin.journal.place import JOURNAL, LOG, Lock
+from plugin.journal.place import BENCH, JOURNAL, LOG, Lock
 from plugin.journal.port import JournalDamagedError, JournalError
 from plugin.journal.remains import Told
 from plugin.journal.salvage import Plan, Remains
@@ -52,7 +52,7 @@ class Rescue:
         self._keys = keys
         self._copies = copies
         self._original = folder / JOURNAL
-        self._bench = folder / "restoring"
+        self._bench = folder / BENCH
         self._lock = Lock(folder / "journal.lock")
         try:
             place.put_in_place(folder)

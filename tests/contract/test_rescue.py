@@ -17,7 +17,7 @@ import pytest
 from plugin.activation.saga import Activation, Origin
 from plugin.agent.backups import NEWEST
 from plugin.agent.service import IntentIds
-from plugin.journal.place import JOURNAL, Lock, Place
+from plugin.journal.place import BENCH, JOURNAL, Lock, Place
 from plugin.journal.port import JournalError, JournalInUseError, Request, Torn
 from plugin.journal.rescue import (
     PAGE,
@@ -353,6 +353,20 @@ def test_a_clock_that_went_back_does_not_make_the_new_journal_an_old_one(
     restored(till)
 
     assert till.states() == {}
+
+
+def test_what_an_interrupted_restoring_has_left_goes_with_the_next_start(
+    till: Till,
+) -> None:
+    bench = till.folder.path / BENCH
+    bench.mkdir()
+    (bench / "journal.db").write_bytes(till.path.read_bytes())
+
+    place = Place(till.folder.path)
+    place.opened(lambda file: SqliteJournal(file, till.keys)).close()
+    place.close()
+
+    assert not bench.exists()
 
 
 def test_where_no_lock_can_be_there_is_no_agent(tmp_path: Path) -> None:
