@@ -83,7 +83,9 @@ class PrivatePcscd:
     @property
     def pid(self) -> int | None:
         """The process, while it runs."""
-        return self._process.pid if self._process else None
+        process = self._process
+        runs = process is not None and process.poll() is None
+        return process.pid if process is not None and runs else None
 
     @property
     def environment(self) -> dict[str, str]:

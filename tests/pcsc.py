@@ -35,17 +35,20 @@ def session_pcscd(session_twin: TwinDriver) -> Iterator[VpcdDesk]:
 @pytest.fixture
 def vpcd(session_pcscd: VpcdDesk, session_twin: TwinDriver) -> VpcdDesk:
     """The same, running, with empty readers that the manager knows to be empty."""
-    if session_pcscd.manager.pid is None:
+    if session_pcscd.manager.pid is None:  # stopped by a test, or dead of itself
+        session_pcscd.manager.stop()
         session_pcscd.manager.start()
     for hand in (session_pcscd, TwinHand(session_twin)):
         for reader in hand.readers():
             hand.remove(reader)
-    wait_until(
-        lambda: all(
-            each.slot is SlotState.EMPTY for each in PcscDirectory().look().readers
-        )
-    )
+    wait_until(all_are_empty)
     return session_pcscd
+
+
+def all_are_empty() -> bool:
+    """Whether the manager has readers, and no card in any."""
+    slots = [each.slot for each in PcscDirectory().look().readers]
+    return bool(slots) and set(slots) == {SlotState.EMPTY}
 
 
 @pytest.fixture
