@@ -1,5 +1,6 @@
 """The private resource manager of this test process: one, because libpcsclite looks up its
-socket once and for all. It has the readers of vpcd and, on serial lines, of libccidtwin."""
+socket once and for all: no test asks libpcsclite in this process without the fixture, or
+every later one finds no service. It has the readers of vpcd and, on serial lines, of libccidtwin."""
 
 from __future__ import annotations
 
@@ -13,8 +14,6 @@ from drivers.ports import SlotState
 from simulator.twin import TwinDriver, TwinHand
 from simulator.vpcd import VpcdDesk
 from tests.waiting import wait_until
-
-DEAF_SECONDS = 10.0
 
 
 @pytest.fixture(scope="session")
@@ -43,12 +42,7 @@ def vpcd(session_pcscd: VpcdDesk, session_twin: TwinDriver) -> VpcdDesk:
     for hand in (session_pcscd, TwinHand(session_twin)):
         for reader in hand.readers():
             hand.remove(reader)
-    try:
-        wait_until(all_are_empty, DEAF_SECONDS)
-    except AssertionError:  # on a busy machine it goes deaf now and then
-        session_pcscd.manager.stop()
-        session_pcscd.manager.start()
-        wait_until(all_are_empty)
+    wait_until(all_are_empty)
     return session_pcscd
 
 

@@ -215,13 +215,13 @@ def test_a_running_till_is_not_restored(till: Till, command: Command) -> None:
     assert "agent.journal_in_use" in complained
 
 
-def test_the_doctor_names_a_damaged_journal(till: Till, command: Command) -> None:
+def test_the_doctor_names_a_damaged_journal(till: Till) -> None:
     till.hurt(till.ids[-2])
 
-    code, said, _ = command("doctor", "--json", "--data", till.folder.path)
+    done = kaqi("doctor", "--json", "--data", str(till.folder.path))
 
-    found = {each["name"]: each for each in json.loads(said)}
-    assert code == 1
+    found = {each["name"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == 1
     assert found["journal"]["required"]
     assert found["journal"]["problem"]["code"] == "agent.safe_mode"
     assert "kaqi restore" in found["journal"]["problem"]["remedy"]["en"][-1]
