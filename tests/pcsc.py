@@ -1,6 +1,7 @@
 """The private resource manager of this test process: one, because libpcsclite looks up its
-socket once and for all: no test asks libpcsclite in this process without the fixture, or
-every later one finds no service. It has the readers of vpcd and, on serial lines, of libccidtwin."""
+socket once and for all. So no test may ask libpcsclite in this process without the fixture:
+every later one would find no service. The manager has the readers of vpcd and, on serial
+lines, of libccidtwin."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ last one compares what has passed with the matrix of faults and states.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,8 @@ def chosen(wanted: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
 def main(wanted: list[str], runner: Callable[..., tuple[bool, float]] = run) -> int:
     """Run them; the exit code is 1 when one fails."""
     total = 0.0
+    # A shell that starts us in the background has Ctrl-C ignored; tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as notes:
         os.environ[noted.FOLDER] = notes
         for name, command in chosen(wanted):
