@@ -39,7 +39,7 @@ from plugin.api.guard import Guard, House
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 from plugin.api.rendering import Rendering
-from plugin.api.routes import Parts
+from plugin.api.resources import Parts
 from plugin.api.ways import Ways
 from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience

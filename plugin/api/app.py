@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from plugin.agent.service import ProblemError
 from plugin.api.guard import BODY_MAX_BYTES, Guard, House
 from plugin.api.operation import Operation, trace_of
 from plugin.api.problems import Catalogue
-from plugin.api.routes import Parts, operations
+from plugin.api.resources import Parts, operations
 
 PROBLEM_JSON = "application/problem+json"
 _OF_STATUS = {
@@ -55,7 +55,21 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         },
     )
     app.router.redirect_slashes = False
-    return Guard(app, house, parts.rendering.catalogue)
+    return Guard(app, house, scope_by(offered), parts.rendering.catalogue)
+
+
+def scope_by(offered: list[Operation]) -> Callable[[str, str], str | None]:
+    """What a token must allow for a method and a path; whatever nobody offers is asked for
+    with the right to read."""
+    table = [(each.method, each.path_pattern, each.scope) for each in offered]
+
+    def needed(method: str, path: str) -> str | None:
+        for offered_method, pattern, scope in table:
+            if offered_method == method and pattern.fullmatch(path):
+                return scope
+        return "read"
+
+    return needed
 
 
 def _description(offered: list[Operation], version: str) -> Route:

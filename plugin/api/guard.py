@@ -42,16 +42,7 @@ HEADERS_ALWAYS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-WITHOUT_TOKEN = frozenset({("GET", "/healthz")})
 PATH = re.compile(r"/[!-~]*")
-# The first that fits; the last fits everything, so that no route is without a scope.
-SCOPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\w+ /v1/simulate/"), "simulate"),
-    (re.compile(r"GET /"), "read"),
-    (re.compile(r"POST /v1/transactions/[^/]*/pin"), "operate"),
-    (re.compile(r"POST /v1/activations/[^/]*/settle"), "operate"),
-    (re.compile(r""), "activate"),
-)
 _log = logging.getLogger("kaqi.guard")
 
 
@@ -85,9 +76,16 @@ class House(Struct, frozen=True, kw_only=True):
 class Guard:
     """Wraps the application."""
 
-    def __init__(self, app: App, house: House, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        app: App,
+        house: House,
+        scope_of: Callable[[str, str], str | None],
+        catalogue: Catalogue,
+    ) -> None:
         self._app = app
         self._house = house
+        self._scope_of = scope_of
         self._catalogue = catalogue
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -163,8 +161,8 @@ class Guard:
             raise RefusedError("request.too_large")
 
     def _check_token(self, scope: Scope) -> Client | None:
-        route = f"{scope['method']} {scope['path']}"
-        if (scope["method"], scope["path"]) in WITHOUT_TOKEN:
+        needed = self._scope_of(scope["method"], scope["path"])
+        if needed is None:
             return None
         scheme, _, token = (_only(scope, b"authorization") or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -172,7 +170,6 @@ class Guard:
         client = self._house.authenticate(token)
         if client is None:
             raise RefusedError("auth.token_invalid")
-        needed = next(needed for pattern, needed in SCOPES if pattern.match(route))
         if needed not in client.scopes:
             raise RefusedError("auth.scope", scope=needed)
         return client

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from plugin.activation.problem import Problem
 from plugin.agent.service import Client, Keyed, ProblemError
-from plugin.api.requests import WAIT_MAX_SECONDS
+from plugin.api.requests import WAIT_MAX_SECONDS, Nothing
 from plugin.privacy import scrubbed, sm3
 from plugin.shapes import ShapeError, Strict, shaped
 
@@ -102,12 +102,14 @@ Doing = Callable[[Asked[Any, Any]], Awaitable[Response]]
 
 
 class Operation(Struct, frozen=True):
-    """One method of one path. What it takes stands in the signature of `does`; `answers`
-    are shapes by status, where None is an empty answer."""
+    """One method of one path. What it takes stands in the signature of `does`; `scope` is
+    what a token must allow, None where none is needed; `answers` are shapes by status,
+    where None is an empty answer."""
 
     method: str
     path: str
     does: Doing
+    scope: str | None
     answers: Mapping[int, type[Struct] | None]
     headings: tuple[Heading, ...] = ()
 
@@ -117,6 +119,11 @@ class Operation(Struct, frozen=True):
         hints = get_type_hints(self.does).values()
         where, body = next(get_args(h) for h in hints if get_origin(h) is Asked)
         return where, body
+
+    @property
+    def path_pattern(self) -> re.Pattern[str]:
+        """What fits the path; what stands in it is checked later."""
+        return re.compile(re.sub(r"{\w+}", "[^/]*", self.path))
 
     @property
     def path_names(self) -> frozenset[str]:
@@ -148,6 +155,16 @@ class Operation(Struct, frozen=True):
         except ShapeError as wrong:
             part = "path" if wrong.place[0] in request.path_params else "query"
             raise _invalid(_pointer(part, *wrong.place), wrong.reason) from wrong
+
+
+Bare = Asked[Nothing, Nothing]
+
+
+def reading(
+    path: str, does: Doing, shows: type[Struct], *headings: Heading
+) -> Operation:
+    """A GET that any client with the scope `read` may ask for."""
+    return Operation("GET", path, does, "read", {200: shows}, headings)
 
 
 def trace_of(request: Request) -> str:

@@ -1,0 +1,21 @@
+"""Everything this agent can be asked, a file for each resource."""
+
+from __future__ import annotations
+
+from plugin.api.operation import Operation
+from plugin.api.resources.activations import Activations
+from plugin.api.resources.following import Events
+from plugin.api.resources.health import Health
+from plugin.api.resources.readers import Readers
+from plugin.api.resources.resource import Parts
+from plugin.api.resources.simulation import Simulation
+from plugin.api.resources.transactions import Transactions
+
+__all__ = ["RESOURCES", "Parts", "operations"]
+
+RESOURCES = (Transactions, Activations, Readers, Events, Health, Simulation)
+
+
+def operations(parts: Parts) -> list[Operation]:
+    """The operations of all of them."""
+    return [each for kind in RESOURCES for each in kind(parts).operations()]

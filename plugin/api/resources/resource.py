@@ -1,0 +1,42 @@
+"""What every resource shares."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from msgspec import Struct
+
+from drivers.ports import SimulatedDesk
+from plugin.agent.doctor import Finding
+from plugin.agent.happenings import Happenings
+from plugin.agent.loop import DecidingLoop
+from plugin.agent.service import Service
+from plugin.api.events import Hub
+from plugin.api.rendering import Rendering
+
+Result = TypeVar("Result")
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """What the resources speak to."""
+
+    loop: DecidingLoop
+    service: Service
+    happenings: Happenings
+    hub: Hub
+    rendering: Rendering
+    checks: Callable[[], tuple[Finding, ...]]
+    simulated_desk: SimulatedDesk | None
+
+
+class Resource:
+    """Operations that belong together."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def _decide(self, call: Callable[[], Result]) -> Result:
+        """Have something done on the deciding thread."""
+        return await asyncio.wrap_future(self._parts.loop.ask(call))

@@ -1,0 +1,159 @@
+"""Transactions: what a POS starts, follows and steers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from msgspec.structs import replace
+from starlette.responses import Response
+
+from plugin.activation.desk import Action
+from plugin.agent.service import Client, Kind, Order
+from plugin.agent.views import TransactionView
+from plugin.api import answers, requests
+from plugin.api.operation import KEY, PREFER, Asked, Operation, answer, reading
+from plugin.api.requests import Nothing
+from plugin.api.resources.resource import Resource
+
+AboutOne = Asked[requests.OneTransaction, Nothing]
+WithPin = Asked[requests.OneTransaction, requests.GivePin]
+_ONE = "/v1/transactions/{transaction_id}"
+_BEGUN = {200: answers.Transaction, 202: answers.Transaction}
+
+
+class Transactions(Resource):
+    """Each verb crosses to the deciding thread once."""
+
+    def operations(self) -> Iterator[Operation]:
+        """What can be asked."""
+        steering = {
+            "cancel": self.cancel,
+            "confirm": self.confirm,
+            "continue": self.go_on,
+        }
+        yield Operation(
+            "POST", "/v1/transactions", self.start, "activate", _BEGUN, (KEY, PREFER)
+        )
+        for verb, does in steering.items():
+            yield Operation(
+                "POST", f"{_ONE}/{verb}", does, "activate", _BEGUN, (KEY, PREFER)
+            )
+        begun = {202: answers.Transaction}
+        yield Operation("POST", f"{_ONE}/pin", self.pin, "operate", begun, (KEY,))
+        yield reading("/v1/transactions", self.transactions, answers.Transactions)
+        yield reading(_ONE, self.transaction, answers.Transaction)
+
+    async def start(self, asked: Asked[Nothing, requests.StartTransaction]) -> Response:
+        """Start a transaction. 202 with the snapshot; 200 when it has ended meanwhile."""
+        body, client, keyed = asked.body, asked.client, asked.keyed
+        order = Order(
+            kind=Kind(body.kind),
+            scenario=body.asked_scenario,
+            pos_ref=body.pos_ref,
+            operator_ref=body.operator_ref,
+            readers=frozenset(body.readers) if body.readers is not None else None,
+        )
+        start = self._parts.service.start
+        return await self._once(asked, lambda: start(client, order, keyed))
+
+    async def cancel(self, asked: AboutOne) -> Response:
+        """Cancel: possible until the centre has the message, never after."""
+        return await self._act(asked, Action.CANCEL)
+
+    async def confirm(self, asked: AboutOne) -> Response:
+        """The operator has compared the holder and says yes."""
+        return await self._act(asked, Action.CONFIRM)
+
+    async def go_on(self, asked: AboutOne) -> Response:
+        """Look again at the cards that are in: one that was turned away, or one from
+        before that is the right one after all. Where a registration is waited for: the
+        visit is registered now, ask the centre."""
+        return await self._act(asked, Action.CONTINUE)
+
+    async def pin(self, asked: WithPin) -> Response:
+        """The holder has typed what `expects` asks for; with neither PIN, it begins on the
+        reader's keypad. It is presented to the card once. 202 with the snapshot."""
+        give, client, keyed = self._parts.service.give_pin, asked.client, asked.keyed
+        transaction_id, said = asked.where.transaction_id, asked.body
+        view = await self._decide(
+            lambda: give(client, transaction_id, said.typed, keyed, said.seq)
+        )
+        return self._begun(view)
+
+    async def _act(self, asked: AboutOne, action: Action) -> Response:
+        act, client, keyed = self._parts.service.act, asked.client, asked.keyed
+        transaction_id = asked.where.transaction_id
+        return await self._once(
+            asked, lambda: act(client, transaction_id, action, keyed)
+        )
+
+    async def transactions(self, asked: Asked[requests.Chosen, Nothing]) -> Response:
+        """The transactions of this run of the agent, the newest first."""
+        pos_ref, state, client = asked.where.pos_ref, asked.where.state, asked.client
+        views = await self._decide(lambda: self._parts.service.transactions(client))
+        chosen = [
+            view
+            for view in views
+            if pos_ref in (None, view.origin.pos_ref) and state in (None, view.state)
+        ]
+        render = self._parts.rendering.transaction
+        shown = [render(view) for view in chosen[: requests.LIST_MAX]]
+        return answer(answers.Transactions(transactions=shown))
+
+    async def transaction(self, asked: Asked[requests.Snapshot, Nothing]) -> Response:
+        """A snapshot; with `wait` and `after_seq`, as soon as it has another `seq`."""
+        where = asked.where
+
+        def different(view: TransactionView) -> bool:
+            return where.after_seq is None or view.seq != where.after_seq
+
+        view = await self._until(
+            where.transaction_id, asked.client, where.wait, different
+        )
+        return answer(self._parts.rendering.transaction(view))
+
+    async def _once(
+        self, asked: Asked[Any, Any], call: Callable[[], TransactionView]
+    ) -> Response:
+        """A request that must have its effect once, however often it comes."""
+        client, wait = asked.client, asked.wait
+        view = await self._decide(call)
+        transaction_id = view.origin.transaction_id
+        if wait and not view.is_terminal:
+            now = await self._until(
+                transaction_id, client, wait, lambda latest: latest.waits_for_client
+            )
+            view = replace(now, replayed=view.replayed)
+        return self._begun(view, status=200 if wait and view.is_terminal else 202)
+
+    def _begun(self, view: TransactionView, status: int = 202) -> Response:
+        transaction_id = view.origin.transaction_id
+        headers = {"Location": f"/v1/transactions/{transaction_id}"}
+        if view.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        shown = self._parts.rendering.transaction(view)
+        return answer(shown, status=status, headers=headers)
+
+    async def _until(
+        self,
+        transaction_id: str,
+        client: Client,
+        seconds: float,
+        satisfied: Callable[[TransactionView], bool],
+    ) -> TransactionView:
+        """The transaction once it is as wanted, or as it is when the time is over."""
+        look = self._parts.service.transaction
+        deadline = asyncio.get_running_loop().time() + seconds
+        async with self._parts.hub.changes_of(transaction_id) as changed:
+            while True:
+                changed.clear()
+                view = await self._decide(lambda: look(client, transaction_id))
+                left = deadline - asyncio.get_running_loop().time()
+                over = left <= 0 or self._parts.hub.is_stopping
+                if over or satisfied(view) or view.is_terminal:
+                    return view
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), left)
