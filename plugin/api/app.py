@@ -18,7 +18,7 @@ from starlette.routing import Route
 from plugin.activation.problem import Problem
 from plugin.agent.failure import described
 from plugin.agent.service import ProblemError
-from plugin.api.guard import BODY_MAX_BYTES, Guard, House
+from plugin.api.guard import BODY_MAX_BYTES, Door, Guard, House
 from plugin.api.operation import Operation, trace_of
 from plugin.api.problems import Catalogue
 from plugin.api.resources import Parts, operations
@@ -55,21 +55,25 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         },
     )
     app.router.redirect_slashes = False
-    return Guard(app, house, scope_by(offered), parts.rendering.catalogue)
+    return Guard(app, house, doors(offered), parts.rendering.catalogue)
 
 
-def scope_by(offered: list[Operation]) -> Callable[[str, str], str | None]:
-    """What a token must allow for a method and a path; whatever nobody offers is asked for
+def doors(offered: list[Operation]) -> Callable[[str, str], Door]:
+    """The door to a method and a path; whatever nobody offers is behind one that is opened
     with the right to read."""
-    table = [(each.method, each.path_pattern, each.scope) for each in offered]
+    table = [
+        (each.method, each.path_pattern, Door(scope=each.scope, page=each.page))
+        for each in offered
+    ]
+    nowhere = Door(scope="read")
 
-    def needed(method: str, path: str) -> str | None:
-        for offered_method, pattern, scope in table:
+    def door(method: str, path: str) -> Door:
+        for offered_method, pattern, found in table:
             if offered_method == method and pattern.fullmatch(path):
-                return scope
-        return "read"
+                return found
+        return nowhere
 
-    return needed
+    return door
 
 
 def _description(offered: list[Operation], version: str) -> Route:

@@ -54,6 +54,14 @@ class RefusedError(Exception):
         self.problem = Problem(code, facts)
 
 
+class Door(Struct, frozen=True, kw_only=True):
+    """What stands before one operation: the scope its token needs (None: no token), and
+    whether it is a page that a person may open by its address."""
+
+    scope: str | None
+    page: bool = False
+
+
 class House(Struct, frozen=True, kw_only=True):
     """Where we live, who may call, and how callers are known by their token."""
 
@@ -80,12 +88,12 @@ class Guard:
         self,
         app: App,
         house: House,
-        scope_of: Callable[[str, str], str | None],
+        door: Callable[[str, str], Door],
         catalogue: Catalogue,
     ) -> None:
         self._app = app
         self._house = house
-        self._scope_of = scope_of
+        self._door = door
         self._catalogue = catalogue
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -147,7 +155,10 @@ class Guard:
         if origins and (len(origins) > 1 or origins[0] not in listed):
             raise RefusedError("auth.origin_denied")
         site = _only(scope, b"sec-fetch-site")
-        if site is not None and site != "same-origin" and not origins:
+        if site in (None, "same-origin") or origins:
+            return
+        typed = site == "none" and scope["method"] == "GET"  # into the address bar
+        if not (typed and self._door("GET", scope["path"]).page):
             raise RefusedError("auth.origin_denied")
 
     def _check_content(self, scope: Scope) -> None:
@@ -161,7 +172,7 @@ class Guard:
             raise RefusedError("request.too_large")
 
     def _check_token(self, scope: Scope) -> Client | None:
-        needed = self._scope_of(scope["method"], scope["path"])
+        needed = self._door(scope["method"], scope["path"]).scope
         if needed is None:
             return None
         scheme, _, token = (_only(scope, b"authorization") or "").partition(" ")

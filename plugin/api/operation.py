@@ -103,8 +103,8 @@ Doing = Callable[[Asked[Any, Any]], Awaitable[Response]]
 
 class Operation(Struct, frozen=True):
     """One method of one path. What it takes stands in the signature of `does`; `scope` is
-    what a token must allow, None where none is needed; `answers` are shapes by status,
-    where None is an empty answer."""
+    what a token must allow, None where none is needed; a `page` is what a person opens in a
+    browser; `answers` are shapes by status, where None is an empty answer."""
 
     method: str
     path: str
@@ -112,6 +112,7 @@ class Operation(Struct, frozen=True):
     scope: str | None
     answers: Mapping[int, type[Struct] | None]
     headings: tuple[Heading, ...] = ()
+    page: bool = False
 
     @property
     def takes(self) -> tuple[type[Strict], type[Strict]]:
