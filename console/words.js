@@ -135,11 +135,18 @@ export const WORDS = {
   desk_insert: ["插入", "Insert"],
   desk_remove: ["取出", "Take out"],
   desk_wrongly: ["反着插入", "Insert the wrong way round"],
-  desk_tear: ["下一张卡在第 n 条指令时被拔出", "The next card is torn out at command n"],
-  desk_tear_set: ["设定", "Set"],
+  desk_tear_at: ["在第几条指令时", "At command number"],
+  desk_tear: ["卡被拔出", "Tear the card out"],
+  desk_unplugged: ["读卡器已拔下", "The reader is unplugged"],
   desk_detach: ["拔下读卡器", "Unplug the reader"],
   desk_attach: ["插上读卡器", "Plug it in"],
   desk_centre: ["医保中心", "The centre"],
+  desk_centre_is: ["现在：{how}", "Now: {how}"],
+  centre_normal: ["正常", "works"],
+  centre_slow: ["很慢", "slow"],
+  centre_silent: ["不应答", "silent"],
+  centre_refuses: ["拒绝启用", "refuses"],
+  centre_loses_answer: ["丢失下一个答复", "loses the next answer"],
 };
 
 /** Speaks one language: `say("seconds_left", {seconds: 9})`. */
