@@ -35,7 +35,7 @@ from plugin.agent.space import Space
 from plugin.agent.till import Till
 from plugin.api.app import build
 from plugin.api.events import Hub
-from plugin.api.guard import Guard, House
+from plugin.api.guard import Guard, House, Limits
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 from plugin.api.rendering import Rendering
@@ -288,6 +288,7 @@ def agent(
     hand: SimulatedDesk | None = None,
     clock: Clock | None = None,
     space: Space | None = None,
+    limits: Limits | None = None,
 ) -> Agent:
     """Everything put together; simulated when there is a `hand`.
 
@@ -342,7 +343,14 @@ def agent(
         ),
         simulated_desk=hand,
     )
-    house = House(port=port, origins=settings.origins, authenticate=folder.client)
+    house = House(
+        port=port,
+        origins=settings.origins,
+        authenticate=folder.client,
+        ticks=till.loop.ticks,
+        rejected=till.rejected,
+        limits=limits or Limits(),
+    )
     app = build(parts, house, __version__)
     return Agent(till, app, hub, place.trouble is not None)
 
