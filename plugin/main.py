@@ -27,9 +27,12 @@ from plugin import __version__
 from plugin.activation.region import RegionProfile
 from plugin.agent import doctor
 from plugin.agent.backups import Backups
+from plugin.agent.clients import SCOPES, Clients
+from plugin.agent.console import Console
 from plugin.agent.custody import Custody
 from plugin.agent.doctor import Finding
 from plugin.agent.loop import DecidingLoop
+from plugin.agent.pairings import Pairings
 from plugin.agent.retention import Retention
 from plugin.agent.space import Space
 from plugin.agent.till import Till
@@ -39,7 +42,7 @@ from plugin.api.guard import Guard, House
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 from plugin.api.rendering import Rendering
-from plugin.api.resources import Parts
+from plugin.api.resources import Entrance, Parts
 from plugin.api.ways import Ways
 from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
@@ -329,10 +332,12 @@ def agent(
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
+    entrance = _entrance(till, folder)
     receipts = Receipts(texts("receipts"), settings.institution.name)
     parts = Parts(
         loop=till.loop,
         service=till.service,
+        entrance=entrance,
         happenings=till.happenings,
         hub=hub,
         rendering=Rendering(catalogue(profile), prompts(profile), receipts),
@@ -342,9 +347,27 @@ def agent(
         ),
         simulated_desk=hand,
     )
-    house = House(port=port, origins=settings.origins, authenticate=folder.client)
+    house = House(
+        port=port,
+        origins=settings.origins,
+        authenticate=lambda token: (
+            entrance.console.client(token) or folder.client(token)
+        ),
+    )
     app = build(parts, house, __version__)
     return Agent(till, app, hub, place.trouble is not None)
+
+
+def _entrance(till: Till, folder: DataFolder) -> Entrance:
+    clients, random = Clients(folder, till.happenings), SystemRandom()
+    ticks = till.loop.ticks
+    return Entrance(
+        clients=clients,
+        pairings=Pairings(
+            clients=clients, ticks=ticks, wall_in=till.loop.wall_in, random=random
+        ),
+        console=Console(ticks=ticks, random=random, scopes=frozenset(SCOPES)),
+    )
 
 
 def _retention(
