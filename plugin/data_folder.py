@@ -3,6 +3,7 @@ read it.
 
     journal.key      32 bytes as hex: without it the journal's personal parts are lost
     clients/         who may call, a file a client, named by the SHA-256 of its token
+    pairing-requests/  where an installer asks for a client's token, as files
     operator.token   the token of the commands on this machine
     journal.db       the journal; beside it what plugin/journal/place.py says
     restoring/       what `kaqi restore` works with
@@ -67,9 +68,10 @@ class DataFolder:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.logs.mkdir(exist_ok=True, mode=0o700)
             probe = path / f".probe-{os.getpid()}"
-            _write_private(probe, "")
+            write_private(probe, "")
             probe.unlink()
             self._clients.mkdir(exist_ok=True, mode=0o700)
+            self.pairing_requests.mkdir(exist_ok=True, mode=0o700)
         except OSError as failed:
             raise DataFolderError(path, failed.strerror or "unusable") from failed
         for file in (self._key_file, self._token_file, self.logs / "kaqi.log"):
@@ -92,6 +94,11 @@ class DataFolder:
         return self.path / "logs"
 
     @property
+    def pairing_requests(self) -> Path:
+        """Where installers leave their requests, and find the tokens."""
+        return self.path / "pairing-requests"
+
+    @property
     def address_file(self) -> Path:
         """Where the running agent says that it listens."""
         return self.path / "agent.json"
@@ -112,7 +119,7 @@ class DataFolder:
         """From now on the folder serves this purpose only."""
         file, purpose = self.path / "purpose", "simulation" if simulated else "till"
         if not file.exists():
-            _write_private(file, purpose)
+            write_private(file, purpose)
         if file.read_text(encoding="utf-8", errors="replace").strip() != purpose:
             raise OtherPurposeError(self.path, f"it is not for a {purpose}")
 
@@ -125,10 +132,11 @@ class DataFolder:
         file, name = self.path / "machine", self.keys().digest("machine", machine)
         known = file.read_text(encoding="utf-8").strip() if file.exists() else name
         if known != name:
-            for token in (self._token_file, *self._clients.glob("*.json")):
+            left = self.pairing_requests.glob("*.token")
+            for token in (self._token_file, *self._clients.glob("*.json"), *left):
                 token.unlink(missing_ok=True)
         if known != name or not file.exists():
-            _write_private(file, name)
+            write_private(file, name)
         return known != name
 
     def keys(self) -> Keys:
@@ -137,7 +145,7 @@ class DataFolder:
         if not file.exists():
             if any(self.path.glob("journal.*")):  # or a copy of it
                 raise JournalKeyError(file, "the journal is there and its key is not")
-            _write_private(file, secrets.token_hex(KEY_LENGTH))
+            write_private(file, secrets.token_hex(KEY_LENGTH))
         try:
             return Keys(bytes.fromhex(file.read_text(encoding="ascii").strip()))
         except (OSError, ValueError) as damaged:
@@ -152,7 +160,7 @@ class DataFolder:
             token = ""
         if self.client(token) is None:
             token = self.pair(OPERATOR, SCOPES, NO_BROWSER)
-            _write_private(self._token_file, token)
+            write_private(self._token_file, token)
         return token
 
     def pair(
@@ -163,7 +171,7 @@ class DataFolder:
         token = f"{client_id}~{secrets.token_urlsafe(TOKEN_BYTES)}"
         earlier = self._files_of(client_id)
         entry = {"id": client_id, "scopes": sorted(scopes), "origin": origin}
-        _write_private(self._client_file(token), json.dumps(entry))
+        write_private(self._client_file(token), json.dumps(entry))
         for file in earlier:
             file.unlink(missing_ok=True)
         return token
@@ -210,7 +218,7 @@ class DataFolder:
     def announce(self, port: int) -> None:
         """Say where the agent listens, for the commands on this machine."""
         here = {"port": port, "pid": os.getpid()}
-        _write_private(self.address_file, json.dumps(here))
+        write_private(self.address_file, json.dumps(here))
 
     def withdraw(self) -> None:
         """The agent has stopped."""
@@ -249,7 +257,7 @@ def _written_at(file: Path) -> float:
         return 0.0
 
 
-def _write_private(file: Path, content: str) -> None:
+def write_private(file: Path, content: str) -> None:
     """Replace a file in one step, readable only by the user whose folder it is. Raises
     DataFolderError."""
     draft = file.with_name(f"{file.name}.new-{os.getpid()}")

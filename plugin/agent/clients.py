@@ -5,17 +5,22 @@ place it calls from.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Annotated, Literal, Protocol
 
 from plugin.activation.problem import Problem
+from plugin.agent.console import CONSOLE, Console
 from plugin.agent.happenings import Happenings
 from plugin.agent.service import Client, ProblemError
+from plugin.shapes import whole
 
 SCOPES = ("read", "activate", "identity", "operate", "admin", "simulate")
 OPERATOR = "operator"
-CONSOLE = "console"
 RESERVED = frozenset({OPERATOR, CONSOLE})  # names that nobody else may have
 NO_BROWSER = ""  # the origin of whoever is no web page
+
+ClientId = Annotated[str, whole(r"[0-9A-Za-z._-]{1,40}")]
+# Whoever is let in by a code or by a file lets nobody else in.
+Pairable = Literal["read", "activate", "identity", "operate", "simulate"]
 
 
 class UnkeptError(Exception):
@@ -27,6 +32,10 @@ class Registry(Protocol):
 
     def clients(self) -> tuple[Client, ...]:
         """All of them."""
+        ...
+
+    def client(self, token: str) -> Client | None:
+        """Whose token this is."""
         ...
 
     def pair(
@@ -46,10 +55,14 @@ class Registry(Protocol):
 
 
 class Clients:
-    """The registry, and telling about it. Lives on the deciding thread."""
+    """The registry and the open consoles, and telling about them. Lives on the deciding
+    thread."""
 
-    def __init__(self, registry: Registry, happenings: Happenings) -> None:
+    def __init__(
+        self, registry: Registry, console: Console, happenings: Happenings
+    ) -> None:
         self._registry = registry
+        self._console = console
         self._happenings = happenings
 
     def all(self) -> tuple[Client, ...]:
@@ -59,6 +72,10 @@ class Clients:
     def named(self, client_id: str) -> Client | None:
         """The client of this name."""
         return next((each for each in self.all() if each.id == client_id), None)
+
+    def known(self, token: str) -> Client | None:
+        """Whose token this is. From any thread."""
+        return self._console.client(token) or self._registry.client(token)
 
     def hello_key(self, client_id: str) -> bytes:
         """What proves us to a client, as `Registry` says. From any thread."""
@@ -79,9 +96,11 @@ class Clients:
         return token
 
     def revoke(self, client_id: str, trace_id: str = "") -> None:
-        """Void its token. Raises ProblemError: client.unknown, client.not_kept."""
+        """Void its token; for `console` those of all that are open. Raises ProblemError:
+        client.unknown, client.not_kept."""
+        keeper = self._console if client_id == CONSOLE else self._registry
         try:
-            was_known = self._registry.revoke(client_id)
+            was_known = keeper.revoke(client_id)
         except UnkeptError as failed:
             raise ProblemError(Problem("client.not_kept")) from failed
         if not was_known:

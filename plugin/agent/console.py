@@ -11,9 +11,9 @@ from random import Random
 from msgspec import Struct
 
 from plugin.activation.problem import Problem
-from plugin.agent.clients import CONSOLE
 from plugin.agent.service import Client, ProblemError
 
+CONSOLE = "console"
 CODE_SECONDS = 60
 CODES_AT_MOST = 16
 SESSIONS_AT_MOST = 8
@@ -70,6 +70,12 @@ class Console:
     def client(self, token: str) -> Client | None:
         """Whose token this is, while the agent lives."""
         return self._sessions.get(_digest(token))
+
+    def revoke(self, client_id: str = CONSOLE) -> bool:
+        """Close every console; returns whether one was open."""
+        was_open = bool(self._sessions)
+        self._sessions.clear()
+        return was_open
 
     def _forget_late_codes(self) -> None:
         now = self._ticks()

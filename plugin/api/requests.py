@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from plugin.activation.pins import Typed
 from plugin.activation.region import Scenario
-from plugin.agent.clients import RESERVED
+from plugin.agent.clients import RESERVED, ClientId, Pairable
 from plugin.privacy import scrubbed
 from plugin.shapes import Strict, WrongValueError, whole
 
@@ -19,7 +19,6 @@ Reference = Annotated[str, whole(r"[0-9A-Za-z._:/#-]{1,64}")]
 TransactionId = Annotated[str, whole(r"t-[0-9a-f]{32}")]
 IntentId = Annotated[str, whole(r"[0-9a-f-]{36}")]
 ReaderId = Annotated[str, whole(r"[!-~]{1,64}")]
-ClientId = Annotated[str, whole(r"[0-9A-Za-z._-]{1,40}")]
 PairingId = Annotated[str, whole(r"p-[0-9a-f]{8}")]
 _SECRET = {"format": "password", "writeOnly": True}
 Digits = Annotated[str, Meta(max_length=64, extra_json_schema=_SECRET)]
@@ -111,7 +110,7 @@ class AskPairing(Strict):
 
     client: ClientId
     scopes: Annotated[
-        list[Literal["read", "activate", "identity", "operate", "simulate"]],
+        list[Pairable],
         Meta(min_length=1, max_length=5),
     ]
     version: Annotated[str, whole(r"[!-~]{1,40}")] | None = None
