@@ -217,7 +217,7 @@ class Kaqi:
 
     def __init__(self, *, token: str, address: str = DEFAULT_ADDRESS) -> None:
         self._token = token
-        self._address = address
+        self.address = address
 
     def start(
         self,
@@ -396,15 +396,15 @@ class Kaqi:
         client_id = self._token.rpartition("~")[0]
         nonce = secrets.token_hex(32)
         key = hashlib.sha256(self._token.encode()).digest()
-        message = f"kaqi-hello\n{nonce}\n{self._address}".encode()
+        message = f"kaqi-hello\n{nonce}\n{self.address}".encode()
         expected = hmac.digest(key, message, "sha256").hex()
         said = {"client_id": client_id, "nonce": nonce}
-        with _connected(self._address, patience) as connection:
+        with _connected(self.address, patience) as connection:
             status, raw = _exchange(connection, "POST", "/v1/hello", {}, said)
             if status in (429, 503):  # too busy to prove anything
                 raise KaqiError(status, _parsed(raw))
             if not hmac.compare_digest(_proof(raw), expected.encode()):
-                raise KaqiImpostorError(self._address)
+                raise KaqiImpostorError(self.address)
             yield connection
 
 
