@@ -62,6 +62,7 @@ class Action(StrEnum):
     CONFIRM = "confirm"
     CONTINUE = "continue"
     PIN = "pin"
+    ACKNOWLEDGE = "acknowledge"
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -320,10 +321,10 @@ ALLOWED: dict[type[State], frozenset[Action]] = {
     PinAtWork: frozenset({Action.CANCEL}),
     Committing: frozenset(),
     InDoubt: frozenset(),
-    Succeeded: frozenset(),
-    Failed: frozenset(),
-    Cancelled: frozenset(),
-    Expired: frozenset(),
+    Succeeded: frozenset({Action.ACKNOWLEDGE}),
+    Failed: frozenset({Action.ACKNOWLEDGE}),
+    Cancelled: frozenset({Action.ACKNOWLEDGE}),
+    Expired: frozenset({Action.ACKNOWLEDGE}),
 }
 # A card at work has no clock: the reader's patience ends it.
 CLOCKS: dict[type[State], Clock] = {

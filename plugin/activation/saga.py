@@ -204,6 +204,7 @@ class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     ended: int = 0  # the age of the journal then, in seconds
     ended_day: int = 0  # the first day that the centre told after that, as an ordinal
     forgotten: bool = False  # nothing personal is left of it
+    unseen: bool = False  # its client has yet to say that it knows the end
 
 
 def transaction_of(intent_id: str) -> str:

@@ -146,6 +146,17 @@ class Activations:
         )
         return self.happened(intent_id, dropped)
 
+    def acknowledge(self, intent_id: str) -> None:
+        """Its client knows how it ended. Raises JournalError, LookupError."""
+        record = self._journal.get(intent_id)
+        if record is None:
+            raise LookupError(intent_id)
+        if record.unseen:
+            write = self._journal.save
+            if record.state.is_terminal:
+                write = self._journal.amend
+            write(replace(record, unseen=False))
+
     def insist(self, intent_id: str, event: Event) -> None:
         """Move a record by what has happened already: if the journal cannot write now,
         then later."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date
 from enum import StrEnum
+from itertools import islice
 from random import Random
 from typing import TypeVar, assert_never
 
@@ -39,6 +40,8 @@ from plugin.agent.failure import described
 from plugin.agent.happenings import Happenings
 from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
+from plugin.agent.outstanding import KEPT as OUTSTANDING
+from plugin.agent.outstanding import Outstanding
 from plugin.agent.presenter import Asked, Presenter
 from plugin.agent.rate import Rate
 from plugin.agent.readers import ReaderBoard, ReaderView
@@ -55,6 +58,7 @@ from plugin.settings import Institution, Terminal
 KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
 KEPT_AT_MOST = 500  # and how many: about 3 MiB; no till finishes as many in an hour
 LOOK_AGAIN_MS = 60_000
+REMINDED_MAX = 100
 PIN_STARTS_A_MINUTE = 5
 _log = logging.getLogger("kaqi.service")
 
@@ -91,6 +95,19 @@ class Client(Struct, frozen=True, kw_only=True):
 
     id: str
     scopes: frozenset[str]
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it may also answer for what others have started."""
+        return "operate" in self.scopes
+
+
+_EVERYBODY = Client(id="", scopes=frozenset({"operate"}))
+
+
+def _whose(client: Client) -> str | None:
+    """Whose transactions it may answer for: None means everybody's."""
+    return None if client.is_operator else client.id
 
 
 class Kind(StrEnum):
@@ -186,6 +203,7 @@ class Service:
         self._dated = dated
         self._changed = changed
         self._ids = IntentIds()
+        self._outstanding = Outstanding()
         self._runs: dict[str, Run] = {}
         self._passing: dict[tuple[str, str], Request] = {}  # keys of dry runs
         self._finished = Lapse(loop, KEPT_SECONDS, self._forget, KEPT_AT_MOST)
@@ -233,11 +251,13 @@ class Service:
         )
         request = _request(client, keyed, origin.transaction_id)
         if run.durable:
-            record = Activation(origin=origin, changed_at=self._loop.wall())
+            now = self._loop.wall()
+            record = Activation(origin=origin, changed_at=now, unseen=True)
             self._durably(lambda: self._journal.create(record, request))
         else:
             self._passing[client.id, keyed.key] = request
         self._runs[origin.transaction_id] = run
+        self._outstanding.add(origin.transaction_id, client.id)
         self._tell(run, "transaction.created")
         self._entered(run, first.effects, came_from=None)
         return self._view(run, client)
@@ -280,12 +300,42 @@ class Service:
             raise ProblemError(limited, retry_after=seconds)
         return self._steer(client, run, desk.PinGiven(typed), keyed)
 
+    def acknowledge(
+        self, client: Client, transaction_id: str, keyed: Keyed
+    ) -> TransactionView:
+        """Its client knows how it has ended, and need not be told again; once more changes
+        nothing. Raises ProblemError: transaction.unknown, transaction.bad_state, auth.scope
+        for somebody else's, idempotency.key_reused, agent.journal_failed."""
+        replayed = self._replayed(client, keyed)
+        if replayed is not None:
+            return replayed
+        view = self.transaction(client, transaction_id)
+        if client.id != view.origin.client_id and not client.is_operator:
+            raise ProblemError(Problem("auth.scope", {"scope": "operate"}))
+        if not view.is_terminal:
+            raise self._not_now(view.allowed, Action.ACKNOWLEDGE, view.state)
+        request = _request(client, keyed, transaction_id)
+        run = self._runs.get(transaction_id)
+        if run is not None and not run.durable:
+            self._passing[client.id, keyed.key] = request
+        else:
+            intent_id = view.origin.intent_id
+            self._durably(lambda: self._activations.acknowledge(intent_id))
+            self._durably(lambda: self._journal.remember(request))
+        if transaction_id in self._outstanding:
+            self._outstanding.discard(transaction_id)
+            if run is not None:
+                run.seq += 1
+            self._say("transaction.acknowledged", view)
+            self._changed(transaction_id)
+        return self.transaction(client, transaction_id)
+
     def _steerable(self, client: Client, transaction_id: str, action: Action) -> Run:
         """The transaction, where this may be asked of it now."""
         run = self._runs.get(transaction_id)
         if run is None:
-            self.transaction(client, transaction_id)  # unknown, or long over
-            raise self._not_now(frozenset(), action, "completed")
+            known = self.transaction(client, transaction_id)
+            raise self._not_now(known.allowed, action, known.state)
         allowed = ALLOWED[type(run.now.state)]
         if action not in allowed:
             raise self._not_now(allowed, action, run.now.state.name)
@@ -313,9 +363,34 @@ class Service:
             raise ProblemError(Problem("transaction.unknown"))
         return views.from_record(self._followed(own), own, self._profile)
 
-    def transactions(self, client: Client) -> tuple[TransactionView, ...]:
+    def transactions(self, client: Client) -> Iterator[TransactionView]:
         """The transactions this process remembers, the newest first."""
-        return tuple(self._view(run, client) for run in reversed(self._runs.values()))
+        return (self._view(run, client) for run in reversed(self._runs.values()))
+
+    def unacknowledged(self, client: Client) -> Iterator[TransactionView]:
+        """Those that have ended, or may have been committed, without their client having
+        said that it knows; of earlier runs too, the newest first. An operator sees those
+        of every client."""
+        for transaction_id in self._outstanding.of(_whose(client)):
+            view = self._if_kept(client, transaction_id)
+            if view is not None and (view.is_terminal or view.commit != "none"):
+                yield view
+
+    def outstanding(self, client: Client) -> list[str]:
+        """The ids of those that have ended and are not acknowledged, the newest first."""
+        going_on = set(self.live_transactions())
+        ids = self._outstanding.of(_whose(client))
+        return [each for each in ids if each not in going_on][:REMINDED_MAX]
+
+    def _if_kept(self, client: Client, transaction_id: str) -> TransactionView | None:
+        """The transaction, unless it was removed for its age."""
+        try:
+            return self.transaction(client, transaction_id)
+        except ProblemError as gone:
+            if gone.problem.code != "transaction.unknown":
+                raise
+            self._outstanding.discard(transaction_id)
+            return None
 
     def activation(self, intent_id: str) -> Activation:
         """One durable record."""
@@ -375,8 +450,17 @@ class Service:
         return tuple(key for key, run in self._runs.items() if not run.now.is_terminal)
 
     def resume(self) -> int:
-        """Take up what the last run left unfinished; returns how many."""
+        """Take up what the last run left unfinished; returns how many. Raises
+        JournalError."""
         return self._activations.resume()
+
+    def remind(self) -> None:
+        """Name once more what clients have not acknowledged of earlier runs. Raises
+        JournalError."""
+        self._outstanding.load(self._journal.recent(OUTSTANDING))
+        newest = islice(self.unacknowledged(_EVERYBODY), REMINDED_MAX)
+        for view in reversed([*newest]):
+            self._say("transaction.unacknowledged", view)
 
     def counter_changed(self) -> None:
         """Some slot changed: every transaction looks at its readers."""
@@ -623,13 +707,8 @@ class Service:
         it, or follows, hears of it all the same."""
         transaction_id = record.origin.transaction_id
         view = views.from_record(record, record, self._profile)
-        data: dict[str, str | int | bool | None] = {
-            "state": view.state,
-            "test_data": record.origin.test_data,
-        }
         kind = "transaction.completed" if view.is_terminal else "transaction.changed"
-        subject = f"transactions/{transaction_id}"
-        self._happenings.tell(kind, subject, data, record.origin.trace_id)
+        self._say(kind, view)
         self._changed(transaction_id)
 
     def _set_clock(self, run: Run) -> None:
@@ -705,7 +784,9 @@ class Service:
             self._activations.insist(in_hand.origin.intent_id, found)
 
     def _forget(self, transaction_id: str) -> None:
-        self._runs.pop(transaction_id, None)
+        run = self._runs.pop(transaction_id, None)
+        if run is not None and not run.durable:
+            self._outstanding.discard(transaction_id)
         for key, request in list(self._passing.items()):
             if request.transaction_id == transaction_id:
                 del self._passing[key]
@@ -718,6 +799,7 @@ class Service:
         entitled = client.id == run.origin.client_id and "identity" in client.scopes
         first = self._first_activation(run, shown.outcome)
         told = first or record
+        known = run.origin.transaction_id not in self._outstanding
         return TransactionView(
             origin=run.origin,
             kind=run.kind.value,
@@ -729,7 +811,8 @@ class Service:
             clock=CLOCKS.get(type(run.now.state)),
             deadline=run.deadline,
             pin=shown.pin,
-            allowed=ALLOWED[type(run.now.state)],
+            allowed=views.allowed(run.now.state, acknowledged=known),
+            acknowledged=run.now.is_terminal and known,
             commit=views.commit_of(record),
             problem=shown.problem,
             notices=shown.notices,
@@ -841,6 +924,20 @@ class Service:
             self._tell(run, "transaction.in_doubt")
         if run.now.is_terminal:
             self._tell(run, "transaction.completed")
+
+    def _say(self, kind: str, view: TransactionView) -> None:
+        """Tell of a transaction that may be known by its record only."""
+        data: dict[str, str | int | bool | None] = {
+            "state": view.state,
+            "seq": view.seq,
+            "test_data": view.origin.test_data,
+        }
+        if view.outcome:
+            data["outcome"] = view.outcome
+        if view.problem:
+            data["code"] = view.problem.code
+        subject = f"transactions/{view.origin.transaction_id}"
+        self._happenings.tell(kind, subject, data, view.origin.trace_id)
 
     def _tell(self, run: Run, kind: str) -> None:
         shown = views.of_desk(run.now)

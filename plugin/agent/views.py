@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from drivers.iso7816.atr import Atr
 from plugin import privacy
 from plugin.activation import desk, journey, moments
-from plugin.activation.desk import Action, Clock, Desk
+from plugin.activation.desk import ALLOWED, Action, Clock, Desk
 from plugin.activation.pins import Wanted
 from plugin.activation.problem import Problem
 from plugin.activation.region import PinPolicy, RegionProfile, Role
@@ -74,6 +74,7 @@ class TransactionView(Struct, frozen=True, kw_only=True):
     clock: Clock | None = None
     deadline: str | None = None
     allowed: frozenset[Action] = frozenset()
+    acknowledged: bool = False
     commit: Commit = "none"
     problem: Problem | None = None
     notices: tuple[Problem, ...] = ()
@@ -115,6 +116,12 @@ def commit_of(record: Activation | None) -> Commit:
     if record is not None and record.changing and not record.state.is_terminal:
         return "unknown"
     return _COMMIT.get(record.state, "none") if record is not None else "none"
+
+
+def allowed(state: desk.State, *, acknowledged: bool) -> frozenset[Action]:
+    """What may be asked of a transaction in this state; once acknowledged, it is."""
+    done = {Action.ACKNOWLEDGE} if acknowledged else set()
+    return ALLOWED[type(state)] - done
 
 
 def masked_holder(card: SocialSecurityCard) -> Holder:
@@ -251,6 +258,8 @@ def from_record(
         seq=own.version + record.version + 1,
         state=state.name,
         detail=told.detail,
+        allowed=allowed(state, acknowledged=not own.unseen),
+        acknowledged=isinstance(state, desk.Terminal) and not own.unseen,
         commit=commit_of(record),
         problem=told.problem,
         notices=told.notices,
