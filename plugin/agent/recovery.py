@@ -127,6 +127,19 @@ class Activations:
         )
         return self.happened(intent_id, accepted)
 
+    def record(self, intent_id: str) -> Activation:
+        """One durable record. Raises LookupError, JournalError."""
+        found = self._journal.get(intent_id)
+        if found is None:
+            raise LookupError(intent_id)
+        return found
+
+    def first_active(self, card_ref: str) -> Activation | None:
+        """The record by which this till knows that the card is active."""
+        records = self._journal.of_card(card_ref)
+        ours = (each for each in records if each.state is ActivationState.ACTIVE)
+        return next(ours, None)
+
     def in_hand(self, card_ref: str) -> Activation | None:
         """The record that may have activated this card without our knowing."""
         doubtful = (
@@ -148,9 +161,7 @@ class Activations:
 
     def acknowledge(self, intent_id: str) -> None:
         """Its client knows how it ended. Raises JournalError, LookupError."""
-        record = self._journal.get(intent_id)
-        if record is None:
-            raise LookupError(intent_id)
+        record = self.record(intent_id)
         if record.unseen:
             write = self._journal.save
             if record.state.is_terminal:
@@ -168,9 +179,7 @@ class Activations:
 
     def happened(self, intent_id: str, event: Event) -> Activation:
         """Move one record by one event. Raises LookupError for an unknown intent."""
-        record = self._journal.get(intent_id)
-        if record is None:
-            raise LookupError(intent_id)
+        record = self.record(intent_id)
         step = saga.step(
             record, event, self._time.ticks(), self._correspondent.abilities
         )

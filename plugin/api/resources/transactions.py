@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from plugin.activation.desk import Action
-from plugin.agent.service import Client, Kind, Order
+from plugin.agent.run import Kind
+from plugin.agent.service import Client, Order
 from plugin.agent.views import TransactionView
 from plugin.api import answers, requests
 from plugin.api.operation import KEY, PREFER, Asked, Operation, answer, reading
