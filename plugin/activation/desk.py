@@ -63,6 +63,7 @@ class Action(StrEnum):
     CONTINUE = "continue"
     PIN = "pin"
     ACKNOWLEDGE = "acknowledge"
+    RECONCILE = "reconcile"
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -320,7 +321,7 @@ ALLOWED: dict[type[State], frozenset[Action]] = {
     WaitingPin: frozenset({Action.CANCEL, Action.PIN}),
     PinAtWork: frozenset({Action.CANCEL}),
     Committing: frozenset(),
-    InDoubt: frozenset(),
+    InDoubt: frozenset({Action.RECONCILE}),
     Succeeded: frozenset({Action.ACKNOWLEDGE}),
     Failed: frozenset({Action.ACKNOWLEDGE}),
     Cancelled: frozenset({Action.ACKNOWLEDGE}),

@@ -551,6 +551,16 @@ def needs_a_person(record: Activation) -> bool:
     return by_hand or (record.state is ActivationState.UNKNOWN and record.changing)
 
 
+def can_be_asked(record: Activation, abilities: Abilities) -> bool:
+    """Whether the centre, asked or told again, may still say what became of it."""
+    if not record.state.may_have_been_sent or record.changing:
+        return False
+    by_hand = record.state is ActivationState.MANUAL
+    return record.activation_id is not None and (
+        abilities.can_tell_status or not by_hand
+    )
+
+
 def _settled(record: Activation, settlement: Settlement) -> Step:
     known = replace(record, settlement=settlement)
     match settlement.verdict:

@@ -88,6 +88,7 @@ class Activations:
         self._random = random
         self._told = told
         self._valve = Valve(correspondent.abilities, time.ticks)
+        self._timers: dict[str, object] = {}  # of the records that wait for theirs
         self._looks_at: float | None = None  # the tick of the valve's timer
 
     def resume(self) -> int:
@@ -168,6 +169,18 @@ class Activations:
                 write = self._journal.amend
             write(replace(record, unseen=False))
 
+    def can_be_asked(self, record: Activation) -> bool:
+        """Whether the centre may still say what became of it."""
+        return saga.can_be_asked(record, self._correspondent.abilities)
+
+    def ask_now(self, intent_id: str) -> None:
+        """Ask again as soon as the valve lets it, instead of waiting for the timer. Who is
+        asked for already, or waits at the valve, is not asked for twice. Raises
+        JournalError, LookupError."""
+        record = self.record(intent_id)
+        if self._timers.pop(intent_id, None) is not None:
+            self._ring(record)
+
     def insist(self, intent_id: str, event: Event) -> None:
         """Move a record by what has happened already: if the journal cannot write now,
         then later."""
@@ -204,6 +217,7 @@ class Activations:
         committed = self._journal.save(replace(after, changed_at=self._time.wall()))
         if committed.state.is_terminal:
             self._valve.forget(committed.origin.intent_id)
+            self._timers.pop(committed.origin.intent_id, None)
         try:
             self._told(committed)
         except Exception as failed:  # noqa: BLE001 - what was promised is done all the same
@@ -226,7 +240,7 @@ class Activations:
                 )
             case saga.Wake(within_ms, at_least_ms):
                 delay = at_least_ms + self._random.uniform(0, within_ms)
-                self._time.after(delay, lambda: self._ring(record))
+                self._wake(record, delay)
             case _:
                 assert_never(effect)
 
@@ -261,6 +275,18 @@ class Activations:
             self._let_through()
 
         return reply
+
+    def _wake(self, record: Activation, delay: float) -> None:
+        """Ring its timer later; a record has one, the last that was set."""
+        intent_id = record.origin.intent_id
+        timer = self._timers[intent_id] = object()
+
+        def ring() -> None:
+            if self._timers.get(intent_id) is timer:
+                del self._timers[intent_id]
+                self._ring(record)
+
+        self._time.after(delay, ring)
 
     def _ring(self, record: Activation) -> None:
         """The time of this record has come; it goes when the valve lets it."""

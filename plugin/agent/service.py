@@ -260,6 +260,24 @@ class Service:
             raise ProblemError(limited, retry_after=seconds)
         return self._steer(client, run, desk.PinGiven(typed), keyed)
 
+    def reconcile(
+        self, client: Client, transaction_id: str, keyed: Keyed
+    ) -> TransactionView:
+        """Ask the centre now what became of it, as soon as it may be asked at all. Raises
+        ProblemError: those of `act`, and why only the card or a person can tell."""
+        replayed = self._replayed(client, keyed)
+        if replayed is not None:
+            return replayed
+        view = self.transaction(client, transaction_id)
+        if view.state == desk.InDoubt.name and view.problem and not view.allowed:
+            raise ProblemError(view.problem)  # only the card or a person can tell
+        if Action.RECONCILE not in view.allowed:
+            raise self._not_now(view.allowed, Action.RECONCILE, view.state)
+        request, doubtful = _request(client, keyed, transaction_id), view.activation
+        self._durably(lambda: self._journal.remember(request))
+        self._durably(lambda: self._activations.ask_now(doubtful or ""))
+        return self.transaction(client, transaction_id)
+
     def acknowledge(
         self, client: Client, transaction_id: str, keyed: Keyed
     ) -> TransactionView:
@@ -321,7 +339,11 @@ class Service:
         own = self._durably(lambda: self._journal.get(intent_id))
         if own is None:
             raise ProblemError(Problem("transaction.unknown"))
-        return views.from_record(self._followed(own), own, self._profile)
+        return self._recorded(self._followed(own), own)
+
+    def _recorded(self, record: Activation, own: Activation) -> TransactionView:
+        askable = self._activations.can_be_asked(record)
+        return views.from_record(record, own, self._profile, askable=askable)
 
     def transactions(self, client: Client) -> Iterator[TransactionView]:
         """The transactions this process remembers, the newest first."""
@@ -487,7 +509,7 @@ class Service:
         """A transaction of an earlier run is known by its record only: whoever waits for
         it, or follows, hears of it all the same."""
         transaction_id = record.origin.transaction_id
-        view = views.from_record(record, record, self._profile)
+        view = self._recorded(record, record)
         kind = "transaction.completed" if view.is_terminal else "transaction.changed"
         self._teller.say(kind, view)
         self._changed(transaction_id)
@@ -592,7 +614,11 @@ class Service:
             clock=CLOCKS.get(type(run.now.state)),
             deadline=run.deadline,
             pin=shown.pin,
-            allowed=views.allowed(run.now.state, acknowledged=known),
+            allowed=views.allowed(
+                run.now.state,
+                acknowledged=known,
+                askable=record is not None and self._activations.can_be_asked(record),
+            ),
             acknowledged=run.now.is_terminal and known,
             commit=views.commit_of(record),
             problem=shown.problem,

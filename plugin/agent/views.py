@@ -118,10 +118,15 @@ def commit_of(record: Activation | None) -> Commit:
     return _COMMIT.get(record.state, "none") if record is not None else "none"
 
 
-def allowed(state: desk.State, *, acknowledged: bool) -> frozenset[Action]:
-    """What may be asked of a transaction in this state; once acknowledged, it is."""
-    done = {Action.ACKNOWLEDGE} if acknowledged else set()
-    return ALLOWED[type(state)] - done
+def allowed(
+    state: desk.State, *, acknowledged: bool, askable: bool
+) -> frozenset[Action]:
+    """What may be asked of a transaction in this state: not to acknowledge what is
+    acknowledged, nor to reconcile where the centre cannot help."""
+    actions = ALLOWED[type(state)]
+    if acknowledged:
+        actions -= {Action.ACKNOWLEDGE}
+    return actions if askable else actions - {Action.RECONCILE}
 
 
 def masked_holder(card: SocialSecurityCard) -> Holder:
@@ -244,10 +249,11 @@ def _pin_shown(policy: PinPolicy, wanted: Wanted, *, at_work: bool) -> PinShown:
 
 
 def from_record(
-    record: Activation, own: Activation, profile: RegionProfile
+    record: Activation, own: Activation, profile: RegionProfile, *, askable: bool
 ) -> TransactionView:
     """A transaction that only the journal remembers: `own` is the record it began,
-    `record` the one that tells its outcome. Nothing personal is left of it."""
+    `record` the one that tells its outcome, which the centre may be asked for where
+    `askable`. Nothing personal is left of it."""
     state, problem = journey.told_by(record, profile)
     if isinstance(state, desk.Committing):  # of an earlier run of the agent
         state, problem = desk.InDoubt(), Problem("centre.answer_lost")
@@ -258,7 +264,7 @@ def from_record(
         seq=own.version + record.version + 1,
         state=state.name,
         detail=told.detail,
-        allowed=allowed(state, acknowledged=not own.unseen),
+        allowed=allowed(state, acknowledged=not own.unseen, askable=askable),
         acknowledged=isinstance(state, desk.Terminal) and not own.unseen,
         commit=commit_of(record),
         problem=told.problem,

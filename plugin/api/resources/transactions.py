@@ -48,6 +48,9 @@ class Transactions(Resource):
             "POST", f"{_ONE}/acknowledge", self.acknowledge, "activate", known, (KEY,)
         )
         begun = {202: answers.Transaction}
+        yield Operation(
+            "POST", f"{_ONE}/reconcile", self.reconcile, "activate", begun, (KEY,)
+        )
         yield Operation("POST", f"{_ONE}/pin", self.pin, "operate", begun, (KEY,))
         yield reading("/v1/transactions", self.transactions, answers.Transactions)
         yield reading(_ONE, self.transaction, answers.Transaction)
@@ -100,6 +103,14 @@ class Transactions(Resource):
         )
         view = await self._decide(lambda: know(client, transaction_id, keyed))
         return self._begun(view, status=200)
+
+    async def reconcile(self, asked: AboutOne) -> Response:
+        """In doubt: ask the centre now, instead of at the next turn. It is asked under the
+        same id, and not while it is known to be down. 202 with the snapshot."""
+        client, keyed = asked.client, asked.keyed
+        ask, transaction_id = self._parts.service.reconcile, asked.where.transaction_id
+        view = await self._decide(lambda: ask(client, transaction_id, keyed))
+        return self._begun(view)
 
     async def _act(self, asked: AboutOne, action: Action) -> Response:
         act, client, keyed = self._parts.service.act, asked.client, asked.keyed
