@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
 from enum import StrEnum
@@ -19,7 +20,7 @@ from typing import TypeVar, assert_never
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from plugin.activation import desk, journey, pins, rules, saga
+from plugin.activation import desk, journey, moments, pins, rules, saga
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Desk, Outcome, Terms
 from plugin.activation.pins import Typed, Wanted
 from plugin.activation.problem import Problem
@@ -34,6 +35,7 @@ from plugin.activation.saga import (
     Verdict,
 )
 from plugin.agent import views
+from plugin.agent.counting import Counts
 from plugin.agent.courier import Courier
 from plugin.agent.failure import described
 from plugin.agent.happenings import Happenings
@@ -139,6 +141,7 @@ class Run(Struct):
     forgetting: bool = False
     atr: bytes = b""
     registers_until: float | None = None  # ticks; one clock, however often it is asked
+    entered_at: int = 0  # the tick of the last change of its step
 
     @property
     def durable(self) -> bool:
@@ -159,6 +162,7 @@ class Service:
         keys: Keys,
         centre: Centre,
         courier: Courier,
+        counts: Counts,
         happenings: Happenings,
         random: Random,
         institution: Institution,
@@ -179,6 +183,7 @@ class Service:
         self._keys = keys
         self._centre = centre
         self._courier = courier
+        self._counts = counts
         self._happenings = happenings
         self._institution = institution
         self._profile = profile
@@ -187,6 +192,7 @@ class Service:
         self._changed = changed
         self._ids = IntentIds()
         self._runs: dict[str, Run] = {}
+        self._unfinished: dict[str, ActivationState] = {}  # durable records, by intent
         self._passing: dict[tuple[str, str], Request] = {}  # keys of dry runs
         self._finished = Lapse(loop, KEPT_SECONDS, self._forget, KEPT_AT_MOST)
         self._holders = Lapse(
@@ -235,6 +241,7 @@ class Service:
         if run.durable:
             record = Activation(origin=origin, changed_at=self._loop.wall())
             self._durably(lambda: self._journal.create(record, request))
+            self._unfinished[origin.intent_id] = record.state
         else:
             self._passing[client.id, keyed.key] = request
         self._runs[origin.transaction_id] = run
@@ -374,8 +381,14 @@ class Service:
         """The ids of the transactions that have not ended."""
         return tuple(key for key, run in self._runs.items() if not run.now.is_terminal)
 
+    def unfinished(self) -> Mapping[ActivationState, int]:
+        """How many durable activations have not ended, by state."""
+        return Counter(self._unfinished.values())
+
     def resume(self) -> int:
         """Take up what the last run left unfinished; returns how many."""
+        left = self._journal.unfinished()
+        self._unfinished = {each.origin.intent_id: each.state for each in left}
         return self._activations.resume()
 
     def counter_changed(self) -> None:
@@ -404,6 +417,7 @@ class Service:
     ) -> None:
         """Something to be seen has changed: set the clock, tell everybody, do what the
         desk wants."""
+        self._count_step(run, came_from)
         self._take_in(run)
         if came_from is None or came_from.state != run.now.state:
             self._set_clock(run)
@@ -471,7 +485,9 @@ class Service:
             slot,
             lambda atr: read_at_reader(layouts, atr, asks_keypad=asks),
             done,
-            lambda question: self._centre.authenticate(question, run.origin),
+            lambda question: self._courier.timed(
+                lambda: self._centre.authenticate(question, run.origin)
+            ),
             run.origin.trace_id,
         )
 
@@ -603,6 +619,7 @@ class Service:
     def _activation_moved(self, record: Activation) -> None:
         """A durable record was committed: whoever follows it hears of it."""
         intent_id = record.origin.intent_id
+        self._count_activation(record)
         data = {"state": record.state.value}
         subject = f"activations/{intent_id}"
         self._happenings.tell(
@@ -629,6 +646,8 @@ class Service:
         }
         kind = "transaction.completed" if view.is_terminal else "transaction.changed"
         subject = f"transactions/{transaction_id}"
+        if view.is_terminal:
+            self._count_end(Kind.ACTIVATION, view.state, view.outcome, view.problem)
         self._happenings.tell(kind, subject, data, record.origin.trace_id)
         self._changed(transaction_id)
 
@@ -840,7 +859,32 @@ class Service:
         if isinstance(state, desk.InDoubt):
             self._tell(run, "transaction.in_doubt")
         if run.now.is_terminal:
+            shown = views.of_desk(run.now)
+            self._count_end(run.kind, state.name, shown.outcome, shown.problem)
             self._tell(run, "transaction.completed")
+
+    def _count_step(self, run: Run, came_from: Desk | None) -> None:
+        """How long it stayed in the step that it has left."""
+        now = self._loop.ticks()
+        step = moments.of(came_from) if came_from is not None else None
+        if step == moments.of(run.now):
+            return
+        if step is not None:
+            self._counts.steps.note((now - run.entered_at) / 1000, step)
+        run.entered_at = now
+
+    def _count_activation(self, record: Activation) -> None:
+        self._counts.activations.add(record.state.value)
+        if record.state.is_terminal:
+            self._unfinished.pop(record.origin.intent_id, None)
+        else:
+            self._unfinished[record.origin.intent_id] = record.state
+
+    def _count_end(
+        self, kind: Kind, state: str, outcome: str | None, problem: Problem | None
+    ) -> None:
+        code = problem.code if problem else ""
+        self._counts.transactions.add(kind.value, outcome or state, code)
 
     def _tell(self, run: Run, kind: str) -> None:
         shown = views.of_desk(run.now)

@@ -22,6 +22,7 @@ from plugin.api.guard import BODY_MAX_BYTES, Door, Guard, House
 from plugin.api.operation import Operation, trace_of
 from plugin.api.problems import Catalogue
 from plugin.api.resources import Parts, operations
+from plugin.api.resources.health import LATER_SECONDS
 
 PROBLEM_JSON = "application/problem+json"
 _OF_STATUS = {
@@ -44,7 +45,10 @@ def build(parts: Parts, house: House, version: str) -> Guard:
     offered = operations(parts)
     saying = Saying(parts.rendering.catalogue)
     app = Starlette(
-        routes=[*(each.route() for each in offered), _description(offered, version)],
+        routes=[
+            *(each.route() for each in offered),
+            _description(offered, version, parts),
+        ],
         lifespan=lifespan,
         max_body_size=BODY_MAX_BYTES,
         exception_handlers={
@@ -76,11 +80,11 @@ def doors(offered: list[Operation]) -> Callable[[str, str], Door]:
     return door
 
 
-def _description(offered: list[Operation], version: str) -> Route:
+def _description(offered: list[Operation], version: str, parts: Parts) -> Route:
     async def description(_: Request) -> Response:
         from plugin.api.description import describe
 
-        return JSONResponse(describe(offered, version))
+        return JSONResponse(describe(offered, version, parts.rendering))
 
     return Route("/openapi.json", description)
 
@@ -121,6 +125,6 @@ class Saying:
     ) -> Response:
         body = self._catalogue.body(problem, trace_of(request), **extras)
         headers = dict(headers or {})
-        if "retry_after" in extras:
-            headers["Retry-After"] = str(extras["retry_after"])
+        if "retry_after" in extras or body["status"] == 503:
+            headers["Retry-After"] = str(extras.get("retry_after", LATER_SECONDS))
         return JSONResponse(body, body["status"], headers, media_type=PROBLEM_JSON)

@@ -12,6 +12,7 @@ import json
 import logging
 import re
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -95,6 +96,7 @@ class Guard:
         self._house = house
         self._door = door
         self._catalogue = catalogue
+        self.rejections: Counter[str] = Counter()  # by code
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection."""
@@ -200,6 +202,7 @@ class Guard:
         return [*headers, (b"vary", b"Origin")]
 
     async def _refuse(self, send: Send, problem: Problem, trace_id: str) -> None:
+        self.rejections[problem.code] += 1
         body = json.dumps(self._catalogue.body(problem, trace_id), ensure_ascii=False)
         content = body.encode()
         headers = [

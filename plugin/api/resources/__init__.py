@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from plugin.api.operation import Operation
 from plugin.api.resources.activations import Activations
+from plugin.api.resources.diagnostics import Diagnostics
 from plugin.api.resources.following import Events
 from plugin.api.resources.health import Health
+from plugin.api.resources.metrics import Metrics
 from plugin.api.resources.readers import Readers
 from plugin.api.resources.resource import Parts
 from plugin.api.resources.simulation import Simulation
@@ -13,7 +15,16 @@ from plugin.api.resources.transactions import Transactions
 
 __all__ = ["RESOURCES", "Parts", "operations"]
 
-RESOURCES = (Transactions, Activations, Readers, Events, Health, Simulation)
+RESOURCES = (
+    Transactions,
+    Activations,
+    Readers,
+    Events,
+    Health,
+    Diagnostics,
+    Metrics,
+    Simulation,
+)
 
 
 def operations(parts: Parts) -> list[Operation]:

@@ -14,13 +14,42 @@ from plugin.activation.desk import Action
 from plugin.agent.service import Client, Kind, Order
 from plugin.agent.views import TransactionView
 from plugin.api import answers, requests
-from plugin.api.operation import KEY, PREFER, Asked, Operation, answer, reading
+from plugin.api.operation import (
+    JOURNAL,
+    KEY,
+    PREFER,
+    Asked,
+    Operation,
+    answer,
+    reading,
+)
 from plugin.api.requests import Nothing
 from plugin.api.resources.resource import Resource
 
 AboutOne = Asked[requests.OneTransaction, Nothing]
 WithPin = Asked[requests.OneTransaction, requests.GivePin]
 _ONE = "/v1/transactions/{transaction_id}"
+_STARTING = (
+    "agent.disk_full",
+    "reader.busy",
+    "reader.unknown",
+    "scenario.not_allowed_here",
+    *JOURNAL,
+)
+_STEERING = (
+    "transaction.bad_state",
+    "transaction.not_cancellable",
+    "transaction.unknown",
+    *JOURNAL,
+)
+_WITH_PIN = (  # why it is not presented to the card
+    "pin.keypad_only",
+    "pin.last_try",
+    "pin.length",
+    "pin.must_differ_from_initial",
+    "pin.new_not_wanted",
+    "pin.still_initial",
+)
 _BEGUN = {200: answers.Transaction, 202: answers.Transaction}
 
 
@@ -35,16 +64,37 @@ class Transactions(Resource):
             "continue": self.go_on,
         }
         yield Operation(
-            "POST", "/v1/transactions", self.start, "activate", _BEGUN, (KEY, PREFER)
+            "POST",
+            "/v1/transactions",
+            self.start,
+            "activate",
+            _BEGUN,
+            (KEY, PREFER),
+            problems=_STARTING,
         )
         for verb, does in steering.items():
             yield Operation(
-                "POST", f"{_ONE}/{verb}", does, "activate", _BEGUN, (KEY, PREFER)
+                "POST",
+                f"{_ONE}/{verb}",
+                does,
+                "activate",
+                _BEGUN,
+                (KEY, PREFER),
+                problems=_STEERING,
             )
         begun = {202: answers.Transaction}
-        yield Operation("POST", f"{_ONE}/pin", self.pin, "operate", begun, (KEY,))
-        yield reading("/v1/transactions", self.transactions, answers.Transactions)
-        yield reading(_ONE, self.transaction, answers.Transaction)
+        why = (*_STEERING, *_WITH_PIN)
+        yield Operation(
+            "POST", f"{_ONE}/pin", self.pin, "operate", begun, (KEY,), problems=why
+        )
+        yield reading(
+            "/v1/transactions",
+            self.transactions,
+            answers.Transactions,
+            problems=JOURNAL,
+        )
+        unknown = ("transaction.unknown", *JOURNAL)
+        yield reading(_ONE, self.transaction, answers.Transaction, problems=unknown)
 
     async def start(self, asked: Asked[Nothing, requests.StartTransaction]) -> Response:
         """Start a transaction. 202 with the snapshot; 200 when it has ended meanwhile."""
