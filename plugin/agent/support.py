@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plugin.activation import saga
+from plugin.agent.doctor import Finding
 
 TAIL_BYTES = 512 * 1024
 LOGS = ("kaqi.log.1", "kaqi.log")  # the older first
@@ -51,6 +52,10 @@ _FIELDS: Mapping[str, re.Pattern[str]] = {
     "trace_id": re.compile(r"(?=.*[a-f])[0-9a-f]{16}"),
     "unfinished": _NUMBER,
 }
+# Findings whose detail holds no path and nobody's words.
+_DETAILED = frozenset(
+    {"backup", "centre", "disk", "port", "program", "psam", "reader", "sqlite"}
+)
 _AS_HASHES = ("intent", "transaction")
 _SHORT_CODE = re.compile(r"[0-9A-Za-z]{1,8}")
 
@@ -89,6 +94,17 @@ def tail(folder: Path) -> bytes:
             content += file.read(TAIL_BYTES)
     cut = content[-TAIL_BYTES:]
     return cut if len(cut) == len(content) else cut.partition(b"\n")[2]
+
+
+def finding(found: Finding) -> dict[str, object]:
+    """What was found, without the facts of its problem."""
+    return {
+        "name": found.name,
+        "ok": found.ok,
+        "required": found.required,
+        "detail": found.detail if found.name in _DETAILED else "",
+        "problem": found.problem.code if found.problem else None,
+    }
 
 
 def activation(record: saga.Activation, hashed: Hashing) -> dict[str, object]:

@@ -43,7 +43,7 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         parts.hub.attach(None)
 
     offered = operations(parts)
-    saying = Saying(parts.rendering.catalogue)
+    saying = Saying(parts.rendering.catalogue, offered)
     app = Starlette(
         routes=[
             *(each.route() for each in offered),
@@ -92,8 +92,9 @@ def _description(offered: list[Operation], version: str, parts: Parts) -> Route:
 class Saying:
     """Failures as problem objects."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, offered: list[Operation]) -> None:
         self._catalogue = catalogue
+        self._offered = offered
 
     async def known(self, request: Request, failed: Exception) -> Response:
         """What the agent refuses, in its own words."""
@@ -104,7 +105,15 @@ class Saying:
         """What the router refuses."""
         assert isinstance(failed, HTTPException)  # noqa: S101 - registered for it
         code = _OF_STATUS.get(failed.status_code, "request.invalid")
-        return self._answer(request, Problem(code), headers=failed.headers)
+        headers = failed.headers
+        if failed.status_code == 405:  # the router knows one operation of a path
+            headers = {"Allow": ", ".join(self._methods(request.url.path))}
+        return self._answer(request, Problem(code), headers=headers)
+
+    def _methods(self, path: str) -> list[str]:
+        """What may be done to this path."""
+        fitting = (each for each in self._offered if each.path_pattern.fullmatch(path))
+        return sorted(each.method for each in fitting) or ["GET"]
 
     async def nothing(self, _: Request, __: Exception) -> Response:
         """Nobody listens any more."""

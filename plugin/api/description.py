@@ -23,6 +23,14 @@ _PLAIN: Mapping[type, dict[str, str]] = {  # what is no JSON
     str: {"type": "string"},
     bytes: {"type": "string", "format": "binary"},
 }
+# Where in an answer stands what another operation's path asks for.
+_LEADS: Mapping[type, tuple[str, str]] = {
+    answers.Transaction: ("transaction_id", "$response.body#/id"),
+    answers.Transactions: ("transaction_id", "$response.body#/transactions/0/id"),
+    answers.Activation: ("intent_id", "$response.body#/id"),
+    answers.Activations: ("intent_id", "$response.body#/activations/0/id"),
+    answers.Readers: ("reader_id", "$response.body#/readers/0/id"),
+}
 _ABOUT = """\
 Activates social security cards at their first use, for a POS on the same machine.
 
@@ -63,7 +71,7 @@ def describe(
     kinds = {kind for each in operations for kind in _kinds(each)} | {answers.Problem}
     in_order = sorted(kinds, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(in_order, ref_template=_SCHEMA)
-    describing = _Describing(schemas, rendering)
+    describing = _Describing(operations, schemas, rendering)
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
         paths.setdefault(each.path, {})[each.method.lower()] = describing.operation(
@@ -106,7 +114,13 @@ def _kinds(operation: Operation) -> Iterator[type[Struct]]:
 class _Describing:
     """What the parts of the document have in common."""
 
-    def __init__(self, schemas: dict[str, Any], rendering: Rendering) -> None:
+    def __init__(
+        self,
+        operations: list[Operation],
+        schemas: dict[str, Any],
+        rendering: Rendering,
+    ) -> None:
+        self._operations = operations
         self._schemas = schemas
         self._catalogue = rendering.catalogue
         self._examples = examples.of_shapes(rendering)
@@ -192,6 +206,19 @@ class _Describing:
         return {
             "description": about,
             "content": {operation.media: self._shown(kind)},
+            **({"links": links} if (links := self._links(kind)) else {}),
+        }
+
+    def _links(self, kind: type) -> dict[str, Any]:
+        """What can be asked next, with what this answer says."""
+        name, place = _LEADS.get(kind, ("", ""))
+        return {
+            each.does.__name__: {
+                "operationId": each.does.__name__,
+                "parameters": {name: place},
+            }
+            for each in self._operations
+            if name in each.path_names
         }
 
     def _shown(self, kind: type) -> dict[str, Any]:
@@ -217,10 +244,11 @@ def _event_table() -> Iterator[str]:
 
 
 def _header(heading: Heading) -> dict[str, Any]:
+    pattern = {"pattern": heading.pattern} if heading.pattern else {}
     return {
         "name": heading.name,
         "in": "header",
         "required": heading.required,
         "description": heading.about,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", **pattern},
     }

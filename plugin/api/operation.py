@@ -21,7 +21,7 @@ from plugin.api.requests import WAIT_MAX_SECONDS, Nothing
 from plugin.privacy import scrubbed, sm3
 from plugin.shapes import ShapeError, Strict, shaped
 
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_KEY = re.compile(r"[!-~]{1,200}")
 _WAIT = re.compile(r"\s*wait\s*=\s*(\d{1,4})\s*")
 _STEP_MAX = 64
 
@@ -30,17 +30,20 @@ Said = TypeVar("Said", bound=Strict)
 
 
 class Heading(Struct, frozen=True, kw_only=True):
-    """A header that an operation looks at."""
+    """A header that an operation looks at; a value that does not fit the `pattern` is
+    refused."""
 
     name: str
     about: str
     required: bool = False
+    pattern: str | None = None
 
 
 KEY = Heading(
     name="idempotency-key",
     about="New for every click; the same again when trying again.",
     required=True,
+    pattern=f"^{_KEY.pattern}$",
 )
 PREFER = Heading(
     name="prefer",
