@@ -349,6 +349,24 @@ with_simulate = option(
 
 
 @app.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@with_settings
+@with_data
+@with_simulate
+def support(
+    *, file: Path, settings: Path | None, data: Path | None, simulate: bool
+) -> int:
+    """写一份支持包，不含个人信息 / Write a bundle for support; it names nobody.
+
+    FILE is a zip; nothing is overwritten. Also where the agent is not running.
+    """
+    from plugin.commands import support as command
+    from plugin.commands.serve import Options
+
+    return command.run(Options(settings=settings, data=data, simulate=simulate), file)
+
+
+@app.command()
 @click.argument("client", required=False)
 @option(
     "--scope",

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -25,12 +26,14 @@ from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
 from drivers.serial_line.settings import SerialPort
 from plugin import __version__
 from plugin.activation.region import RegionProfile
-from plugin.agent import doctor, drop_box
+from plugin.agent import doctor, drop_box, support
+from plugin.agent.about import About
 from plugin.agent.backups import Backups
 from plugin.agent.clients import SCOPES, Clients
 from plugin.agent.console import Console
+from plugin.agent.counting import Counts
 from plugin.agent.custody import Custody
-from plugin.agent.doctor import Finding
+from plugin.agent.doctor import Finding, Remembered
 from plugin.agent.drop_box import DropBox
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.pairings import Pairings
@@ -302,8 +305,10 @@ def agent(
     hub = Hub()
     clock = clock or SystemClock()
     centre = centre_of(profile, settings)
-    place = Place(folder.path)
-    kept = place.opened(lambda file: SqliteJournal(file, keys))
+    place, counts = Place(folder.path), Counts()
+    kept = place.opened(
+        lambda file: SqliteJournal(file, keys, committed=counts.commits.note)
+    )
     room = space or Space(folder.path, ballast=hand is None)
     till = Till(
         clock=clock,
@@ -331,22 +336,42 @@ def agent(
             ),
             retention=_retention(loop, kept, clock, folder, profile, settings),
         ),
+        counts=counts,
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
     entrance = _entrance(till, folder, simulated=hand is not None)
     receipts = Receipts(texts("receipts"), settings.institution.name)
     parts = Parts(
+        about=About(
+            version=__version__,
+            instance_id=uuid.uuid4().hex[:16],
+            simulated=hand is not None,
+            safe_mode=place.trouble is not None,
+            profile=profile,
+            settings=settings,
+            clock=clock,
+            began=clock.monotonic(),
+            started_at=till.loop.wall(),
+        ),
+        counts=counts,
+        rejections=lambda: app.rejections,
+        free=room.known_free,
+        log=lambda: support.tail(folder.logs),
+        hashed=lambda value: keys.digest(support.HASHED, value),
         loop=till.loop,
         service=till.service,
         entrance=entrance,
         happenings=till.happenings,
         hub=hub,
         rendering=Rendering(catalogue(profile), prompts(profile), receipts),
-        checks=lambda: (
-            *findings(centre, directories, settings.psam_reader),
-            *till.custody.findings(),
-            *drop_box.findings(folder.pairing_requests),
+        checks=Remembered(
+            lambda: (
+                *findings(centre, directories, settings.psam_reader),
+                *till.custody.findings(),
+                *drop_box.findings(folder.pairing_requests),
+            ),
+            till.loop.wall,
         ),
         simulated_desk=hand,
     )

@@ -29,6 +29,7 @@ from plugin.client import Kaqi, KaqiError, Transaction
 from plugin.data_folder import DataFolder
 from plugin.profile_file import load_profile
 from plugin.settings import Institution, InstitutionKind, Settings
+from tests.listed import unlisted
 from tests.waiting import WAIT_SECONDS, wait_until
 
 SCOPES = ("read", "activate", "identity", "operate", "simulate")
@@ -71,7 +72,8 @@ class Pos:
         raw: bytes | None = None,
         without: tuple[str, ...] = (),
     ) -> Answer:
-        """Send exactly this; `without` leaves usual headers out."""
+        """Send exactly this; `without` leaves usual headers out. Whatever the test is
+        about, a refusal must be one that the description has."""
         sent = {"Authorization": f"Bearer {self.token}"}
         if body is not None or raw is not None:
             sent["Content-Type"] = "application/json"
@@ -89,7 +91,10 @@ class Pos:
                 return _answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as refused:
             with refused:
-                return _answer(refused.code, refused.headers, refused.read())
+                told = _answer(refused.code, refused.headers, refused.read())
+            if isinstance(told.body, dict) and "code" in told.body:
+                assert not unlisted(method, path, told.code), (method, path, told.code)
+            return told
 
     def start(
         self,

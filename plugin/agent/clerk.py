@@ -110,7 +110,9 @@ class Clerk:
             slot,
             lambda atr: read_at_reader(layouts, atr, asks_keypad=asks),
             done,
-            lambda question: self._centre.authenticate(question, run.origin),
+            lambda question: self._courier.timed(
+                lambda: self._centre.authenticate(question, run.origin)
+            ),
             run.origin.trace_id,
         )
 

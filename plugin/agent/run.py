@@ -39,6 +39,7 @@ class Run(Struct):
     forgetting: bool = False
     atr: bytes = b""
     registers_until: float | None = None  # ticks; one clock, however often it is asked
+    entered_at: int = 0  # the tick of the last change of its step
 
     @property
     def durable(self) -> bool:

@@ -8,7 +8,7 @@ what the saga promises is kept by `recovery`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from itertools import islice
@@ -25,12 +25,14 @@ from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile, Scenario
 from plugin.activation.saga import (
     Activation,
+    ActivationState,
     Origin,
     Settlement,
     Verdict,
 )
 from plugin.agent import views
 from plugin.agent.clerk import Clerk
+from plugin.agent.counting import Counts
 from plugin.agent.courier import Courier
 from plugin.agent.failure import described
 from plugin.agent.happenings import Happenings
@@ -137,6 +139,7 @@ class Service:
         keys: Keys,
         centre: Centre,
         courier: Courier,
+        counts: Counts,
         happenings: Happenings,
         random: Random,
         institution: Institution,
@@ -153,7 +156,7 @@ class Service:
         self._terminal = terminal
         self._board = board
         self._journal = journal
-        self._teller = Teller(happenings)
+        self._teller = Teller(happenings, counts, loop.ticks)
         self._institution = institution
         self._profile = profile
         self._simulated = simulated
@@ -221,6 +224,7 @@ class Service:
             now = self._loop.wall()
             record = Activation(origin=origin, changed_at=now, unseen=True)
             self._durably(lambda: self._journal.create(record, request))
+            self._teller.open(record)
         else:
             self._passing[client.id, keyed.key] = request
         self._runs[origin.transaction_id] = run
@@ -438,9 +442,15 @@ class Service:
         """The ids of the transactions that have not ended."""
         return tuple(key for key, run in self._runs.items() if not run.now.is_terminal)
 
+    def unfinished(self) -> Mapping[ActivationState, int]:
+        """How many durable activations have not ended, by state."""
+        return self._teller.unfinished()
+
     def resume(self) -> int:
         """Take up what the last run left unfinished; returns how many. Raises
         JournalError."""
+        for record in self._journal.unfinished():
+            self._teller.open(record)
         return self._activations.resume()
 
     def remind(self) -> None:
@@ -477,6 +487,7 @@ class Service:
     ) -> None:
         """Something to be seen has changed: set the clock, tell everybody, do what the
         desk wants."""
+        self._teller.time(run, came_from)
         self._take_in(run)
         if came_from is None or came_from.state != run.now.state:
             self._set_clock(run)

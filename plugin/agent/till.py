@@ -12,6 +12,7 @@ from random import Random
 from drivers.ports import Clock, DirectoryState, ReaderDirectory
 from plugin.activation import saga
 from plugin.activation.region import RegionProfile
+from plugin.agent.counting import Counts
 from plugin.agent.courier import Courier
 from plugin.agent.custody import Custody
 from plugin.agent.failure import described
@@ -49,6 +50,7 @@ class Till:
         psam: str | None,
         terminal: Terminal,
         custody: Callable[[DecidingLoop], Custody],
+        counts: Counts,
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
@@ -61,6 +63,7 @@ class Till:
             clock,
             self.happenings,
             lambda: self.service.counter_changed(),
+            counts,
             psam,
         )
         self.centre = centre
@@ -71,7 +74,8 @@ class Till:
             journal=journal,
             keys=keys,
             centre=centre,
-            courier=Courier(centre, self.loop.post),
+            courier=Courier(centre, self.loop.post, clock, counts.centre),
+            counts=counts,
             happenings=self.happenings,
             random=random,
             institution=institution,

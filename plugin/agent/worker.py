@@ -27,6 +27,7 @@ from plugin.card.errors import CardError
 from plugin.card.pin import WITH_PIN
 from plugin.centre.port import CentreError
 
+MORE = frozenset({0x61, 0x6C})  # SW1: there is more, or it wants another Le
 _log = logging.getLogger("kaqi.reader")
 Found = TypeVar("Found")
 
@@ -41,14 +42,20 @@ class Job(Struct, Generic[Found], frozen=True):
 
 
 class ReaderWorker:
-    """`open_reader` is called on the worker's own thread, which owns what it returns."""
+    """`open_reader` is called on the worker's own thread, which owns what it returns;
+    `refused` hears every status word that is neither success nor more."""
 
     def __init__(
-        self, name: str, open_reader: Callable[[], Reader], clock: Clock
+        self,
+        name: str,
+        open_reader: Callable[[], Reader],
+        clock: Clock,
+        refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name
         self._open_reader = open_reader
         self._clock = clock
+        self._refused = refused
         self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._reader: Reader | None = None
         self._abandoned = False
@@ -144,7 +151,11 @@ class ReaderWorker:
             self._progress = self._clock.monotonic()
             if self._abandoned and got is None:
                 raise ReaderTimeoutError
-            if detailed and got is not None:
+            if got is None:
+                return
+            if not got.sw.is_success and got.sw.sw1 not in MORE:
+                self._refused(f"{got.sw.value:04X}")
+            if detailed:
                 exchange = {
                     "reader": self.name,
                     "header": command.header.hex().upper(),

@@ -255,11 +255,14 @@ class CatalogueList(Struct, frozen=True, kw_only=True):
 
 
 class Check(Struct, frozen=True, kw_only=True):
-    """One thing that must be in order."""
+    """One thing that must be in order: whether transactions need it, what was found
+    (`detail`, for people), and when it was first seen to be as it is now."""
 
     name: str
     ok: bool
     required: bool
+    detail: str
+    since: str | None
     problem: Problem | None
 
 
@@ -268,6 +271,82 @@ class Readiness(Struct, frozen=True, kw_only=True):
 
     ready: bool
     checks: list[Check]
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """The region's rules that are in force."""
+
+    id: str
+    version: str
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    """Which agent this is. `instance_id` is made up at every start: another one means that
+    the agent was started anew. Clients should expect more `capabilities`."""
+
+    name: str
+    version: str
+    api_versions: list[str]
+    mode: Literal["production", "simulation"]
+    instance_id: str
+    region_profile: Profile
+    capabilities: list[str]
+
+
+class ReaderHealth(Struct, frozen=True, kw_only=True):
+    """One reader, and why its last card could not be read."""
+
+    id: str
+    name: str
+    transport: str
+    role: Literal["patient", "psam"]
+    state: Literal["ready", "busy"]
+    slot: Literal["empty", "present", "mute", "swiped"]
+    problem: Problem | None
+
+
+class Count(Struct, frozen=True, kw_only=True):
+    """How often something happened since the start."""
+
+    name: str
+    labels: dict[str, str]
+    value: int
+
+
+class SettingsShown(Struct, frozen=True, kw_only=True):
+    """What is set for this till. Of what is secret only whether it is set."""
+
+    institution: str
+    institution_kind: str
+    port: int
+    origins: list[str]
+    centre_address: str | None
+    centre_credential: bool
+    psam_reader: str | None
+    terminal_device: str
+    serial: list[str]
+    personal_days: int
+    record_days: int
+
+
+class Diagnostics(Struct, frozen=True, kw_only=True):
+    """How the agent is: what support asks for first. `activations` are the durable ones
+    that have not ended, by state; `disk_free_mib` is null where nobody can say."""
+
+    agent: Agent
+    python: str
+    system: str
+    started_at: str
+    uptime_s: float
+    time: str
+    safe_mode: bool
+    disk_free_mib: int | None
+    readers: list[ReaderHealth]
+    problems: list[Problem]
+    checks: list[Check]
+    activations: dict[str, int]
+    counts: list[Count]
+    settings: SettingsShown
 
 
 class SimulatedReader(Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from plugin.api.guard import BODY_MAX_BYTES, Door, Doors, Guard, House
 from plugin.api.operation import Operation, trace_of
 from plugin.api.problems import Catalogue
 from plugin.api.resources import Parts, operations
+from plugin.api.resources.health import LATER_SECONDS
 
 PROBLEM_JSON = "application/problem+json"
 _OF_STATUS = {
@@ -42,9 +43,12 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         parts.hub.attach(None)
 
     offered = operations(parts)
-    saying = Saying(parts.rendering.catalogue)
+    saying = Saying(parts.rendering.catalogue, offered)
     app = Starlette(
-        routes=[*(each.route() for each in offered), _description(offered, version)],
+        routes=[
+            *(each.route() for each in offered),
+            _description(offered, version, parts),
+        ],
         lifespan=lifespan,
         max_body_size=BODY_MAX_BYTES,
         exception_handlers={
@@ -69,11 +73,11 @@ def doors(offered: list[Operation]) -> Doors:
     )
 
 
-def _description(offered: list[Operation], version: str) -> Route:
+def _description(offered: list[Operation], version: str, parts: Parts) -> Route:
     async def description(_: Request) -> Response:
         from plugin.api.description import describe
 
-        return JSONResponse(describe(offered, version))
+        return JSONResponse(describe(offered, version, parts.rendering))
 
     return Route("/openapi.json", description)
 
@@ -81,8 +85,9 @@ def _description(offered: list[Operation], version: str) -> Route:
 class Saying:
     """Failures as problem objects."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, offered: list[Operation]) -> None:
         self._catalogue = catalogue
+        self._offered = offered
 
     async def known(self, request: Request, failed: Exception) -> Response:
         """What the agent refuses, in its own words."""
@@ -93,7 +98,15 @@ class Saying:
         """What the router refuses."""
         assert isinstance(failed, HTTPException)  # noqa: S101 - registered for it
         code = _OF_STATUS.get(failed.status_code, "request.invalid")
-        return self._answer(request, Problem(code), headers=failed.headers)
+        headers = failed.headers
+        if failed.status_code == 405:  # the router knows one operation of a path
+            headers = {"Allow": ", ".join(self._methods(request.url.path))}
+        return self._answer(request, Problem(code), headers=headers)
+
+    def _methods(self, path: str) -> list[str]:
+        """What may be done to this path."""
+        fitting = (each for each in self._offered if each.path_pattern.fullmatch(path))
+        return sorted(each.method for each in fitting) or ["GET"]
 
     async def nothing(self, _: Request, __: Exception) -> Response:
         """Nobody listens any more."""
@@ -114,6 +127,6 @@ class Saying:
     ) -> Response:
         body = self._catalogue.body(problem, trace_of(request), **extras)
         headers = dict(headers or {})
-        if "retry_after" in extras:
-            headers["Retry-After"] = str(extras["retry_after"])
+        if "retry_after" in extras or body["status"] == 503:
+            headers["Retry-After"] = str(extras.get("retry_after", LATER_SECONDS))
         return JSONResponse(body, body["status"], headers, media_type=PROBLEM_JSON)

@@ -136,6 +136,8 @@ class Rendering:
                 name=each.name,
                 ok=each.ok,
                 required=each.required,
+                detail=each.detail,
+                since=each.since,
                 problem=self._problem(each.problem, trace_id),
             )
             for each in found

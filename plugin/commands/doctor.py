@@ -30,7 +30,7 @@ SQLITE_NEEDED = (3, 51, 3)
 
 def run(options: Options, *, as_json: bool) -> int:
     """Examine everything, show it, and fail when something required is wrong."""
-    found = list(_findings(options))
+    found = list(findings(options))
     if as_json:
         catalogue = main.catalogue()
         screen.json_line(
@@ -60,7 +60,8 @@ def _show(found: Finding) -> None:
             screen.line(f"    {text}")
 
 
-def _findings(options: Options) -> Iterator[Finding]:
+def findings(options: Options) -> Iterator[Finding]:
+    """Everything that can be examined from outside."""
     yield _program()
     yield _database()
     yield _algorithms()

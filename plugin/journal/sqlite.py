@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 
 import apsw
@@ -229,8 +230,16 @@ class SqliteJournal:
     what is there, and raises as long as the disk refuses that too.
     """
 
-    def __init__(self, path: Path, keys: Keys, vfs: str | None = None) -> None:
-        """`vfs` names the disk, as SQLite knows it; the computer's own when it is None."""
+    def __init__(
+        self,
+        path: Path,
+        keys: Keys,
+        vfs: str | None = None,
+        committed: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`vfs` names the disk, as SQLite knows it; the computer's own when it is None.
+        `committed` hears how many seconds a commit took."""
+        self.committed = committed
         self._keys = keys
         self._path = path
         self._vfs = vfs
@@ -717,6 +726,7 @@ class _Commit(_Verb):
     def __enter__(self) -> None:
         super().__enter__()
         self._connection = self._journal._connection
+        self._began = perf_counter()
         self._ask(self._connection.__enter__)
 
     def __exit__(
@@ -726,6 +736,8 @@ class _Commit(_Verb):
         at: TracebackType | None,
     ) -> None:
         self._ask(lambda: self._connection.__exit__(kind, failed, at))
+        if failed is None:
+            self._journal.committed(perf_counter() - self._began)
         super().__exit__(kind, failed, at)
 
     def _ask(self, call: Callable[[], object]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from plugin.api.operation import Operation
 from plugin.api.resources.activations import Activations
 from plugin.api.resources.clients import Clients
+from plugin.api.resources.diagnostics import Diagnostics
 from plugin.api.resources.following import Events
 from plugin.api.resources.health import Health
 from plugin.api.resources.hello import Hello
+from plugin.api.resources.metrics import Metrics
 from plugin.api.resources.pairings import Pairings
 from plugin.api.resources.readers import Readers
 from plugin.api.resources.resource import Entrance, Parts
@@ -22,10 +24,12 @@ RESOURCES = (
     Readers,
     Events,
     Health,
-    Simulation,
     Pairings,
     Clients,
     Hello,
+    Diagnostics,
+    Metrics,
+    Simulation,
 )
 
 

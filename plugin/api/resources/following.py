@@ -23,7 +23,13 @@ class Events(Resource):
 
     def operations(self) -> Iterator[Operation]:
         """What can be asked."""
-        yield reading("/v1/events", self.events, answers.Event, LAST_EVENT_ID)
+        yield reading(
+            "/v1/events",
+            self.events,
+            answers.Event,
+            LAST_EVENT_ID,
+            problems=("stream.too_many_clients",),
+        )
 
     async def events(self, asked: Bare) -> Response:
         """What happens, as it happens. With Last-Event-ID, what was missed comes first;
@@ -73,7 +79,6 @@ class Events(Resource):
             }
 
         return await self._decide(seen)
-
 
 
 def _is_revoked(client: Client, event: Happening) -> bool:

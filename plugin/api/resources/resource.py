@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct
 
 from drivers.ports import SimulatedDesk
+from plugin.agent.about import About
 from plugin.agent.clients import Clients
 from plugin.agent.console import Console
+from plugin.agent.counting import Counts
 from plugin.agent.doctor import Finding
 from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
@@ -31,8 +33,15 @@ class Entrance(Struct, frozen=True, kw_only=True):
 
 
 class Parts(Struct, frozen=True, kw_only=True):
-    """What the resources speak to."""
+    """What the resources speak to. `rejections` are the guard's refusals so far, by code;
+    `log` is the end of the log, `hashed` a keyed hash of this till's."""
 
+    about: About
+    counts: Counts
+    rejections: Callable[[], Mapping[str, int]]
+    free: Callable[[], int | None]  # bytes on the journal's disk
+    log: Callable[[], bytes]
+    hashed: Callable[[str], str]
     loop: DecidingLoop
     service: Service
     entrance: Entrance

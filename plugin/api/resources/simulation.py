@@ -26,10 +26,14 @@ class Simulation(Resource):
         """What can be asked; nothing where there is no hand."""
         if self._parts.simulated_desk is None:
             return
-        cast, scope = {200: answers.Cast}, "simulate"
+        cast, done, scope = {200: answers.Cast}, {204: None}, "simulate"
+        unknown = ("simulation.unknown",)
+        why = ("simulation.occupied", *unknown)
         yield Operation("GET", "/v1/simulate/cast", self.cast, scope, cast)
-        yield Operation("POST", f"{_AT}/insert", self.insert, scope, {204: None})
-        yield Operation("POST", f"{_AT}/remove", self.remove, scope, {204: None})
+        yield Operation("POST", f"{_AT}/insert", self.insert, scope, done, problems=why)
+        yield Operation(
+            "POST", f"{_AT}/remove", self.remove, scope, done, problems=unknown
+        )
 
     async def cast(self, _: Bare) -> Response:
         """The cards of the cast and the readers that take them."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 from starlette.responses import Response
 
@@ -16,13 +17,44 @@ from plugin.agent.run import Kind
 from plugin.agent.service import Client, Order
 from plugin.agent.views import TransactionView
 from plugin.api import answers, requests
-from plugin.api.operation import KEY, PREFER, Asked, Operation, answer, reading
+from plugin.api.operation import (
+    JOURNAL,
+    KEY,
+    PREFER,
+    Asked,
+    Doing,
+    Heading,
+    Operation,
+    answer,
+    reading,
+)
 from plugin.api.requests import Nothing
 from plugin.api.resources.resource import Resource
 
 AboutOne = Asked[requests.OneTransaction, Nothing]
 WithPin = Asked[requests.OneTransaction, requests.GivePin]
 _ONE = "/v1/transactions/{transaction_id}"
+_STARTING = (
+    "agent.disk_full",
+    "reader.busy",
+    "reader.unknown",
+    "scenario.not_allowed_here",
+    *JOURNAL,
+)
+_STEERING = (
+    "transaction.bad_state",
+    "transaction.not_cancellable",
+    "transaction.unknown",
+    *JOURNAL,
+)
+_WITH_PIN = (  # why it is not presented to the card
+    "pin.keypad_only",
+    "pin.last_try",
+    "pin.length",
+    "pin.must_differ_from_initial",
+    "pin.new_not_wanted",
+    "pin.still_initial",
+)
 _BEGUN = {200: answers.Transaction, 202: answers.Transaction}
 
 
@@ -31,29 +63,37 @@ class Transactions(Resource):
 
     def operations(self) -> Iterator[Operation]:
         """What can be asked."""
-        steering = {
-            "cancel": self.cancel,
-            "confirm": self.confirm,
-            "continue": self.go_on,
-        }
         yield Operation(
-            "POST", "/v1/transactions", self.start, "activate", _BEGUN, (KEY, PREFER)
+            "POST",
+            "/v1/transactions",
+            self.start,
+            "activate",
+            _BEGUN,
+            (KEY, PREFER),
+            problems=_STARTING,
         )
-        for verb, does in steering.items():
-            yield Operation(
-                "POST", f"{_ONE}/{verb}", does, "activate", _BEGUN, (KEY, PREFER)
-            )
-        known = {200: answers.Transaction}
+        yield _acting("cancel", self.cancel, _BEGUN, PREFER)
+        yield _acting("confirm", self.confirm, _BEGUN, PREFER)
+        yield _acting("continue", self.go_on, _BEGUN, PREFER)
+        yield _acting("acknowledge", self.acknowledge, {200: answers.Transaction})
+        yield _acting("reconcile", self.reconcile, {202: answers.Transaction})
         yield Operation(
-            "POST", f"{_ONE}/acknowledge", self.acknowledge, "activate", known, (KEY,)
+            "POST",
+            f"{_ONE}/pin",
+            self.pin,
+            "operate",
+            {202: answers.Transaction},
+            (KEY,),
+            problems=(*_STEERING, *_WITH_PIN),
         )
-        begun = {202: answers.Transaction}
-        yield Operation(
-            "POST", f"{_ONE}/reconcile", self.reconcile, "activate", begun, (KEY,)
+        yield reading(
+            "/v1/transactions",
+            self.transactions,
+            answers.Transactions,
+            problems=JOURNAL,
         )
-        yield Operation("POST", f"{_ONE}/pin", self.pin, "operate", begun, (KEY,))
-        yield reading("/v1/transactions", self.transactions, answers.Transactions)
-        yield reading(_ONE, self.transaction, answers.Transaction)
+        unknown = ("transaction.unknown", *JOURNAL)
+        yield reading(_ONE, self.transaction, answers.Transaction, problems=unknown)
 
     async def start(self, asked: Asked[Nothing, requests.StartTransaction]) -> Response:
         """Start a transaction. 202 with the snapshot; 200 when it has ended meanwhile."""
@@ -193,3 +233,14 @@ class Transactions(Resource):
                     return view
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), left)
+
+
+def _acting(
+    verb: str,
+    does: Doing,
+    shows: Mapping[int, type[Struct] | None],
+    *headings: Heading,
+) -> Operation:
+    """What may be asked of a running transaction."""
+    path, known = f"{_ONE}/{verb}", (KEY, *headings)
+    return Operation("POST", path, does, "activate", shows, known, problems=_STEERING)
