@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from msgspec import Struct, field
 
-from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
+from drivers.ports import CastCard, Clock, Planned, ReaderDirectory, SimulatedDesk
 from drivers.serial_line.settings import SerialPort
 from plugin import __version__
 from plugin.activation.region import RegionProfile
@@ -43,6 +43,7 @@ from plugin.api.resources import Parts
 from plugin.api.ways import Ways
 from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
+from plugin.centre.simulated import SimulatedCentreDesk
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder
 from plugin.journal.place import Place
@@ -148,9 +149,9 @@ class SimulatedReaders(Struct):
             readers.directories[kind] = _directory_of(hand)
         return readers
 
-    def cards(self) -> tuple[str, ...]:
+    def cast(self) -> tuple[CastCard, ...]:
         """The cast's cards."""
-        return self.hands[0].cards()
+        return self.hands[0].cast()
 
     def readers(self) -> tuple[str, ...]:
         """Every simulated reader."""
@@ -160,9 +161,25 @@ class SimulatedReaders(Struct):
         """Put a card in."""
         self._hand(reader).insert(card, reader)
 
+    def insert_wrongly(self, card: str, reader: str) -> None:
+        """Put a card in the wrong way round."""
+        self._hand(reader).insert_wrongly(card, reader)
+
     def remove(self, reader: str) -> None:
         """Take the card out."""
         self._hand(reader).remove(reader)
+
+    def plan(self, reader: str, planned: Planned) -> None:
+        """Have something happen to a card."""
+        self._hand(reader).plan(reader, planned)
+
+    def detach(self, reader: str) -> None:
+        """Pull the reader's plug."""
+        self._hand(reader).detach(reader)
+
+    def attach(self, reader: str) -> None:
+        """Plug it in again."""
+        self._hand(reader).attach(reader)
 
     def close(self) -> None:
         """Put everything away."""
@@ -341,10 +358,17 @@ def agent(
             *till.custody.findings(),
         ),
         simulated_desk=hand,
+        simulated_centre=_centre_desk(settings) if hand else None,
     )
     house = House(port=port, origins=settings.origins, authenticate=folder.client)
     app = build(parts, house, __version__)
     return Agent(till, app, hub, place.trouble is not None)
+
+
+def _centre_desk(settings: Settings) -> SimulatedCentreDesk:
+    """The control of the centre that an agent that simulates speaks to."""
+    assert settings.centre_address is not None  # noqa: S101 - never the profile's
+    return SimulatedCentreDesk(settings.centre_address)
 
 
 def _retention(

@@ -15,6 +15,7 @@ from plugin.agent.loop import DecidingLoop
 from plugin.agent.service import Service
 from plugin.api.events import Hub
 from plugin.api.rendering import Rendering
+from plugin.centre.simulated import SimulatedCentreDesk
 
 Result = TypeVar("Result")
 
@@ -29,6 +30,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     rendering: Rendering
     checks: Callable[[], tuple[Finding, ...]]
     simulated_desk: SimulatedDesk | None
+    simulated_centre: SimulatedCentreDesk | None
 
 
 class Resource:
