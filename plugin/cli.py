@@ -69,6 +69,13 @@ def app() -> None:
 )
 @option("--centre", help="中心地址 / the centre's address")
 @option("--debug", is_flag=True, help="详细日志 / a detailed log")
+@option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="供程序启动模拟服务：就绪后输出一行 JSON，输入关闭即退出 / for a program that "
+    "starts a simulation: one line of JSON when ready; ends with its input",
+)
 def serve(
     *,
     settings: Path | None,
@@ -78,6 +85,7 @@ def serve(
     readers: str,
     centre: str | None,
     debug: bool,
+    as_json: bool,
 ) -> int:
     """启动服务 / Run the agent."""
     from plugin.commands import serve as command
@@ -91,6 +99,7 @@ def serve(
             reader_kinds=_kinds(readers),
             centre=centre,
             debug=debug,
+            as_json=as_json,
         )
     )
 

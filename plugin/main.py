@@ -22,7 +22,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from msgspec import Struct, field
 
-from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
+from drivers.ports import CastCard, Clock, Planned, ReaderDirectory, SimulatedDesk
 from drivers.serial_line.settings import SerialPort
 from plugin import __version__
 from plugin.activation.region import RegionProfile
@@ -50,6 +50,7 @@ from plugin.api.resources import Entrance, Parts
 from plugin.api.ways import Ways
 from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
+from plugin.centre.simulated import SimulatedCentreDesk
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder, write_private
 from plugin.journal.place import Place
@@ -155,9 +156,9 @@ class SimulatedReaders(Struct):
             readers.directories[kind] = _directory_of(hand)
         return readers
 
-    def cards(self) -> tuple[str, ...]:
+    def cast(self) -> tuple[CastCard, ...]:
         """The cast's cards."""
-        return self.hands[0].cards()
+        return self.hands[0].cast()
 
     def readers(self) -> tuple[str, ...]:
         """Every simulated reader."""
@@ -167,9 +168,25 @@ class SimulatedReaders(Struct):
         """Put a card in."""
         self._hand(reader).insert(card, reader)
 
+    def insert_wrongly(self, card: str, reader: str) -> None:
+        """Put a card in the wrong way round."""
+        self._hand(reader).insert_wrongly(card, reader)
+
     def remove(self, reader: str) -> None:
         """Take the card out."""
         self._hand(reader).remove(reader)
+
+    def plan(self, reader: str, planned: Planned) -> None:
+        """Have something happen to a card."""
+        self._hand(reader).plan(reader, planned)
+
+    def detach(self, reader: str) -> None:
+        """Pull the reader's plug."""
+        self._hand(reader).detach(reader)
+
+    def attach(self, reader: str) -> None:
+        """Plug it in again."""
+        self._hand(reader).attach(reader)
 
     def close(self) -> None:
         """Put everything away."""
@@ -374,6 +391,7 @@ def agent(
             till.loop.wall,
         ),
         simulated_desk=hand,
+        simulated_centre=_centre_desk(settings) if hand else None,
     )
     house = House(
         port=port,
@@ -398,6 +416,12 @@ def _entrance(till: Till, folder: DataFolder, *, simulated: bool) -> Entrance:
         clients=clients, ticks=ticks, wall_in=till.loop.wall_in, random=random
     )
     return Entrance(clients=clients, pairings=pairings, console=console)
+
+
+def _centre_desk(settings: Settings) -> SimulatedCentreDesk:
+    """The control of the centre that an agent that simulates speaks to."""
+    assert settings.centre_address is not None  # noqa: S101 - never the profile's
+    return SimulatedCentreDesk(settings.centre_address)
 
 
 def _retention(

@@ -167,7 +167,7 @@ def running(
     folder: Path,
     centre_address: str,
     directories: Mapping[str, ReaderDirectory],
-    hand: SimulatedDesk,
+    hand: SimulatedDesk | None,
     *,
     institution: Institution = HOSPITAL,
     clocks: Clocks = QUICK,

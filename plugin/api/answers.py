@@ -354,13 +354,59 @@ class SimulatedReader(Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    attached: bool
+
+
+class CastCard(Struct, frozen=True, kw_only=True):
+    """A card that can be put in: whose, what kind (medical, social_security, other) on
+    what medium (processor, memory, stripe), what it is there to show, and its PIN. A card
+    is made anew whenever it is put in. Everybody is invented."""
+
+    name: str
+    person: str | None
+    kind: str
+    medium: str
+    label: Texts
+    story: Texts
+    pin: str | None
 
 
 class Cast(Struct, frozen=True, kw_only=True):
-    """What a simulation can play with."""
+    """What a simulation can play with; `cards` are the names of those in `cast`."""
 
     cards: list[str]
+    cast: list[CastCard]
     readers: list[SimulatedReader]
+    test_data: Literal[True] = True
+
+
+class OrderedFault(Struct, frozen=True, kw_only=True):
+    """One way in which the simulated centre misbehaves, and how often still."""
+
+    fault: str
+    operation: str
+    times: int | None
+    seconds: float
+
+
+class CentreActivation(Struct, frozen=True, kw_only=True):
+    """One activation that the simulated centre has carried out."""
+
+    activation_id: str
+    message_id: str
+    institution: str
+    receipt_no: str
+
+
+class CentreBooks(Struct, frozen=True, kw_only=True):
+    """What the simulated centre knows: its date, how it misbehaves, what it has activated,
+    and how many requests came to each operation."""
+
+    today: str
+    faults: list[OrderedFault]
+    activations: list[CentreActivation]
+    received: dict[str, int]
+    test_data: Literal[True] = True
 
 
 class PairingBegun(Struct, frozen=True, kw_only=True):

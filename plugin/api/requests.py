@@ -156,6 +156,70 @@ class OneClient(Strict):
     client_id: ClientId
 
 
+class AtCommand(Strict):
+    """Which of its commands, counted from now on; 1 is the next."""
+
+    at: Annotated[int, Meta(ge=1, le=10_000)] = 1
+
+
+class Tear(AtCommand):
+    """A card that is pulled; with `answer_lost`, once it has obeyed that command."""
+
+    answer_lost: bool = False
+
+
+class Hang(AtCommand):
+    """A card that takes its time; the agent gives it up after five seconds."""
+
+    seconds: Annotated[float, Meta(ge=0, le=600)] = 10.0
+
+
+class CentreSays(Strict):
+    """The words of a refusal, as the region's profile knows them."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=16)]
+    text: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class CentreFault(Strict):
+    """One way in which the simulated centre misbehaves: `lose_request` hangs up before
+    anything happens, `silence` never answers, `slow` answers after `seconds`, `refuse`
+    says no with `words`, `lose_answer`, `error_after_effect` (status 500), `wrong_echo`,
+    `truncate`, `oversized` and `nonsense` spoil the answer to what was done, `late` does it
+    `seconds` after it hung up, `duplicate` does it twice, `stale` has not heard of any
+    activation, `redirect` names another place. `operation` is the end of the path, all when
+    empty: card-status, match, activations, activation-status, authenticate. `times` is how
+    often, absent for always."""
+
+    fault: Literal[
+        "lose_request",
+        "lose_answer",
+        "late",
+        "duplicate",
+        "silence",
+        "slow",
+        "refuse",
+        "error_after_effect",
+        "wrong_echo",
+        "truncate",
+        "oversized",
+        "stale",
+        "redirect",
+        "nonsense",
+    ]
+    operation: Annotated[str, whole(r"[a-z-]{0,40}")] = ""
+    times: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    seconds: Annotated[float, Meta(ge=0, le=86_400)] = 1.0
+    words: CentreSays | None = None
+
+
+class CentreFaults(Strict):
+    """How the simulated centre is from now on; the first fault that fits a request strikes
+    it. None: it works."""
+
+    faults: Annotated[list[CentreFault], Meta(max_length=20)]
+
+
 class OneTransaction(Strict):
     """Which transaction."""
 

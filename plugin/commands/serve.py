@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import socket
+import stat
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,11 +23,11 @@ from plugin import __version__, logs, main
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
 from plugin.api.server import PortError, PortInUseError, Server, listen
-from plugin.client import Kaqi
+from plugin.client import Kaqi, KaqiUnreachableError
 from plugin.commands import screen
 from plugin.commands.failing import CannotError
 from plugin.data_file import DataFileError, FileMissingError
-from plugin.data_folder import DataFolder
+from plugin.data_folder import SCOPES, DataFolder
 from plugin.journal.safe import SafeModeError
 from plugin.machine import machine_id
 from plugin.profile_file import load_profile
@@ -31,6 +36,8 @@ from plugin.settings import SIMULATED_INSTITUTION, Settings
 from plugin.settings_file import load_settings
 from plugin.shapes import WrongValueError
 
+KIT = "kit"  # the client that a program which starts us is
+LOOK_SECONDS = 0.01
 _log = logging.getLogger("kaqi.serve")
 
 
@@ -44,6 +51,7 @@ class Options(Struct, frozen=True, kw_only=True):
     reader_kinds: tuple[str, ...] = ("inprocess",)
     centre: str | None = None
     debug: bool = False
+    as_json: bool = False
 
 
 class Serving(Struct, frozen=True):
@@ -65,6 +73,8 @@ class Serving(Struct, frozen=True):
 
 def run(options: Options) -> int:
     """Serve until interrupted. Raises as `prepared` does."""
+    if options.as_json:
+        return run_for_a_program(options)
     with prepared(options) as serving:
         screen.line(f"kaqi {__version__}  {serving.address}")
         screen.line(f"{serving.profile.label}  {serving.folder.path}")
@@ -79,6 +89,50 @@ def run(options: Options) -> int:
             screen.line("模拟运行，一切都不是真的 / SIMULATION: nothing here is real")
         serving.server.run()
     return 0
+
+
+def run_for_a_program(options: Options) -> int:
+    """Serve the program that has started us: a simulation, by itself on a free port and in
+    a folder that nobody keeps, where nothing else is said. Says one line of JSON once it
+    answers, and ends when its input ends. Raises as `prepared` does."""
+    if not options.simulate:  # a token of a real till is for nobody's standard output
+        raise CannotError(Problem("command.usage", {"reason": "--json: --simulate"}))
+    with ExitStack() as stack:
+        if options.data is None:
+            folder = TemporaryDirectory(prefix="kaqi-kit-")
+            options = replace(options, data=Path(stack.enter_context(folder)))
+        serving = stack.enter_context(
+            prepared(replace(options, port=options.port or 0))
+        )
+        for beside in (_announce, _stop_when_input_ends):
+            threading.Thread(target=beside, args=(serving,), daemon=True).start()
+        serving.server.run()
+    return 0
+
+
+def _announce(serving: Serving) -> None:
+    """Once the server answers and knows its readers, say where, and who may do all."""
+    assert serving.hand is not None  # noqa: S101 - it simulates
+    wanted = set(serving.hand.readers())
+    token = serving.folder.pair(KIT, SCOPES)
+    kaqi = Kaqi(token=token, address=f"127.0.0.1:{serving.port}")
+    pause = threading.Event()
+    with suppress(KaqiUnreachableError):  # told to stop before it had begun
+        while not wanted <= {each["name"] for each in kaqi.readers()}:
+            pause.wait(LOOK_SECONDS)
+        here = {"address": serving.address, "token": token}
+        about = {"pid": os.getpid(), "version": __version__}
+        screen.line(json.dumps(here | about))
+
+
+def _stop_when_input_ends(serving: Serving) -> None:
+    """Whoever holds the other end of our input has gone, or wants us to."""
+    kind = os.fstat(0).st_mode if sys.stdin is not None else 0
+    if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+        return  # a person at a terminal, or nobody at all
+    while os.read(0, 4096):
+        pass
+    serving.server.stop()
 
 
 def _say_safe_mode() -> None:

@@ -20,6 +20,7 @@ from plugin.agent.pairings import Pairings
 from plugin.agent.service import Service
 from plugin.api.events import Hub
 from plugin.api.rendering import Rendering
+from plugin.centre.simulated import SimulatedCentreDesk
 
 Result = TypeVar("Result")
 
@@ -50,6 +51,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     rendering: Rendering
     checks: Callable[[], tuple[Finding, ...]]
     simulated_desk: SimulatedDesk | None
+    simulated_centre: SimulatedCentreDesk | None
 
 
 class Resource:
