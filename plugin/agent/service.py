@@ -608,8 +608,6 @@ class Service:
         self._happenings.tell(
             "activation.changed", subject, data, record.origin.trace_id
         )
-        told = {"intent": intent_id, "sends": record.sends, **data}
-        _log.info("activation", extra={**told, "trace_id": record.origin.trace_id})
         if record.superseded_by is not None:
             return
         for run in list(self._runs.values()):
@@ -857,8 +855,6 @@ class Service:
             data["code"] = shown.problem.code
         subject = f"transactions/{run.origin.transaction_id}"
         self._happenings.tell(kind, subject, data, run.origin.trace_id)
-        told = {**data, "transaction": run.origin.transaction_id}
-        _log.info(kind, extra={**told, "trace_id": run.origin.trace_id})
 
 
 def _visible(now: Desk) -> tuple[desk.State, Problem | None]:

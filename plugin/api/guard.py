@@ -32,7 +32,9 @@ BODY_MAX_BYTES = 64 * 1024
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 CORS_METHODS = "GET, POST"
-CORS_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer"
+CORS_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Traceparent"
+)
 CORS_EXPOSED = "Allow, Location, Idempotency-Replayed, Retry-After, Trace-Id"
 HEADERS_ALWAYS = (
     (b"cache-control", b"no-store"),
@@ -43,6 +45,8 @@ HEADERS_ALWAYS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 PATH = re.compile(r"/[!-~]*")
+_TRACE_PARENT = re.compile("00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_SOMEBODY = re.compile(r"\d{6}(?:18|19|20)\d\d[01]\d[0-3]\d{4}")  # an identity number's
 _log = logging.getLogger("kaqi.guard")
 
 
@@ -55,11 +59,13 @@ class RefusedError(Exception):
 
 
 class Door(Struct, frozen=True, kw_only=True):
-    """What stands before one operation: the scope its token needs (None: no token), and
-    whether it is a page that a person may open by its address."""
+    """What stands before one operation: the scope its token needs (None: no token),
+    whether it is a page that a person may open by its address, and its path with names for
+    what stands in it (None: nobody's)."""
 
     scope: str | None
     page: bool = False
+    path: str | None = None
 
 
 class House(Struct, frozen=True, kw_only=True):
@@ -82,7 +88,8 @@ class House(Struct, frozen=True, kw_only=True):
 
 
 class Guard:
-    """Wraps the application."""
+    """Wraps the application; `refused` hears of every problem it answers with: the code, the
+    status and the trace id."""
 
     def __init__(
         self,
@@ -90,11 +97,13 @@ class Guard:
         house: House,
         door: Callable[[str, str], Door],
         catalogue: Catalogue,
+        refused: Callable[[str, int, str], None],
     ) -> None:
         self._app = app
         self._house = house
         self._door = door
         self._catalogue = catalogue
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection."""
@@ -103,7 +112,7 @@ class Guard:
             return
         if scope["type"] != "http":
             return  # there is no WebSocket here: the server answers 403
-        trace_id = uuid.uuid4().hex[:16]
+        trace_id = _trace_id(scope)
         origin = _only(scope, b"origin")
         answer = _with_headers(send, self._answer_headers(origin, trace_id))
         try:
@@ -208,6 +217,7 @@ class Guard:
             (b"connection", b"close"),
         ]
         status = self._catalogue.entry(problem.code).http
+        self._refused(problem.code, status, trace_id)
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         await send(
@@ -225,6 +235,14 @@ def _only(scope: Scope, name: bytes) -> str | None:
     """The value of a header that may come once; twice is as bad as none."""
     values = _all(scope, name)
     return values[0] if len(values) == 1 else None
+
+
+def _trace_id(scope: Scope) -> str:
+    """The caller's, if it traces (W3C Trace Context, 3.2), else a new one."""
+    theirs = _TRACE_PARENT.fullmatch(_only(scope, b"traceparent") or "")
+    if theirs and not _SOMEBODY.search(theirs[1]):
+        return theirs[1]
+    return uuid.uuid4().hex[:16]
 
 
 def _with_headers(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -98,6 +99,7 @@ def prepared(options: Options) -> Iterator[Serving]:
         folder = opened_folder(options)
         folder.dedicate(simulated=options.simulate)
         stack.callback(logs.configure(folder.logs, debug=options.debug))
+        threading.excepthook = logs.thread_failed
         is_copy = folder.lives_on(machine_id())
         if is_copy:
             _log.warning("a copy of another machine's folder: every token is void")
