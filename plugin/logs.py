@@ -39,7 +39,7 @@ FIELDS = frozenset(
         "message_id",
         "method",
         "ms",
-        "omitted",
+        "times",
         "outcome",
         "question",
         "reader",

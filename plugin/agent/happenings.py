@@ -47,7 +47,8 @@ class Happenings:
     ) -> None:
         """Number an event, keep it, pass it on."""
         said = data or {}
-        _log.info(kind, extra={**said, "subject": subject, "trace_id": trace_id})
+        traced = {"trace_id": trace_id} if trace_id else {}
+        _log.info(kind, extra={**said, **traced, "subject": subject})
         event = Happening(self._number(), kind, self._wall(), subject, said, trace_id)
         self._kept.append(event)
         for listener in list(self._listeners):

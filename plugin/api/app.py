@@ -19,7 +19,7 @@ from plugin.activation.problem import Problem
 from plugin.agent.failure import described
 from plugin.agent.service import ProblemError
 from plugin.api.guard import BODY_MAX_BYTES, Door, Guard, House
-from plugin.api.noting import Noted, Refusals
+from plugin.api.noting import Noted
 from plugin.api.operation import Operation, trace_of
 from plugin.api.problems import Catalogue
 from plugin.api.resources import Parts, operations
@@ -56,19 +56,15 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         },
     )
     app.router.redirect_slashes = False
-    door, refused = doors(offered), Refusals().note
-    return Guard(Noted(app, door), house, door, parts.rendering.catalogue, refused)
+    noted = Noted(app, offered)
+    return Guard(noted, house, doors(offered), parts.rendering.catalogue)
 
 
 def doors(offered: list[Operation]) -> Callable[[str, str], Door]:
     """The door to a method and a path; whatever nobody offers is behind one that is opened
     with the right to read."""
     table = [
-        (
-            each.method,
-            each.path_pattern,
-            Door(scope=each.scope, page=each.page, path=each.path),
-        )
+        (each.method, each.path_pattern, Door(scope=each.scope, page=each.page))
         for each in offered
     ]
     nowhere = Door(scope="read")

@@ -59,13 +59,11 @@ class RefusedError(Exception):
 
 
 class Door(Struct, frozen=True, kw_only=True):
-    """What stands before one operation: the scope its token needs (None: no token),
-    whether it is a page that a person may open by its address, and its path with names for
-    what stands in it (None: nobody's)."""
+    """What stands before one operation: the scope its token needs (None: no token), and
+    whether it is a page that a person may open by its address."""
 
     scope: str | None
     page: bool = False
-    path: str | None = None
 
 
 class House(Struct, frozen=True, kw_only=True):
@@ -88,8 +86,7 @@ class House(Struct, frozen=True, kw_only=True):
 
 
 class Guard:
-    """Wraps the application; `refused` hears of every problem it answers with: the code, the
-    status and the trace id."""
+    """Wraps the application."""
 
     def __init__(
         self,
@@ -97,13 +94,11 @@ class Guard:
         house: House,
         door: Callable[[str, str], Door],
         catalogue: Catalogue,
-        refused: Callable[[str, int, str], None],
     ) -> None:
         self._app = app
         self._house = house
         self._door = door
         self._catalogue = catalogue
-        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection."""
@@ -217,7 +212,6 @@ class Guard:
             (b"connection", b"close"),
         ]
         status = self._catalogue.entry(problem.code).http
-        self._refused(problem.code, status, trace_id)
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         await send(

@@ -6,24 +6,24 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 
-from plugin.agent.rate import Rate
-from plugin.api.guard import UNSAFE, App, Door, Message, Receive, Scope, Send
+from plugin.api.guard import UNSAFE, App, Message, Receive, Scope, Send
+from plugin.api.operation import Operation
 
-REFUSALS_A_MINUTE = 60
-_OURS = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_SUBJECT = re.compile(rf"/v1/(\w+/{_OURS})(?:/.*)?")
+_METHODS = UNSAFE | {"GET", "HEAD", "OPTIONS"}  # others are any text at all
+_OURS = "t-[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_SUBJECT = re.compile(rf"/v1/(\w+/(?:{_OURS}))(?:/.*)?")
 _log = logging.getLogger("kaqi.requests")
 
 
 class Noted:
     """Wraps what is behind the guard. What has an effect is noted always, what only reads
-    where somebody reads the log closely. `door` is the guard's."""
+    where somebody reads the log closely."""
 
-    def __init__(self, app: App, door: Callable[[str, str], Door]) -> None:
+    def __init__(self, app: App, offered: Iterable[Operation]) -> None:
         self._app = app
-        self._door = door
+        self._offered = [(each.path_pattern, each.path) for each in offered]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -48,34 +48,19 @@ class Noted:
 
     def _note(self, level: int, scope: Scope, status: int, ms: int) -> None:
         client = scope["state"]["client"]
-        told: dict[str, str | int | None] = {
-            "method": scope["method"],
-            "route": self._door(scope["method"], scope["path"]).path,
+        path = scope["path"]
+        told: dict[str, str | int] = {
+            "method": scope["method"] if scope["method"] in _METHODS else "?",
             "status": status,
             "ms": ms,
             "trace_id": scope["state"]["trace_id"],
         }
+        routes = (route for pattern, route in self._offered if pattern.fullmatch(path))
+        if route := next(routes, None):
+            told["route"] = route
         if client is not None:
             told["client"] = client.id
-        if subject := _SUBJECT.fullmatch(scope["path"]):
+        subject = _SUBJECT.fullmatch(path)
+        if subject and status < 400:  # there is one of that name, so it is ours
             told["subject"] = subject[1]
         _log.log(level, "request" if client else "a stranger's request", extra=told)
-
-
-class Refusals:
-    """What the guard turned away, in the log; a flood of it only as a number."""
-
-    def __init__(self) -> None:
-        self._rate = Rate(REFUSALS_A_MINUTE, lambda: int(time.monotonic() * 1000))
-        self._omitted = 0
-
-    def note(self, code: str, status: int, trace_id: str) -> None:
-        """One more."""
-        if self._rate.seconds_to_wait(""):
-            self._omitted += 1
-            return
-        told: dict[str, str | int] = {"code": code, "status": status}
-        if self._omitted:
-            told["omitted"] = self._omitted
-            self._omitted = 0
-        _log.info("refused", extra={**told, "trace_id": trace_id})
