@@ -168,9 +168,9 @@ def _moment(said: Mapping[str, Any]) -> datetime:
 def since(said: str, now: datetime) -> datetime:
     """A moment: 90s, 10m, 2h or 3d ago, 09:30 today, or a date with or without a time.
     Raises CannotError."""
-    if ago := _AGO.fullmatch(said):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago := _AGO.fullmatch(said):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         if re.fullmatch(r"\d\d:\d\d(:\d\d)?", said):
             return datetime.combine(now.date(), time.fromisoformat(said), now.tzinfo)
         return datetime.fromisoformat(said).astimezone()
