@@ -358,6 +358,74 @@ with_simulate = option(
 
 
 @app.command()
+@option("--follow", "-f", is_flag=True, help="继续显示新的记录 / show what comes, too")
+@option(
+    "--level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="debug",
+    show_default=True,
+    help="至少多严重 / how grave at least",
+)
+@option("--trace", metavar="ID", help="一次请求的追踪号 / the Trace-Id of one request")
+@option(
+    "--since",
+    metavar="WHEN",
+    help="从何时起 / since when: 10m, 2h, 3d, 09:30, 2026-11-23T09:30",
+)
+@option(
+    "--lines",
+    "-n",
+    type=click.IntRange(0),
+    default=50,
+    show_default=True,
+    help="最多几行，0 为全部 / how many at most; 0: all",
+)
+@option("--audit", is_flag=True, help="谁办了什么 / only who had what done")
+@option(
+    "--lang",
+    "language",
+    type=click.Choice(["zh", "en"]),
+    help="语言 / the language; as a rule that of this machine",
+)
+@with_json
+@with_data
+@with_simulate
+def log(
+    *,
+    follow: bool,
+    level: str,
+    trace: str | None,
+    since: str | None,
+    lines: int,
+    audit: bool,
+    language: str | None,
+    as_json: bool,
+    data: Path | None,
+    simulate: bool,
+) -> int:
+    """看服务的运行日志 / Read what the agent has written of itself.
+
+    JSON 原样输出 / --json passes the lines through as they are.
+    """
+    from plugin import logs, main
+    from plugin.commands import log as command
+    from plugin.commands import screen
+    from plugin.commands.serve import Options, opened_folder
+
+    words = {"zh": screen.CHINESE, "en": screen.ENGLISH, None: screen.languages()[0]}
+    asked = command.Asked(
+        level=level,
+        trace=trace,
+        since=command.since(since, main.SystemClock().now()) if since else None,
+        lines=lines,
+        language=None if as_json else words[language],
+    )
+    folder = opened_folder(Options(data=data, simulate=simulate))
+    file = logs.AUDIT if audit else logs.EVERYTHING
+    return command.run(folder.logs, file, asked, follow=follow)
+
+
+@app.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @with_settings
 @with_data

@@ -1,9 +1,7 @@
-"""Tells of transactions and activations: by events, in the log and in counts. References
-only."""
+"""Tells of transactions and activations: by events and in counts. References only."""
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -24,7 +22,6 @@ _INPUT_WANTED = (
     desk.WaitingRegistration,
     desk.WaitingPin,
 )
-_log = logging.getLogger("kaqi.teller")
 
 
 class Teller:
@@ -101,8 +98,6 @@ class Teller:
             data["code"] = shown.problem.code
         subject = f"transactions/{origin.transaction_id}"
         self._happenings.tell(kind, subject, data, origin.trace_id)
-        told = {**data, "transaction": origin.transaction_id}
-        _log.info(kind, extra={**told, "trace_id": origin.trace_id})
 
     def _ended(self, kind: Kind, state: str, shown: Shown | TransactionView) -> None:
         code = shown.problem.code if shown.problem else ""
@@ -117,5 +112,3 @@ class Teller:
         origin, data = record.origin, {"state": record.state.value}
         subject = f"activations/{origin.intent_id}"
         self._happenings.tell("activation.changed", subject, data, origin.trace_id)
-        told = {"intent": origin.intent_id, "sends": record.sends, **data}
-        _log.info("activation", extra={**told, "trace_id": origin.trace_id})

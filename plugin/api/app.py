@@ -19,6 +19,7 @@ from plugin.activation.problem import Problem
 from plugin.agent.failure import described
 from plugin.agent.service import ProblemError
 from plugin.api.guard import BODY_MAX_BYTES, Door, Doors, Guard, House
+from plugin.api.noting import Noted
 from plugin.api.operation import Operation, trace_of
 from plugin.api.problems import Catalogue
 from plugin.api.resources import Parts, operations
@@ -59,7 +60,8 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         },
     )
     app.router.redirect_slashes = False
-    return Guard(app, house, doors(offered), parts.rendering.catalogue)
+    noted = Noted(app, offered)
+    return Guard(noted, house, doors(offered), parts.rendering.catalogue)
 
 
 def doors(offered: list[Operation]) -> Doors:

@@ -108,10 +108,17 @@ def _answered(rendering: Rendering) -> Iterable[Struct]:
     yield answers.CatalogueList(
         errors=[each for each in errors if each.code == "card.lost"]
     )
-    yield answers.Cast(
-        cards=["lin.medical", "lin.social_security"],
-        readers=[answers.SimulatedReader(id=READER, name="Simulated Reader 1")],
+    card = answers.CastCard(
+        name="lin.social_security",
+        person="lin",
+        kind="social_security",
+        medium="processor",
+        label=Texts(chinese="林试一的社会保障卡", english="Lin's social security card"),
+        story=Texts(chinese="可以启用", english="can be activated"),
+        pin="135792",
     )
+    there = answers.SimulatedReader(id=READER, name="Simulated Reader 1", attached=True)
+    yield answers.Cast(cards=[card.name], cast=[card], readers=[there])
     yield _event()
     yield (agent := _agent())
     yield _diagnostics(agent, rendering, ready.checks)

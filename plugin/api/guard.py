@@ -34,7 +34,9 @@ BODY_MAX_BYTES = 64 * 1024
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 CORS_METHODS = "GET, POST"
-CORS_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer"
+CORS_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Traceparent"
+)
 CORS_EXPOSED = "Allow, Location, Idempotency-Replayed, Retry-After, Trace-Id"
 HEADERS_ALWAYS = (
     (b"cache-control", b"no-store"),
@@ -52,6 +54,8 @@ JSON_TYPE = re.compile(r"application/json(; ?charset=utf-8)?", re.IGNORECASE)
 LENGTH = re.compile(r"[0-9]{1,9}")
 PATH = re.compile(r"/[!-~]*")
 REQUESTS_MS = 5_000
+_TRACE_PARENT = re.compile("00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_SOMEBODY = re.compile(r"\d{6}(?:18|19|20)\d\d[01]\d[0-3]\d{4}")  # an identity number's
 _log = logging.getLogger("kaqi.guard")
 
 
@@ -147,7 +151,7 @@ class Guard:
             return
         if scope["type"] != "http":
             return  # there is no WebSocket here: the server asks as for any page
-        trace_id = uuid.uuid4().hex[:16]
+        trace_id = _trace_id(scope)
         origin = _only(scope, b"origin")
         door = self.doors.to(scope["method"], scope["path"])
         answer = _with_headers(send, self._answer_headers(origin, door, trace_id))
@@ -309,6 +313,14 @@ def _page(scope: Scope) -> str | None:
     if _only(scope, b"sec-fetch-site") == "same-origin":
         return _only(scope, b"origin") or f"http://{_only(scope, b'host')}"
     return _only(scope, b"origin")
+
+
+def _trace_id(scope: Scope) -> str:
+    """The caller's, if it traces (W3C Trace Context, 3.2), else a new one."""
+    theirs = _TRACE_PARENT.fullmatch(_only(scope, b"traceparent") or "")
+    if theirs and not _SOMEBODY.search(theirs[1]):
+        return theirs[1]
+    return uuid.uuid4().hex[:16]
 
 
 def _with_headers(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:

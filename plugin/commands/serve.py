@@ -22,12 +22,13 @@ from platformdirs import user_config_path, user_data_path
 from plugin import __version__, logs, main
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
+from plugin.agent.clients import SCOPES
 from plugin.api.server import PortError, PortInUseError, Server, listen
 from plugin.client import Kaqi, KaqiUnreachableError
 from plugin.commands import screen
 from plugin.commands.failing import CannotError
 from plugin.data_file import DataFileError, FileMissingError
-from plugin.data_folder import SCOPES, DataFolder
+from plugin.data_folder import DataFolder
 from plugin.journal.safe import SafeModeError
 from plugin.machine import machine_id
 from plugin.profile_file import load_profile
@@ -153,6 +154,7 @@ def prepared(options: Options) -> Iterator[Serving]:
         folder = opened_folder(options)
         folder.dedicate(simulated=options.simulate)
         stack.callback(logs.configure(folder.logs, debug=options.debug))
+        threading.excepthook = logs.thread_failed
         is_copy = folder.lives_on(machine_id())
         if is_copy:
             _log.warning("a copy of another machine's folder: every token is void")
