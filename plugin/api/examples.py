@@ -113,8 +113,10 @@ def _answered(rendering: Rendering) -> Iterable[Struct]:
         person="lin",
         kind="social_security",
         medium="processor",
-        label=Texts(chinese="林试一的社会保障卡", english="Lin's social security card"),
-        story=Texts(chinese="可以启用", english="can be activated"),
+        label=answers.Texts(
+            chinese="林试一的社会保障卡", english="Lin's social security card"
+        ),
+        story=answers.Texts(chinese="可以启用", english="can be activated"),
         pin="135792",
     )
     there = answers.SimulatedReader(id=READER, name="Simulated Reader 1", attached=True)
