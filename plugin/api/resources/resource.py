@@ -63,3 +63,7 @@ class Resource:
     async def _decide(self, call: Callable[[], Result]) -> Result:
         """Have something done on the deciding thread."""
         return await asyncio.wrap_future(self._parts.loop.ask(call))
+
+    async def _look(self, call: Callable[[], Result]) -> Result:
+        """Have a look at something there that changes nothing."""
+        return await asyncio.wrap_future(self._parts.loop.look(call))

@@ -29,7 +29,7 @@ from plugin.api.operation import (
     reading,
 )
 from plugin.api.requests import Nothing
-from plugin.api.resources.resource import Resource
+from plugin.api.resources.resource import Parts, Resource
 
 AboutOne = Asked[requests.OneTransaction, Nothing]
 WithPin = Asked[requests.OneTransaction, requests.GivePin]
@@ -55,11 +55,16 @@ _WITH_PIN = (  # why it is not presented to the card
     "pin.new_not_wanted",
     "pin.still_initial",
 )
+SHOWN_MAX = 100  # and no longer than a turn of the deciding thread
 _BEGUN = {200: answers.Transaction, 202: answers.Transaction}
 
 
 class Transactions(Resource):
     """Each verb crosses to the deciding thread once."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._shown: tuple[int, dict[tuple[Client, str], TransactionView]] = (0, {})
 
     def operations(self) -> Iterator[Operation]:
         """What can be asked."""
@@ -221,18 +226,32 @@ class Transactions(Resource):
         satisfied: Callable[[TransactionView], bool],
     ) -> TransactionView:
         """The transaction once it is as wanted, or as it is when the time is over."""
-        look = self._parts.service.transaction
         deadline = asyncio.get_running_loop().time() + seconds
         async with self._parts.hub.changes_of(transaction_id) as changed:
             while True:
                 changed.clear()
-                view = await self._decide(lambda: look(client, transaction_id))
+                view = await self._seen(client, transaction_id)
                 left = deadline - asyncio.get_running_loop().time()
                 over = left <= 0 or self._parts.hub.is_stopping
                 if over or satisfied(view) or view.is_terminal:
                     return view
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), left)
+
+    async def _seen(self, client: Client, transaction_id: str) -> TransactionView:
+        """As it stands now. While nothing at all has changed since somebody asked for it, it
+        is shown again; what names a person is not kept for that."""
+        asked, loop = (client, transaction_id), self._parts.loop
+        turn, views = self._shown
+        if turn == loop.turn and asked in views:
+            return views[asked]
+        find = self._parts.service.transaction
+        turn, view = await self._look(lambda: (loop.turn, find(client, transaction_id)))
+        if self._shown[0] != turn or len(self._shown[1]) >= SHOWN_MAX:
+            self._shown = turn, {}
+        if view.holder is None or view.holder.masked:
+            self._shown[1][asked] = view
+        return view
 
 
 def _acting(
