@@ -157,11 +157,52 @@ class ReaderDirectory(Protocol):
         ...
 
 
-class SimulatedDesk(Protocol):
-    """A hand over simulated readers: what a person does to real ones."""
+class CastCard(Struct, frozen=True, kw_only=True):
+    """A card of the simulation's cast, and what it is there to show; its name and its
+    story in Chinese and English. `kind` is "medical", "social_security" or "other",
+    `medium` "processor", "memory" or "stripe"; `person` and `pin` are None where the card
+    has none. Everybody is invented."""
 
-    def cards(self) -> tuple[str, ...]:
-        """The names of the cards that can be put in, in the order of the cast."""
+    name: str
+    person: str | None
+    kind: str
+    medium: str
+    label_zh: str
+    label_en: str
+    story_zh: str
+    story_en: str
+    pin: str | None
+
+
+class Mishap(StrEnum):
+    """What can happen to a card at one of its commands."""
+
+    PULL = "pull"  # it leaves the reader, and has not obeyed
+    LOSE_ANSWER = "lose_answer"  # it has obeyed, and leaves before it has answered
+    RESET = "reset"  # another program has reset it just before
+    HANG = "hang"  # it takes its time
+
+
+class Planned(Struct, frozen=True, kw_only=True):
+    """A mishap at the `at`-th command from now on (1: the next one) to the card that is in,
+    or else to the next that is put in; over when it has happened or that card has left.
+    `seconds` is how long a card hangs."""
+
+    mishap: Mishap
+    at: int = 1
+    seconds: float = 0.0
+
+
+class NotHereError(ValueError):
+    """Simulated readers of this kind cannot do that."""
+
+
+class SimulatedDesk(Protocol):
+    """A hand over simulated readers: what a person does to real ones, and what happens
+    there. Every method that names a reader raises LookupError for one it does not know."""
+
+    def cast(self) -> tuple[CastCard, ...]:
+        """The cards that can be put in, in the order of the cast."""
         ...
 
     def readers(self) -> tuple[str, ...]:
@@ -173,8 +214,26 @@ class SimulatedDesk(Protocol):
         or the card is taken."""
         ...
 
+    def insert_wrongly(self, card: str, reader: str) -> None:
+        """Put a card in the wrong way round: it is mute. Raises as `insert` does, and
+        NotHereError."""
+        ...
+
     def remove(self, reader: str) -> None:
         """Take the card out; nothing happens when there is none."""
+        ...
+
+    def plan(self, reader: str, planned: Planned) -> None:
+        """Have something happen to a card; it takes the place of what was planned before.
+        Raises NotHereError."""
+        ...
+
+    def detach(self, reader: str) -> None:
+        """Pull the reader's plug; its card goes with it. Raises NotHereError."""
+        ...
+
+    def attach(self, reader: str) -> None:
+        """Plug the reader in again; nothing happens when it is. Raises NotHereError."""
         ...
 
     def close(self) -> None:

@@ -8,16 +8,31 @@ from contextlib import AbstractContextManager
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.ports import CardConnection, Disposition, PinEntry, PinOperation
 
+Note = Callable[[CommandApdu, ResponseApdu | None], None]
+
+# What may carry a PIN, by ISO 7816-4, 11.6, and by the cards' own CHANGE PIN
+WITH_PIN = frozenset({0x20, 0x21, 0x24, 0x25, 0x2C, 0x2D, 0x5E})
+
+
+def shown(command: CommandApdu, got: ResponseApdu) -> dict[str, str | int]:
+    """What may be written of an exchange: the header, the lengths and the status word; of a
+    command that may carry a PIN only its INS and the status word."""
+    sw = f"{got.sw.value:04X}"
+    if command.ins in WITH_PIN:
+        return {"header": f"{command.ins:02X}", "sw": sw}
+    return {
+        "header": command.header.hex().upper(),
+        "sent": len(command.data),
+        "received": len(got.data),
+        "sw": sw,
+    }
+
 
 class TracedConnection:
     """Passes everything through, and shows each command before (with None) and after (with
     its answer) to `note`. Commands and answers print without their data."""
 
-    def __init__(
-        self,
-        connection: CardConnection,
-        note: Callable[[CommandApdu, ResponseApdu | None], None],
-    ) -> None:
+    def __init__(self, connection: CardConnection, note: Note) -> None:
         self._connection = connection
         self._note = note
 

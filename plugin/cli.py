@@ -69,6 +69,13 @@ def app() -> None:
 )
 @option("--centre", help="中心地址 / the centre's address")
 @option("--debug", is_flag=True, help="详细日志 / a detailed log")
+@option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="供程序启动模拟服务：就绪后输出一行 JSON，输入关闭即退出 / for a program that "
+    "starts a simulation: one line of JSON when ready; ends with its input",
+)
 def serve(
     *,
     settings: Path | None,
@@ -78,6 +85,7 @@ def serve(
     readers: str,
     centre: str | None,
     debug: bool,
+    as_json: bool,
 ) -> int:
     """启动服务 / Run the agent."""
     from plugin.commands import serve as command
@@ -91,6 +99,7 @@ def serve(
             reader_kinds=_kinds(readers),
             centre=centre,
             debug=debug,
+            as_json=as_json,
         )
     )
 
@@ -343,23 +352,177 @@ def doctor(
     )
 
 
+with_simulate = option(
+    "--simulate", is_flag=True, help="模拟的服务 / the simulated agent"
+)
+
+
 @app.command()
-@click.argument("client")
+@option("--follow", "-f", is_flag=True, help="继续显示新的记录 / show what comes, too")
+@option(
+    "--level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="debug",
+    show_default=True,
+    help="至少多严重 / how grave at least",
+)
+@option("--trace", metavar="ID", help="一次请求的追踪号 / the Trace-Id of one request")
+@option(
+    "--since",
+    metavar="WHEN",
+    help="从何时起 / since when: 10m, 2h, 3d, 09:30, 2026-11-23T09:30",
+)
+@option(
+    "--lines",
+    "-n",
+    type=click.IntRange(0),
+    default=50,
+    show_default=True,
+    help="最多几行，0 为全部 / how many at most; 0: all",
+)
+@option("--audit", is_flag=True, help="谁办了什么 / only who had what done")
+@option(
+    "--lang",
+    "language",
+    type=click.Choice(["zh", "en"]),
+    help="语言 / the language; as a rule that of this machine",
+)
+@with_json
+@with_data
+@with_simulate
+def log(
+    *,
+    follow: bool,
+    level: str,
+    trace: str | None,
+    since: str | None,
+    lines: int,
+    audit: bool,
+    language: str | None,
+    as_json: bool,
+    data: Path | None,
+    simulate: bool,
+) -> int:
+    """看服务的运行日志 / Read what the agent has written of itself.
+
+    JSON 原样输出 / --json passes the lines through as they are.
+    """
+    from plugin import logs, main
+    from plugin.commands import log as command
+    from plugin.commands import screen
+    from plugin.commands.serve import Options, opened_folder
+
+    words = {"zh": screen.CHINESE, "en": screen.ENGLISH, None: screen.languages()[0]}
+    asked = command.Asked(
+        level=level,
+        trace=trace,
+        since=command.since(since, main.SystemClock().now()) if since else None,
+        lines=lines,
+        language=None if as_json else words[language],
+    )
+    folder = opened_folder(Options(data=data, simulate=simulate))
+    file = logs.AUDIT if audit else logs.EVERYTHING
+    return command.run(folder.logs, file, asked, follow=follow)
+
+
+@app.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@with_settings
+@with_data
+@with_simulate
+def support(
+    *, file: Path, settings: Path | None, data: Path | None, simulate: bool
+) -> int:
+    """写一份支持包，不含个人信息 / Write a bundle for support; it names nobody.
+
+    FILE is a zip; nothing is overwritten. Also where the agent is not running.
+    """
+    from plugin.commands import support as command
+    from plugin.commands.serve import Options
+
+    return command.run(Options(settings=settings, data=data, simulate=simulate), file)
+
+
+@app.command()
+@click.argument("client", required=False)
 @option(
     "--scope",
     multiple=True,
     help="权限 / what it may do: read, activate, identity, operate, admin, simulate",
 )
+@option("--origin", help="只限这个网页来源 / only for pages of this web origin")
+@option(
+    "--approve", metavar="CODE", help="批准显示此码的程序 / let in who shows this code"
+)
+@option("--deny", metavar="ID", help="拒绝 / refuse one that asks")
+@with_json
 @with_data
-@option("--simulate", is_flag=True, help="模拟的服务 / the simulated agent")
+@with_simulate
 def pair(
-    *, client: str, scope: tuple[str, ...], data: Path | None, simulate: bool
+    *,
+    client: str | None,
+    scope: tuple[str, ...],
+    origin: str | None,
+    approve: str | None,
+    deny: str | None,
+    as_json: bool,
+    data: Path | None,
+    simulate: bool,
 ) -> int:
-    """为客户端发放令牌，只显示一次 / Make a client's token; it is shown once."""
+    """配对客户端 / Let clients in.
+
+    给出名称则立即发放令牌，只显示一次；不给名称则列出等待配对的程序，输入它们显示的配对码即批准。
+
+    With a name, its token is made at once and shown once. Without one, those who ask to be
+    paired are listed; type the code that a client shows to let it in.
+    """
     from plugin.commands import pair as command
     from plugin.commands.serve import Options
 
-    return command.run(client, scope, Options(data=data, simulate=simulate))
+    options = Options(data=data, simulate=simulate)
+    if client is not None:
+        return command.run(client, scope, origin, options)
+    if approve is not None:
+        return command.approve(options, approve, as_json=as_json)
+    if deny is not None:
+        return command.deny(options, deny, as_json=as_json)
+    return command.show(options, as_json=as_json, ask=_asked if _is_typed() else None)
+
+
+@app.command()
+@option("--revoke", metavar="CLIENT", help="注销 / make its token void")
+@with_json
+@with_data
+@with_simulate
+def clients(
+    *, revoke: str | None, as_json: bool, data: Path | None, simulate: bool
+) -> int:
+    """已配对的客户端 / Who may call the agent."""
+    from plugin.commands import clients as command
+    from plugin.commands.serve import Options
+
+    options = Options(data=data, simulate=simulate)
+    if revoke is not None:
+        return command.revoke(options, revoke, as_json=as_json)
+    return command.show(options, as_json=as_json)
+
+
+@app.command()
+@option(
+    "--browser/--no-browser",
+    default=True,
+    help="打开浏览器，或只显示网址 / open it in a browser, or only say where it is",
+)
+@with_json
+@with_data
+@with_simulate
+def console(*, browser: bool, as_json: bool, data: Path | None, simulate: bool) -> int:
+    """打开操作台 / Open the operator's page."""
+    from plugin.commands import console as command
+    from plugin.commands.serve import Options
+
+    options = Options(data=data, simulate=simulate)
+    return command.run(options, opens=browser, as_json=as_json)
 
 
 @app.group(invoke_without_command=True)
@@ -499,6 +662,15 @@ def _ended(problem: Problem, **more: str) -> int:
 
     screen.complain(problem, as_json="--json" in sys.argv, **more)
     return exit_code(problem)
+
+
+def _is_typed() -> bool:
+    """Whether somebody sits there who can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _asked(question: str) -> str:
+    return str(click.prompt(question, default="", show_default=False))
 
 
 def _serial_port(said: str) -> SerialPort:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -21,30 +22,37 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from msgspec import Struct, field
 
-from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
+from drivers.ports import CastCard, Clock, Planned, ReaderDirectory, SimulatedDesk
 from drivers.serial_line.settings import SerialPort
 from plugin import __version__
 from plugin.activation.region import RegionProfile
-from plugin.agent import doctor
+from plugin.agent import doctor, drop_box, support
+from plugin.agent.about import About
 from plugin.agent.backups import Backups
+from plugin.agent.clients import SCOPES, Clients
+from plugin.agent.console import Console
+from plugin.agent.counting import Counts
 from plugin.agent.custody import Custody
-from plugin.agent.doctor import Finding
+from plugin.agent.doctor import Finding, Remembered
+from plugin.agent.drop_box import DropBox
 from plugin.agent.loop import DecidingLoop
+from plugin.agent.pairings import Pairings
 from plugin.agent.retention import Retention
 from plugin.agent.space import Space
 from plugin.agent.till import Till
 from plugin.api.app import build
 from plugin.api.events import Hub
-from plugin.api.guard import Guard, House
+from plugin.api.guard import Guard, House, Limits
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 from plugin.api.rendering import Rendering
-from plugin.api.resources import Parts
+from plugin.api.resources import Entrance, Parts
 from plugin.api.ways import Ways
 from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
+from plugin.centre.simulated import SimulatedCentreDesk
 from plugin.data_file import secret
-from plugin.data_folder import DataFolder
+from plugin.data_folder import DataFolder, write_private
 from plugin.journal.place import Place
 from plugin.journal.port import Journal
 from plugin.journal.sqlite import SqliteJournal, age_of, is_sound
@@ -148,9 +156,9 @@ class SimulatedReaders(Struct):
             readers.directories[kind] = _directory_of(hand)
         return readers
 
-    def cards(self) -> tuple[str, ...]:
+    def cast(self) -> tuple[CastCard, ...]:
         """The cast's cards."""
-        return self.hands[0].cards()
+        return self.hands[0].cast()
 
     def readers(self) -> tuple[str, ...]:
         """Every simulated reader."""
@@ -160,9 +168,25 @@ class SimulatedReaders(Struct):
         """Put a card in."""
         self._hand(reader).insert(card, reader)
 
+    def insert_wrongly(self, card: str, reader: str) -> None:
+        """Put a card in the wrong way round."""
+        self._hand(reader).insert_wrongly(card, reader)
+
     def remove(self, reader: str) -> None:
         """Take the card out."""
         self._hand(reader).remove(reader)
+
+    def plan(self, reader: str, planned: Planned) -> None:
+        """Have something happen to a card."""
+        self._hand(reader).plan(reader, planned)
+
+    def detach(self, reader: str) -> None:
+        """Pull the reader's plug."""
+        self._hand(reader).detach(reader)
+
+    def attach(self, reader: str) -> None:
+        """Plug it in again."""
+        self._hand(reader).attach(reader)
 
     def close(self) -> None:
         """Put everything away."""
@@ -288,6 +312,7 @@ def agent(
     hand: SimulatedDesk | None = None,
     clock: Clock | None = None,
     space: Space | None = None,
+    limits: Limits | None = None,
 ) -> Agent:
     """Everything put together; simulated when there is a `hand`.
 
@@ -297,8 +322,10 @@ def agent(
     hub = Hub()
     clock = clock or SystemClock()
     centre = centre_of(profile, settings)
-    place = Place(folder.path)
-    kept = place.opened(lambda file: SqliteJournal(file, keys))
+    place, counts = Place(folder.path), Counts()
+    kept = place.opened(
+        lambda file: SqliteJournal(file, keys, committed=counts.commits.note)
+    )
     room = space or Space(folder.path, ballast=hand is None)
     till = Till(
         clock=clock,
@@ -326,25 +353,75 @@ def agent(
             ),
             retention=_retention(loop, kept, clock, folder, profile, settings),
         ),
+        counts=counts,
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
+    entrance = _entrance(till, folder, simulated=hand is not None)
     receipts = Receipts(texts("receipts"), settings.institution.name)
     parts = Parts(
+        about=About(
+            version=__version__,
+            instance_id=uuid.uuid4().hex[:16],
+            simulated=hand is not None,
+            safe_mode=place.trouble is not None,
+            profile=profile,
+            settings=settings,
+            clock=clock,
+            began=clock.monotonic(),
+            started_at=till.loop.wall(),
+        ),
+        counts=counts,
+        rejections=lambda: app.rejections,
+        free=room.known_free,
+        log=lambda: support.tail(folder.logs),
+        hashed=lambda value: keys.digest(support.HASHED, value),
         loop=till.loop,
         service=till.service,
+        entrance=entrance,
         happenings=till.happenings,
         hub=hub,
         rendering=Rendering(catalogue(profile), prompts(profile), receipts),
-        checks=lambda: (
-            *findings(centre, directories, settings.psam_reader),
-            *till.custody.findings(),
+        checks=Remembered(
+            lambda: (
+                *findings(centre, directories, settings.psam_reader),
+                *till.custody.findings(),
+                *drop_box.findings(folder.pairing_requests),
+            ),
+            till.loop.wall,
         ),
         simulated_desk=hand,
+        simulated_centre=_centre_desk(settings) if hand else None,
     )
-    house = House(port=port, origins=settings.origins, authenticate=folder.client)
+    house = House(
+        port=port,
+        origins=settings.origins,
+        authenticate=entrance.clients.known,
+        ticks=till.loop.ticks,
+        rejected=till.rejected,
+        limits=limits or Limits(),
+    )
     app = build(parts, house, __version__)
     return Agent(till, app, hub, place.trouble is not None)
+
+
+def _entrance(till: Till, folder: DataFolder, *, simulated: bool) -> Entrance:
+    """Who is let in; from now on also who asks by a file."""
+    ticks, random = till.loop.ticks, SystemRandom()
+    scopes = frozenset(SCOPES) - (set() if simulated else {"simulate"})
+    console = Console(ticks=ticks, random=random, scopes=scopes)
+    clients = Clients(folder, console, till.happenings)
+    DropBox(folder.pairing_requests, clients, till.loop, write_private).begin()
+    pairings = Pairings(
+        clients=clients, ticks=ticks, wall_in=till.loop.wall_in, random=random
+    )
+    return Entrance(clients=clients, pairings=pairings, console=console)
+
+
+def _centre_desk(settings: Settings) -> SimulatedCentreDesk:
+    """The control of the centre that an agent that simulates speaks to."""
+    assert settings.centre_address is not None  # noqa: S101 - never the profile's
+    return SimulatedCentreDesk(settings.centre_address)
 
 
 def _retention(

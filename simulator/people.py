@@ -7,6 +7,7 @@ started to simulate.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -15,6 +16,7 @@ from simulator.card.cryptography import Algorithm
 from simulator.card.engine import CardEngine
 from simulator.card.image import Behaviour
 from simulator.card.memory_card import Chip, MemoryCard, MemoryEngine
+from simulator.card.other import BankCard
 from simulator.card.personalise import identity_number
 from simulator.card.resident_card import Holder, ResidentCard
 from simulator.card.stripe import StripeCard, StripeOrder
@@ -71,7 +73,6 @@ class Person:
     """One of the cast: the cards in the pocket, and the centre's record."""
 
     key: str
-    about: str
     social_security: ResidentCard
     medical: ResidentCard
     record: Record
@@ -82,6 +83,11 @@ class Person:
         """What the old card says."""
         other = self.without_processor
         return other.number if other else self.medical.card_number
+
+    @property
+    def pin(self) -> str | None:
+        """The PIN of both cards; None without one."""
+        return self.social_security.pin
 
     @property
     def holder(self) -> Holder:
@@ -131,7 +137,6 @@ def _person(
     number: int,
     key: str,
     name: str,
-    about: str,
     record: Record = ORDINARY,
     *,
     version: str = "2.00",
@@ -168,7 +173,6 @@ def _person(
     )
     return Person(
         key=key,
-        about=about,
         social_security=social_security,
         medical=medical,
         record=record,
@@ -180,26 +184,23 @@ _LONG_NAME = (
 )
 
 CAST: tuple[Person, ...] = (
-    _person(1, "lin", "林试一", "an ordinary couple of cards"),
-    _person(2, "he", "贺试二", "ordinary, new card of version 1.00", version="1.00"),
-    _person(3, "tang", "唐试三", "already active, through a bank", ACTIVE),
-    _person(4, "luo", "罗试四", "reported lost", LOST),
-    _person(5, "duan", "段试五", "cancelled", CANCELLED),
-    _person(6, "wei", "魏试六", "not handed out yet", NOT_HANDED_OUT),
-    _person(7, "bai", "白试七", "handed over over half a year ago", HALF_A_YEAR_OVER),
-    _person(
-        8, "yan", "严试八", "300 days without the financial application", SUSPENDED
-    ),
-    _person(9, "abu", _LONG_NAME, "a name that goes on in tag 4E"),
-    _person(10, "jie", "㛃试十", "a name with a rare character"),
-    _person(11, "gu", "顾试一一", "expired", EXPIRED),
-    _person(12, "jiang", "蒋试一二", "reported lost by telephone", TEMPORARILY_LOST),
-    _person(13, "qin", "秦试一三", "new card of version 3.00, 3DES", version="3.00"),
+    _person(1, "lin", "林试一"),
+    _person(2, "he", "贺试二", version="1.00"),
+    _person(3, "tang", "唐试三", ACTIVE),
+    _person(4, "luo", "罗试四", LOST),
+    _person(5, "duan", "段试五", CANCELLED),
+    _person(6, "wei", "魏试六", NOT_HANDED_OUT),
+    _person(7, "bai", "白试七", HALF_A_YEAR_OVER),
+    _person(8, "yan", "严试八", SUSPENDED),
+    _person(9, "abu", _LONG_NAME),
+    _person(10, "jie", "㛃试十"),
+    _person(11, "gu", "顾试一一", EXPIRED),
+    _person(12, "jiang", "蒋试一二", TEMPORARILY_LOST),
+    _person(13, "qin", "秦试一三", version="3.00"),
     _person(
         14,
         "xu",
         "许试一四",
-        "new card of version 3.00, SM4",
         version="3.00",
         algorithm=Algorithm.SM4,
     ),
@@ -235,13 +236,9 @@ def _with_stripe(person: Person) -> Person:
 
 
 CAST += (
-    _with_memory_card(
-        _person(15, "zhu", "朱试一五", "old card is an SLE4442"), Chip.SLE4442
-    ),
-    _with_memory_card(
-        _person(16, "shen", "沈试一六", "old card is an SLE4428"), Chip.SLE4428
-    ),
-    _with_stripe(_person(17, "song", "宋试一七", "old card is a magnetic stripe")),
+    _with_memory_card(_person(15, "zhu", "朱试一五"), Chip.SLE4442),
+    _with_memory_card(_person(16, "shen", "沈试一六"), Chip.SLE4428),
+    _with_stripe(_person(17, "song", "宋试一七")),
 )
 
 
@@ -257,12 +254,12 @@ def _with_pin(person: Person, pin: str | None, tries_spent: int = 0) -> Person:
 
 
 CAST += (
-    _with_pin(_person(23, "fang", "方试二三", "cards without a PIN"), None),
-    _with_pin(_person(18, "kong", "孔试一八", "one try left"), "123456", 5),
-    _with_pin(_person(19, "shi", "史试一九", "PIN blocked on both cards"), "123456", 6),
-    _person(20, "tong", "童试二零", "a child under 16", born=date(2020, 2, 29)),
-    _person(21, "ji", "纪试二一", "no first replacement", SECOND_REPLACEMENT),
-    _person(22, "pan", "潘试二二", "old card reported lost", OLD_CARD_LOST),
+    _with_pin(_person(23, "fang", "方试二三"), None),
+    _with_pin(_person(18, "kong", "孔试一八"), "123456", 5),
+    _with_pin(_person(19, "shi", "史试一九"), "123456", 6),
+    _person(20, "tong", "童试二零", born=date(2020, 2, 29)),
+    _person(21, "ji", "纪试二一", SECOND_REPLACEMENT),
+    _person(22, "pan", "潘试二二", OLD_CARD_LOST),
 )
 PEOPLE: dict[str, Person] = {person.key: person for person in CAST}
 ORDERS: dict[str, Order] = {
@@ -273,11 +270,20 @@ CARDS: dict[str, ResidentCard] = {
 }
 
 
-def card(name: str) -> CardEngine | MemoryEngine | StripeCard:
-    """A fresh card of the cast. Raises LookupError for an unknown name."""
+OTHERS: dict[str, Callable[[], MemoryEngine | BankCard]] = {
+    "other.bank_card": BankCard,
+    "other.memory_card": MemoryCard(chip=Chip.SLE4442, number="").engine,  # empty
+}
+
+
+def card(name: str) -> CardEngine | MemoryEngine | StripeCard | BankCard:
+    """A fresh card of the cast, or one that is nobody's. Raises LookupError for an unknown
+    name."""
+    if name in OTHERS:
+        return OTHERS[name]()
     order = ORDERS.get(name)
     if order is None:
-        raise LookupError(f"nobody in the cast has a card named {name}")
+        raise LookupError(f"there is no card named {name}")
     return engine(name) if isinstance(order, ResidentCard) else order.engine()
 
 

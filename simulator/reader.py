@@ -23,13 +23,14 @@ from drivers.iso7816.atr import Atr, AtrError
 from drivers.ports import (
     DirectoryState,
     Disposition,
+    Mishap,
     PinEntry,
     PinOperation,
     ReaderStatus,
     SlotState,
 )
-from simulator import people
 from simulator.card.psam import PsamEngine
+from simulator.hand import CastHand
 from simulator.keypad import Keypad
 from simulator.scenario import Card, CardPulledError, CardResetElsewhereError
 
@@ -45,15 +46,18 @@ class _Slot:
     plugged: bool = True
 
 
-class InProcessDesk:
+class InProcessDesk(CastHand):
     """A directory of readers, and the hand over them; beside them a slot with a PSAM, which
     no hand touches. A reader in `keypads` has one. Safe from any thread."""
+
+    mishaps = frozenset(Mishap)
 
     def __init__(
         self,
         names: tuple[str, ...] = READER_NAMES,
         keypads: Mapping[str, Keypad] | None = None,
     ) -> None:
+        super().__init__()
         self.keypads = dict(keypads or {})
         self._slots = {name: _Slot() for name in names}
         self._names = names
@@ -63,10 +67,6 @@ class InProcessDesk:
         self._closed = False
 
     # The hand
-
-    def cards(self) -> tuple[str, ...]:
-        """The cast's cards."""
-        return tuple(people.ORDERS)
 
     def readers(self) -> tuple[str, ...]:
         """The readers for customers' cards."""
@@ -81,7 +81,7 @@ class InProcessDesk:
         with self._changed:
             if any(slot.name == card for slot in self._slots.values()):
                 raise ValueError("this card is in another reader")
-            self._put(people.card(card), card, reader)
+            self._put(self.fated(card, reader), card, reader)
 
     def insert_card(self, card: Card, reader: str) -> None:
         """Put any card in."""
@@ -99,6 +99,7 @@ class InProcessDesk:
     def remove(self, reader: str) -> None:
         """Take the card out."""
         with self._changed:
+            self.fate(reader).forget()
             slot = self._slots[reader]
             if slot.card is not None:
                 slot.card, slot.name, slot.stay = None, "", slot.stay + 1
@@ -107,6 +108,7 @@ class InProcessDesk:
     def unplug(self, reader: str) -> None:
         """Pull the reader's plug; its card goes with it."""
         with self._changed:
+            self.fate(reader).forget()
             self._slots[reader] = _Slot(
                 stay=self._slots[reader].stay + 1, plugged=False
             )
@@ -117,6 +119,14 @@ class InProcessDesk:
         with self._changed:
             self._slots[reader].plugged = True
             self._tell()
+
+    def detach(self, reader: str) -> None:
+        """The same, as every hand calls it."""
+        self.unplug(reader)
+
+    def attach(self, reader: str) -> None:
+        """The same, as every hand calls it."""
+        self.plug(reader)
 
     def _tell(self) -> None:
         self._version += 1

@@ -6,6 +6,8 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
+from drivers.ports import Mishap, Planned
+
 
 class Card(Protocol):
     """What sits in a slot: an answer to reset, and answers to commands."""
@@ -96,3 +98,68 @@ class MuteCard:
     def process(self, command: bytes) -> bytes:
         """Nothing at all."""
         raise CardPulledError(f"{len(command)} bytes for a mute card")
+
+
+class Fate:
+    """What is planned for the card in one reader, or for the next one. Safe from any
+    thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._planned: Planned | None = None
+        self._commands = 0
+        self._over = threading.Event()
+
+    def plan(self, planned: Planned) -> None:
+        """From now on commands are counted."""
+        with self._lock:
+            self._planned, self._commands = planned, 0
+
+    def forget(self) -> None:
+        """The card has left: nothing happens any more, and none that hangs goes on."""
+        with self._lock:
+            self._planned = None
+            self._over.set()
+            self._over = threading.Event()
+
+    def next_command(self) -> Mishap | None:
+        """What happens at this command; a card that hangs has done so when it returns."""
+        with self._lock:
+            self._commands += 1
+            planned, over = self._planned, self._over
+            if planned is None or self._commands < planned.at:
+                return None
+            self._planned = None
+        if planned.mishap is Mishap.HANG:
+            over.wait(planned.seconds)
+        return planned.mishap
+
+
+class FatedCard:
+    """A card to which happens what was planned for its reader."""
+
+    def __init__(self, card: Card, fate: Fate) -> None:
+        self._card = card
+        self._fate = fate
+
+    @property
+    def atr(self) -> bytes:
+        """As the card's."""
+        return self._card.atr
+
+    def reset(self) -> bytes:
+        """As the card does."""
+        return self._card.reset()
+
+    def process(self, command: bytes) -> bytes:
+        """As the card does, until something happens to it."""
+        mishap = self._fate.next_command()
+        if mishap is Mishap.PULL:
+            raise CardPulledError
+        if mishap is Mishap.RESET:
+            self._card.reset()
+            raise CardResetElsewhereError
+        answer = self._card.process(command)
+        if mishap is Mishap.LOSE_ANSWER:
+            raise CardPulledError
+        return answer

@@ -10,10 +10,11 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from drivers.ports import NotHereError
 from drivers.serial_line.settings import PortKind, SerialPort
-from simulator import people
 from simulator.card.stripe import StripeCard
 from simulator.ccid_peer import CcidPeer
+from simulator.hand import CastHand
 from simulator.keypad import Keypad
 from simulator.pty_line import PtyLine
 from simulator.scenario import Card
@@ -40,11 +41,12 @@ class TrackPeer:
         self.line.close()
 
 
-class SerialDesk:
+class SerialDesk(CastHand):
     """A hand over the three readers; `ports` is what a program is told of them. A card with
     a stripe passes the track reader, any other is put into a chip reader."""
 
     def __init__(self, *, keypads: Iterable[Keypad] = (), paced: bool = False) -> None:
+        super().__init__()
         self._folder = Path(tempfile.mkdtemp(prefix="kaqi-lines-"))
         waiting = iter(keypads)
         names = (*READER_NAMES, TRACK_NAME)
@@ -69,17 +71,9 @@ class SerialDesk:
             for name, line in zip(names, lines, strict=True)
         )
 
-    def cards(self) -> tuple[str, ...]:
-        """The cast's cards."""
-        return tuple(people.ORDERS)
-
     def readers(self) -> tuple[str, ...]:
         """Both chip readers and the track reader."""
         return (*self.peers, TRACK_NAME)
-
-    def insert(self, card: str, reader: str) -> None:
-        """Put a card of the cast in, or pass it."""
-        self.insert_card(people.card(card), reader)
 
     def insert_card(self, card: Card, reader: str) -> None:
         """Put any card in, or pass it."""
@@ -87,21 +81,35 @@ class SerialDesk:
             self.peers[reader].insert(card)
             return
         if not isinstance(card, StripeCard):
-            raise ValueError("this card has no magnetic stripe")
+            raise NotHereError("this card has no magnetic stripe")
         self.tracks.swipe(card.sent)
 
     def remove(self, reader: str) -> None:
         """Take the card out."""
+        self.fate(reader).forget()
         if reader != TRACK_NAME:
             self.peers[reader].remove()
 
     def unplug(self, reader: str) -> None:
         """Pull the plug of a chip reader."""
+        self.fate(reader).forget()
         self.peers[reader].unplug()
 
     def plug(self, reader: str) -> None:
         """Plug it in again."""
         self.peers[reader].plug()
+
+    def detach(self, reader: str) -> None:
+        """The same, as every hand calls it. The track reader has no plug."""
+        if reader == TRACK_NAME:
+            raise NotHereError(reader)
+        self.unplug(reader)
+
+    def attach(self, reader: str) -> None:
+        """The same, as every hand calls it."""
+        if reader == TRACK_NAME:
+            raise NotHereError(reader)
+        self.plug(reader)
 
     def close(self) -> None:
         """Put everything away."""

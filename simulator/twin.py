@@ -11,8 +11,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulator import people
 from simulator.ccid_peer import CcidPeer
+from simulator.hand import CastHand
 from simulator.keypad import Keypad
 from simulator.pty_line import PtyLine
 from simulator.resource_manager import PrivatePcscd, library
@@ -89,23 +89,16 @@ class TwinDriver:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class TwinHand:
+class TwinHand(CastHand):
     """What moves cards in and out of them."""
 
     def __init__(self, driver: TwinDriver) -> None:
+        super().__init__()
         self.driver = driver
-
-    def cards(self) -> tuple[str, ...]:
-        """The cast's cards."""
-        return tuple(people.ORDERS)
 
     def readers(self) -> tuple[str, ...]:
         """The names the resource manager gives them."""
         return tuple(self.driver.peers)
-
-    def insert(self, card: str, reader: str) -> None:
-        """Put a card of the cast in."""
-        self.insert_card(people.card(card), reader)
 
     def insert_card(self, card: Card, reader: str) -> None:
         """Put any card in."""
@@ -113,6 +106,7 @@ class TwinHand:
 
     def remove(self, reader: str) -> None:
         """Take the card out."""
+        self.fate(reader).forget()
         self.driver.peers[reader].remove()
 
     def close(self) -> None:

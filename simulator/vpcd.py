@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from simulator import people
+from simulator.hand import CastHand
 from simulator.resource_manager import PrivatePcscd, ReaderDriver, library
 from simulator.scenario import Card, CardPulledError
 
@@ -141,11 +141,12 @@ class VpcdDriver:
         )
 
 
-class VpcdDesk:
+class VpcdDesk(CastHand):
     """A hand over the two vpcd readers of a private resource manager, which starts with
     it. `environment` is what a process needs to see those readers."""
 
     def __init__(self, *beside: ReaderDriver) -> None:
+        super().__init__()
         driver = VpcdDriver()
         self.manager = PrivatePcscd(driver, *beside)
         self.manager.start()
@@ -157,17 +158,9 @@ class VpcdDesk:
         """Environment variables that lead to this resource manager."""
         return self.manager.environment
 
-    def cards(self) -> tuple[str, ...]:
-        """The cast's cards."""
-        return tuple(people.ORDERS)
-
     def readers(self) -> tuple[str, ...]:
         """The names the resource manager gives them."""
         return READER_NAMES
-
-    def insert(self, card: str, reader: str) -> None:
-        """Put a card of the cast in."""
-        self.insert_card(people.card(card), reader)
 
     def insert_card(self, card: Card, reader: str) -> None:
         """Put any card in."""
@@ -175,6 +168,7 @@ class VpcdDesk:
 
     def remove(self, reader: str) -> None:
         """Take the card out."""
+        self.fate(reader).forget()
         self._slots[reader].remove()
 
     def close(self) -> None:

@@ -23,14 +23,17 @@ from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
 from plugin import logs, main
 from plugin.activation.region import Clocks, RegionProfile
 from plugin.agent.space import Space
+from plugin.api.guard import Limits
 from plugin.api.server import Server, listen
 from plugin.client import Kaqi, KaqiError, Transaction
 from plugin.data_folder import DataFolder
 from plugin.profile_file import load_profile
 from plugin.settings import Institution, InstitutionKind, Settings
+from tests.listed import unlisted
 from tests.waiting import WAIT_SECONDS, wait_until
 
 SCOPES = ("read", "activate", "identity", "operate", "simulate")
+UNLIMITED = Limits(requests=1_000_000, failures=1_000_000)
 QUICK = Clocks(card=20, confirm=20, centre=2)
 HOSPITAL = Institution(code="H9999", name="试用医院", kind=InstitutionKind.HOSPITAL)
 PHARMACY = Institution(code="P9999", name="试用药店", kind=InstitutionKind.PHARMACY)
@@ -69,7 +72,8 @@ class Pos:
         raw: bytes | None = None,
         without: tuple[str, ...] = (),
     ) -> Answer:
-        """Send exactly this; `without` leaves usual headers out."""
+        """Send exactly this; `without` leaves usual headers out. Whatever the test is
+        about, a refusal must be one that the description has."""
         sent = {"Authorization": f"Bearer {self.token}"}
         if body is not None or raw is not None:
             sent["Content-Type"] = "application/json"
@@ -87,7 +91,10 @@ class Pos:
                 return _answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as refused:
             with refused:
-                return _answer(refused.code, refused.headers, refused.read())
+                told = _answer(refused.code, refused.headers, refused.read())
+            if isinstance(told.body, dict) and "code" in told.body:
+                assert not unlisted(method, path, told.code), (method, path, told.code)
+            return told
 
     def start(
         self,
@@ -160,7 +167,7 @@ def running(
     folder: Path,
     centre_address: str,
     directories: Mapping[str, ReaderDirectory],
-    hand: SimulatedDesk,
+    hand: SimulatedDesk | None,
     *,
     institution: Institution = HOSPITAL,
     clocks: Clocks = QUICK,
@@ -168,6 +175,7 @@ def running(
     profile: RegionProfile | None = None,
     clock: Clock | None = None,
     space: Space | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Running]:
     """An agent with a real server on a free port."""
     with ExitStack() as stack:
@@ -190,6 +198,7 @@ def running(
             hand=hand,
             clock=clock,
             space=space,
+            limits=limits,
         )
         built.till.start()
         stack.callback(built.till.stop)
@@ -268,6 +277,7 @@ class AgentProcess:
 __all__ = [
     "HOSPITAL",
     "PHARMACY",
+    "UNLIMITED",
     "AgentProcess",
     "Answer",
     "KaqiError",

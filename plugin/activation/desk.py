@@ -62,6 +62,8 @@ class Action(StrEnum):
     CONFIRM = "confirm"
     CONTINUE = "continue"
     PIN = "pin"
+    ACKNOWLEDGE = "acknowledge"
+    RECONCILE = "reconcile"
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -319,11 +321,11 @@ ALLOWED: dict[type[State], frozenset[Action]] = {
     WaitingPin: frozenset({Action.CANCEL, Action.PIN}),
     PinAtWork: frozenset({Action.CANCEL}),
     Committing: frozenset(),
-    InDoubt: frozenset(),
-    Succeeded: frozenset(),
-    Failed: frozenset(),
-    Cancelled: frozenset(),
-    Expired: frozenset(),
+    InDoubt: frozenset({Action.RECONCILE}),
+    Succeeded: frozenset({Action.ACKNOWLEDGE}),
+    Failed: frozenset({Action.ACKNOWLEDGE}),
+    Cancelled: frozenset({Action.ACKNOWLEDGE}),
+    Expired: frozenset({Action.ACKNOWLEDGE}),
 }
 # A card at work has no clock: the reader's patience ends it.
 CLOCKS: dict[type[State], Clock] = {

@@ -8,23 +8,33 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from drivers.ports import Clock
 from plugin.activation import saga
 from plugin.activation.saga import Abilities, Activation, Event
+from plugin.agent.counting import Timing
 from plugin.agent.failure import described
 from plugin.centre.port import Centre, CentreError
 
 Result = TypeVar("Result")
+ANSWERED = "answered"
 _log = logging.getLogger("kaqi.centre")
 
 
 class Courier:
-    """The recovery's correspondent, and the desk's messenger."""
+    """The recovery's correspondent, and the desk's messenger; `took` is told how long the
+    centre needed for what."""
 
     def __init__(
-        self, centre: Centre, post: Callable[[Callable[[], None]], None]
+        self,
+        centre: Centre,
+        post: Callable[[Callable[[], None]], None],
+        clock: Clock,
+        took: Timing,
     ) -> None:
         self._centre = centre
         self._post = post
+        self._clock = clock
+        self._took = took
 
     @property
     def abilities(self) -> Abilities:
@@ -49,6 +59,17 @@ class Courier:
             trace_id=record.origin.trace_id,
         )
 
+    def timed(self, errand: Callable[[], Result]) -> Result:
+        """Do this, and note how long it took. From any thread."""
+        began, outcome = self._clock.monotonic(), ANSWERED
+        try:
+            return errand()
+        except CentreError as silent:
+            outcome = silent.code
+            raise
+        finally:
+            self._took.note(self._clock.monotonic() - began, outcome)
+
     def run(
         self,
         errand: Callable[[], Result],
@@ -62,7 +83,7 @@ class Courier:
         def carry() -> None:
             found: Result | CentreError
             try:
-                found = errand()
+                found = self.timed(errand)
             except CentreError as silent:
                 told = {"code": silent.code, "trace_id": trace_id}
                 _log.warning("no answer", extra=told)

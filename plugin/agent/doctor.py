@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from drivers.errors import NoReaderError
 from drivers.ports import ReaderDirectory, SlotState
@@ -16,12 +18,14 @@ from plugin.centre.port import Centre
 
 class Finding(Struct, frozen=True, kw_only=True):
     """One check: its name, whether transactions need it, and what is wrong, if anything.
-    `detail` is for people: what was found."""
+    `detail` is for people: what was found; `since` is when it was first found to be so,
+    where somebody remembers."""
 
     name: str
     required: bool
     problem: Problem | None = None
     detail: str = ""
+    since: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -82,3 +86,30 @@ def centre(asked: Centre) -> Finding:
     """Does the centre answer? Without it a hospital's queue still goes on."""
     problem = None if asked.reachable() else Problem("centre.unreachable")
     return Finding(name="centre", required=False, problem=problem, detail=asked.address)
+
+
+class Remembered:
+    """The same findings with the moment since when each is as it is, as far as anybody
+    has looked. From any thread."""
+
+    def __init__(
+        self, look: Callable[[], tuple[Finding, ...]], wall: Callable[[], str]
+    ) -> None:
+        self._look = look
+        self._wall = wall
+        self._since: dict[tuple[str, str | None], str] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self) -> tuple[Finding, ...]:
+        """Look again."""
+        found = self._look()
+        with self._lock:
+            now = self._wall()
+            known = {_state(each): self._since.get(_state(each), now) for each in found}
+            self._since = known
+            return tuple(replace(each, since=known[_state(each)]) for each in found)
+
+
+def _state(finding: Finding) -> tuple[str, str | None]:
+    """What must not change for a finding to be the same one still."""
+    return finding.name, finding.problem.code if finding.problem else None

@@ -17,6 +17,7 @@ from drivers.errors import (
 )
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.ports import CardConnection, Disposition, Reader
+from drivers.trace import Note, TracedConnection
 from plugin.card.authentication import HsmAnswer, HsmQuestion, PsamCommand
 from plugin.card.errors import PsamMissingError, PsamRefusedError
 from plugin.card.pin import KeypadEntry, KeypadQuestion, PinCommand
@@ -52,7 +53,8 @@ class PsamSlot:
 
 
 class Errands:
-    """Those of one procedure. Use as a context manager. `rights` says that the card may
+    """Those of one procedure. Use as a context manager. `note_psam` is shown every exchange
+    with the PSAM. `rights` says that the card may
     have learned something that gives others more than they had; it says so before the card
     is told, and a worker looks whether it is abandoned after that: so who abandons one and
     finds no rights then knows that the card is never told."""
@@ -63,6 +65,7 @@ class Errands:
         self._held = ExitStack()
         self._connection: CardConnection | None = None
         self.rights = False
+        self.note_psam: Note = lambda *_: None
 
     def __enter__(self) -> Errands:
         return self
@@ -91,7 +94,8 @@ class Errands:
     def _to_psam(self, command: CommandApdu) -> ResponseApdu:
         try:
             if self._connection is None:
-                self._connection = self._psam.taken(self._held)
+                taken = self._psam.taken(self._held)
+                self._connection = TracedConnection(taken, self.note_psam)
             return exchange(self._connection, command)
         except _MISSING as missing:
             raise PsamMissingError(str(missing)) from missing

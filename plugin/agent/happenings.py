@@ -1,4 +1,5 @@
-"""What others are told: a bounded memory of numbered events. No personal data, only refs."""
+"""What others are told: a bounded memory of numbered events, each of which is a line of the
+log as well. No personal data, only refs."""
 
 from __future__ import annotations
 
@@ -45,9 +46,10 @@ class Happenings:
         trace_id: str = "",
     ) -> None:
         """Number an event, keep it, pass it on."""
-        event = Happening(
-            self._number(), kind, self._wall(), subject, data or {}, trace_id
-        )
+        said = data or {}
+        traced = {"trace_id": trace_id} if trace_id else {}
+        _log.info(kind, extra={**said, **traced, "subject": subject})
+        event = Happening(self._number(), kind, self._wall(), subject, said, trace_id)
         self._kept.append(event)
         for listener in list(self._listeners):
             listener(event)

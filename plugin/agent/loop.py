@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from datetime import timedelta
 from typing import TypeVar
 
+from msgspec import Struct
+
 from drivers.ports import Clock
 from plugin.agent.failure import described
 
@@ -22,8 +24,19 @@ Result = TypeVar("Result")
 _log = logging.getLogger("kaqi.loop")
 
 
+class _Look(Struct, frozen=True):
+    """A call that changes nothing."""
+
+    look: Callable[[], None]
+
+    def __call__(self) -> None:
+        self.look()
+
+
 class DecidingLoop:
-    """A mailbox of calls, and timers. `base` is the tick this life begins with."""
+    """A mailbox of calls, and timers. `base` is the tick this life begins with; `turn`
+    counts the calls that may have changed something, so that whoever remembers it may know
+    from any thread that nothing has."""
 
     def __init__(self, clock: Clock, base: int = 0) -> None:
         self._clock = clock
@@ -34,22 +47,23 @@ class DecidingLoop:
         )
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
+        self.turn = 0
 
     def post(self, call: Callable[[], None]) -> None:
         """Have `call` run on the deciding thread. From any thread."""
         self._mailbox.put(call)
 
     def ask(self, call: Callable[[], Result]) -> Future[Result]:
-        """The same, with its result or its exception in a future."""
+        """The same, with its result or its exception in a future. It is done also when
+        nobody waits for it any more."""
         answer: Future[Result] = Future()
+        self.post(_answering(call, answer))
+        return answer
 
-        def run() -> None:
-            try:
-                answer.set_result(call())
-            except BaseException as failed:  # noqa: BLE001 - it belongs to the asker
-                answer.set_exception(failed)
-
-        self.post(run)
+    def look(self, call: Callable[[], Result]) -> Future[Result]:
+        """The same for a call that changes nothing."""
+        answer: Future[Result] = Future()
+        self._mailbox.put(_Look(_answering(call, answer)))
         return answer
 
     def after(self, milliseconds: float, call: Callable[[], None]) -> None:
@@ -83,6 +97,8 @@ class DecidingLoop:
                 _, _, call = heapq.heappop(self._timers)
             if call is None:
                 return
+            if not isinstance(call, _Look):
+                self.turn += 1
             self._perform(call)
 
     def stop(self) -> None:
@@ -100,3 +116,20 @@ class DecidingLoop:
             call()
         except Exception as failed:  # noqa: BLE001
             _log.error("a decision failed", extra=described(failed))
+
+
+def _answering(
+    call: Callable[[], Result], answer: Future[Result]
+) -> Callable[[], None]:
+    def run() -> None:
+        awaited = answer.set_running_or_notify_cancel()
+        try:
+            result = call()
+        except BaseException as failed:  # noqa: BLE001 - it belongs to the asker
+            if awaited:
+                answer.set_exception(failed)
+        else:
+            if awaited:
+                answer.set_result(result)
+
+    return run

@@ -21,6 +21,7 @@ from drivers.ports import (
 )
 from plugin.activation.desk import Slot
 from plugin.activation.problem import Problem
+from plugin.agent.counting import Counts
 from plugin.agent.errands import AskHsm, Errands, PsamSlot, without_help
 from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
@@ -77,8 +78,10 @@ class ReaderBoard:
         clock: Clock,
         happenings: Happenings,
         changed: Callable[[], None],
+        counts: Counts,
         psam: str | None = None,
     ) -> None:
+        self._counts = counts
         self._loop = loop
         self._clock = clock
         self._happenings = happenings
@@ -175,7 +178,10 @@ class ReaderBoard:
             self._loop.post(lambda: done(Problem("card.removed")))
             return
 
+        began = self._clock.monotonic()
+
         def noted(outcome: AtReader | Problem) -> None:
+            self._counts.read_seconds.note(self._clock.monotonic() - began)
             self._note_outcome(reader, outcome)
             done(outcome)
 
@@ -259,7 +265,10 @@ class ReaderBoard:
         if reader.worker is None:
             directory = self._directories[reader.transport]
             reader.worker = ReaderWorker(
-                reader.id, partial(directory.reader, reader.status.name), self._clock
+                reader.id,
+                partial(directory.reader, reader.status.name),
+                self._clock,
+                self._counts.status_words.add,
             )
         return reader.worker
 
@@ -302,6 +311,8 @@ class ReaderBoard:
             self._tell("card.mute" if mute else "card.inserted", reader)
 
     def _note_outcome(self, reader: _Reader, outcome: AtReader | Problem) -> None:
+        code = outcome.code if isinstance(outcome, Problem) else ""
+        self._counts.reads.add(reader.id, code)
         if isinstance(outcome, Problem):
             reader.last_problem = outcome.code
             self._tell("card.unsupported", reader, code=outcome.code)
@@ -314,6 +325,7 @@ class ReaderBoard:
             data = {"transport": transport, "code": state.trouble.code}
             self._happenings.tell("agent.degraded", f"transports/{transport}", data)
         elif self._troubles.pop(transport, None) is not None:
+            self._counts.reconnects.add(transport)
             subject = f"transports/{transport}"
             self._happenings.tell("agent.recovered", subject, {"transport": transport})
 

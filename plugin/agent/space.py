@@ -33,13 +33,18 @@ class Space:
         """Bytes that this user may still write."""
         return shutil.disk_usage(self._folder).free
 
+    def known_free(self) -> int | None:
+        """The same; None where nobody can say."""
+        try:
+            return self.free
+        except OSError:
+            return None
+
     @property
     def is_short(self) -> bool:
         """Whether nothing may begin. Where nobody can say, it may."""
-        try:
-            return self.free < NEEDED
-        except OSError:
-            return False
+        free = self.known_free()
+        return free is not None and free < NEEDED
 
     def lay_ballast(self) -> None:
         """Put the ballast there, where there is room for it. Never raises."""

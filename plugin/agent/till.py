@@ -12,13 +12,15 @@ from random import Random
 from drivers.ports import Clock, DirectoryState, ReaderDirectory
 from plugin.activation import saga
 from plugin.activation.region import RegionProfile
+from plugin.agent.counting import Counts
 from plugin.agent.courier import Courier
 from plugin.agent.custody import Custody
+from plugin.agent.failure import described
 from plugin.agent.happenings import Happening, Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.readers import ReaderBoard
 from plugin.agent.recovery import JOURNAL_RETRY_MS
-from plugin.agent.service import Service
+from plugin.agent.service import ProblemError, Service
 from plugin.centre.port import Centre
 from plugin.journal.port import Journal, JournalError
 from plugin.privacy import Keys
@@ -48,6 +50,7 @@ class Till:
         psam: str | None,
         terminal: Terminal,
         custody: Callable[[DecidingLoop], Custody],
+        counts: Counts,
         changed: Callable[[str], None],
         happened: Callable[[Happening], None],
     ) -> None:
@@ -60,6 +63,7 @@ class Till:
             clock,
             self.happenings,
             lambda: self.service.counter_changed(),
+            counts,
             psam,
         )
         self.centre = centre
@@ -70,7 +74,8 @@ class Till:
             journal=journal,
             keys=keys,
             centre=centre,
-            courier=Courier(centre, self.loop.post),
+            courier=Courier(centre, self.loop.post, clock, counts.centre),
+            counts=counts,
             happenings=self.happenings,
             random=random,
             institution=institution,
@@ -119,8 +124,20 @@ class Till:
             self.loop.after(JOURNAL_RETRY_MS, self._begin)
             return
         self.happenings.tell("agent.started", "agent")
+        self._remind()
         self.custody.begin(self.happenings)
         _log.info("started", extra={"unfinished": unfinished})
+
+    def rejected(self, code: str, times: int) -> None:
+        """Tell that somebody was turned away at the door. From any thread."""
+        told: dict[str, str | int] = {"code": code, "times": times}
+        self.loop.post(lambda: self.happenings.tell("security.rejected", "agent", told))
+
+    def _remind(self) -> None:
+        try:
+            self.service.remind()
+        except (JournalError, ProblemError) as failed:  # they can still be asked for
+            _log.error("nobody was reminded", extra=described(failed))
 
     def say_goodbye(self) -> None:
         """Tell that the agent stops. From any thread but the deciding one."""

@@ -18,15 +18,15 @@ from drivers.conversation import Errand, Procedure, Runner, converse
 from drivers.errors import DriverError, ReaderTimeoutError
 from drivers.iso7816.apdu import CommandApdu, ResponseApdu
 from drivers.ports import CardConnection, Clock, Disposition, Reader
-from drivers.trace import TracedConnection
+from drivers.trace import Note, TracedConnection, shown
 from plugin.activation.problem import Problem
 from plugin.agent.errands import Errands, without_help
 from plugin.agent.failure import described
 from plugin.card.authentication import HsmQuestion
 from plugin.card.errors import CardError
-from plugin.card.pin import WITH_PIN
 from plugin.centre.port import CentreError
 
+MORE = frozenset({0x61, 0x6C})  # SW1: there is more, or it wants another Le
 _log = logging.getLogger("kaqi.reader")
 Found = TypeVar("Found")
 
@@ -41,14 +41,20 @@ class Job(Struct, Generic[Found], frozen=True):
 
 
 class ReaderWorker:
-    """`open_reader` is called on the worker's own thread, which owns what it returns."""
+    """`open_reader` is called on the worker's own thread, which owns what it returns;
+    `refused` hears every status word that is neither success nor more."""
 
     def __init__(
-        self, name: str, open_reader: Callable[[], Reader], clock: Clock
+        self,
+        name: str,
+        open_reader: Callable[[], Reader],
+        clock: Clock,
+        refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name
         self._open_reader = open_reader
         self._clock = clock
+        self._refused = refused
         self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._reader: Reader | None = None
         self._abandoned = False
@@ -94,16 +100,20 @@ class ReaderWorker:
     def _outcome(self, reader: Reader, job: Job[Found]) -> Found | Problem:
         try:
             return self._converse(reader, job)
-        except DriverError as failed:
-            return Problem(failed.code)
-        except CentreError as silent:
-            return Problem(silent.code)
+        except (DriverError, CentreError) as failed:
+            return self._given_up(job, Problem(failed.code))
         except CardError as failed:
             facts = {"sw": f"{failed.sw.value:04X}"} if failed.sw else {}
-            return Problem(failed.code, facts)
+            return self._given_up(job, Problem(failed.code, facts))
         except Exception as failed:  # noqa: BLE001 - a bug here must not end the thread
-            _log.error("a job failed", extra=described(failed))
+            told = {**described(failed), "trace_id": job.trace_id}
+            _log.error("a job failed", extra=told)
             return Problem("agent.failed")
+
+    def _given_up(self, job: Job[Any], problem: Problem) -> Problem:
+        told = {"reader": self.name, "code": problem.code, **problem.facts}
+        _log.info("a card was given up", extra={**told, "trace_id": job.trace_id})
+        return problem
 
     def _converse(self, reader: Reader, job: Job[Found]) -> Found:
         connection = reader.connect()
@@ -111,6 +121,7 @@ class ReaderWorker:
         disposition = Disposition.LEAVE
         try:
             with job.errands() as errands:
+                errands.note_psam = _logged("PSAM", job.trace_id)
                 try:
                     run = self._watched(errands, traced)
                     return converse(traced, job.procedure(), run)
@@ -133,26 +144,30 @@ class ReaderWorker:
 
         return run
 
-    def _note(
-        self, trace_id: str
-    ) -> Callable[[CommandApdu, ResponseApdu | None], None]:
-        """Progress is noted always, exchanges only where somebody reads them; how long a
-        PIN is is nobody's business."""
-        detailed = _log.isEnabledFor(logging.DEBUG)
+    def _note(self, trace_id: str) -> Note:
+        """Progress is noted always, exchanges only where somebody reads them."""
+        logged = _logged(self.name, trace_id)
 
         def note(command: CommandApdu, got: ResponseApdu | None) -> None:
             self._progress = self._clock.monotonic()
             if self._abandoned and got is None:
                 raise ReaderTimeoutError
-            if detailed and got is not None:
-                exchange = {
-                    "reader": self.name,
-                    "header": command.header.hex().upper(),
-                    "sent": None if command.ins in WITH_PIN else len(command.data),
-                    "received": len(got.data),
-                    "sw": f"{got.sw.value:04X}",
-                    "trace_id": trace_id,
-                }
-                _log.debug("apdu", extra=exchange)
+            if got is None:
+                return
+            if not got.sw.is_success and got.sw.sw1 not in MORE:
+                self._refused(f"{got.sw.value:04X}")
+            logged(command, got)
 
         return note
+
+
+def _logged(card: str, trace_id: str) -> Note:
+    """Exchanges with what is in this reader, where somebody reads them."""
+    detailed = _log.isEnabledFor(logging.DEBUG)
+
+    def note(command: CommandApdu, got: ResponseApdu | None) -> None:
+        if detailed and got is not None:
+            told = {**shown(command, got), "reader": card, "trace_id": trace_id}
+            _log.debug("apdu", extra=told)
+
+    return note

@@ -129,7 +129,8 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Transaction(Struct, frozen=True, kw_only=True):
-    """One transaction at one moment; `seq` changes whenever anything else does."""
+    """One transaction at one moment; `seq` changes whenever anything else does.
+    `acknowledged` says that its client knows how it has ended, or need not say so."""
 
     id: str
     kind: str
@@ -144,6 +145,7 @@ class Transaction(Struct, frozen=True, kw_only=True):
     deadline: str | None
     allowed_actions: list[str]
     cancellable: bool
+    acknowledged: bool
     commit: Literal["none", "committing", "committed", "unknown"]
     problem: Problem | None
     notices: list[Problem]
@@ -253,11 +255,14 @@ class CatalogueList(Struct, frozen=True, kw_only=True):
 
 
 class Check(Struct, frozen=True, kw_only=True):
-    """One thing that must be in order."""
+    """One thing that must be in order: whether transactions need it, what was found
+    (`detail`, for people), and when it was first seen to be as it is now."""
 
     name: str
     ok: bool
     required: bool
+    detail: str
+    since: str | None
     problem: Problem | None
 
 
@@ -268,18 +273,224 @@ class Readiness(Struct, frozen=True, kw_only=True):
     checks: list[Check]
 
 
+class Profile(Struct, frozen=True, kw_only=True):
+    """The region's rules that are in force."""
+
+    id: str
+    version: str
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    """Which agent this is. `instance_id` is made up at every start: another one means that
+    the agent was started anew. Clients should expect more `capabilities`."""
+
+    name: str
+    version: str
+    api_versions: list[str]
+    mode: Literal["production", "simulation"]
+    instance_id: str
+    region_profile: Profile
+    capabilities: list[str]
+
+
+class ReaderHealth(Struct, frozen=True, kw_only=True):
+    """One reader, and why its last card could not be read."""
+
+    id: str
+    name: str
+    transport: str
+    role: Literal["patient", "psam"]
+    state: Literal["ready", "busy"]
+    slot: Literal["empty", "present", "mute", "swiped"]
+    problem: Problem | None
+
+
+class Count(Struct, frozen=True, kw_only=True):
+    """How often something happened since the start."""
+
+    name: str
+    labels: dict[str, str]
+    value: int
+
+
+class SettingsShown(Struct, frozen=True, kw_only=True):
+    """What is set for this till. Of what is secret only whether it is set."""
+
+    institution: str
+    institution_kind: str
+    port: int
+    origins: list[str]
+    centre_address: str | None
+    centre_credential: bool
+    psam_reader: str | None
+    terminal_device: str
+    serial: list[str]
+    personal_days: int
+    record_days: int
+
+
+class Diagnostics(Struct, frozen=True, kw_only=True):
+    """How the agent is: what support asks for first. `activations` are the durable ones
+    that have not ended, by state; `disk_free_mib` is null where nobody can say."""
+
+    agent: Agent
+    python: str
+    system: str
+    started_at: str
+    uptime_s: float
+    time: str
+    safe_mode: bool
+    disk_free_mib: int | None
+    readers: list[ReaderHealth]
+    problems: list[Problem]
+    checks: list[Check]
+    activations: dict[str, int]
+    counts: list[Count]
+    settings: SettingsShown
+
+
 class SimulatedReader(Struct, frozen=True, kw_only=True):
     """A reader whose cards are moved by request."""
 
     id: str
     name: str
+    attached: bool
+
+
+class CastCard(Struct, frozen=True, kw_only=True):
+    """A card that can be put in: whose, what kind (medical, social_security, other) on
+    what medium (processor, memory, stripe), what it is there to show, and its PIN. A card
+    is made anew whenever it is put in. Everybody is invented."""
+
+    name: str
+    person: str | None
+    kind: str
+    medium: str
+    label: Texts
+    story: Texts
+    pin: str | None
 
 
 class Cast(Struct, frozen=True, kw_only=True):
-    """What a simulation can play with."""
+    """What a simulation can play with; `cards` are the names of those in `cast`."""
 
     cards: list[str]
+    cast: list[CastCard]
     readers: list[SimulatedReader]
+    test_data: Literal[True] = True
+
+
+class OrderedFault(Struct, frozen=True, kw_only=True):
+    """One way in which the simulated centre misbehaves, and how often still."""
+
+    fault: str
+    operation: str
+    times: int | None
+    seconds: float
+
+
+class CentreActivation(Struct, frozen=True, kw_only=True):
+    """One activation that the simulated centre has carried out."""
+
+    activation_id: str
+    message_id: str
+    institution: str
+    receipt_no: str
+
+
+class CentreBooks(Struct, frozen=True, kw_only=True):
+    """What the simulated centre knows: its date, how it misbehaves, what it has activated,
+    and how many requests came to each operation."""
+
+    today: str
+    faults: list[OrderedFault]
+    activations: list[CentreActivation]
+    received: dict[str, int]
+    test_data: Literal[True] = True
+
+
+class PairingBegun(Struct, frozen=True, kw_only=True):
+    """Show the code, keep the secret, and ask for the pairing every `poll_seconds` with
+    `Authorization: Bearer` and the secret, until it is no longer waiting or has expired."""
+
+    id: str
+    code: str
+    secret: str
+    expires_at: str
+    expires_in: int
+    poll_seconds: int
+
+
+class PairingSeen(Struct, frozen=True, kw_only=True):
+    """How far it is, for the client that asked. The token comes once, in the first answer
+    after the approval; from then on the state is `collected`."""
+
+    id: str
+    state: Literal["waiting", "approved", "collected", "denied", "expired"]
+    client_id: str
+    scopes: list[str]
+    expires_at: str
+    token: str | None
+
+
+class Pairing(Struct, frozen=True, kw_only=True):
+    """One request to be paired, for whoever decides about it. `origin` is the web page's it
+    came from, null where it was no browser; `replaces` that a client of this name is paired
+    already, and will be void; `tries_left` how many more wrong codes there may be."""
+
+    id: str
+    client: str
+    version: str | None
+    scopes: list[str]
+    origin: str | None
+    state: Literal["waiting", "approved", "collected", "denied", "expired"]
+    asked_at: str
+    expires_at: str
+    replaces: bool
+    tries_left: int
+
+
+class Pairings(Struct, frozen=True, kw_only=True):
+    """A list, the newest first."""
+
+    pairings: list[Pairing]
+
+
+class PairedClient(Struct, frozen=True, kw_only=True):
+    """Who may call. Its token works in pages of this `origin` only, outside a browser only
+    where that is "", and wherever it is used where that is null."""
+
+    id: str
+    scopes: list[str]
+    origin: str | None
+    paired_at: str
+
+
+class PairedClients(Struct, frozen=True, kw_only=True):
+    """A list, by name."""
+
+    clients: list[PairedClient]
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """The proof: 64 lower-case hex digits."""
+
+    proof: str
+
+
+class ConsoleCode(Struct, frozen=True, kw_only=True):
+    """A code that opens the console once, and for how many seconds."""
+
+    code: str
+    expires_in: int
+
+
+class ConsoleSession(Struct, frozen=True, kw_only=True):
+    """The console's token: to be kept in the page's memory, and void when the agent ends."""
+
+    client_id: str
+    token: str
+    scopes: list[str]
 
 
 class Event(Struct, frozen=True, kw_only=True):

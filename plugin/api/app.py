@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
@@ -18,10 +18,12 @@ from starlette.routing import Route
 from plugin.activation.problem import Problem
 from plugin.agent.failure import described
 from plugin.agent.service import ProblemError
-from plugin.api.guard import BODY_MAX_BYTES, Door, Guard, House
+from plugin.api.guard import BODY_MAX_BYTES, Door, Doors, Guard, House
+from plugin.api.noting import Noted
 from plugin.api.operation import Operation, trace_of
 from plugin.api.problems import Catalogue
 from plugin.api.resources import Parts, operations
+from plugin.api.resources.health import LATER_SECONDS
 
 PROBLEM_JSON = "application/problem+json"
 _OF_STATUS = {
@@ -42,9 +44,12 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         parts.hub.attach(None)
 
     offered = operations(parts)
-    saying = Saying(parts.rendering.catalogue)
+    saying = Saying(parts.rendering.catalogue, offered)
     app = Starlette(
-        routes=[*(each.route() for each in offered), _description(offered, version)],
+        routes=[
+            *(each.route() for each in offered),
+            _description(offered, version, parts),
+        ],
         lifespan=lifespan,
         max_body_size=BODY_MAX_BYTES,
         exception_handlers={
@@ -55,32 +60,26 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         },
     )
     app.router.redirect_slashes = False
-    return Guard(app, house, doors(offered), parts.rendering.catalogue)
+    noted = Noted(app, offered)
+    return Guard(noted, house, doors(offered), parts.rendering.catalogue)
 
 
-def doors(offered: list[Operation]) -> Callable[[str, str], Door]:
-    """The door to a method and a path; whatever nobody offers is behind one that is opened
-    with the right to read."""
-    table = [
-        (each.method, each.path_pattern, Door(scope=each.scope, page=each.page))
+def doors(offered: list[Operation]) -> Doors:
+    """What stands before these."""
+    return Doors(
+        (
+            each.path_pattern,
+            Door(method=each.method, path=each.path, scope=each.scope, page=each.page),
+        )
         for each in offered
-    ]
-    nowhere = Door(scope="read")
-
-    def door(method: str, path: str) -> Door:
-        for offered_method, pattern, found in table:
-            if offered_method == method and pattern.fullmatch(path):
-                return found
-        return nowhere
-
-    return door
+    )
 
 
-def _description(offered: list[Operation], version: str) -> Route:
+def _description(offered: list[Operation], version: str, parts: Parts) -> Route:
     async def description(_: Request) -> Response:
         from plugin.api.description import describe
 
-        return JSONResponse(describe(offered, version))
+        return JSONResponse(describe(offered, version, parts.rendering))
 
     return Route("/openapi.json", description)
 
@@ -88,8 +87,9 @@ def _description(offered: list[Operation], version: str) -> Route:
 class Saying:
     """Failures as problem objects."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, offered: list[Operation]) -> None:
         self._catalogue = catalogue
+        self._offered = offered
 
     async def known(self, request: Request, failed: Exception) -> Response:
         """What the agent refuses, in its own words."""
@@ -100,7 +100,15 @@ class Saying:
         """What the router refuses."""
         assert isinstance(failed, HTTPException)  # noqa: S101 - registered for it
         code = _OF_STATUS.get(failed.status_code, "request.invalid")
-        return self._answer(request, Problem(code), headers=failed.headers)
+        headers = failed.headers
+        if failed.status_code == 405:  # the router knows one operation of a path
+            headers = {"Allow": ", ".join(self._methods(request.url.path))}
+        return self._answer(request, Problem(code), headers=headers)
+
+    def _methods(self, path: str) -> list[str]:
+        """What may be done to this path."""
+        fitting = (each for each in self._offered if each.path_pattern.fullmatch(path))
+        return sorted(each.method for each in fitting) or ["GET"]
 
     async def nothing(self, _: Request, __: Exception) -> Response:
         """Nobody listens any more."""
@@ -121,6 +129,6 @@ class Saying:
     ) -> Response:
         body = self._catalogue.body(problem, trace_of(request), **extras)
         headers = dict(headers or {})
-        if "retry_after" in extras:
-            headers["Retry-After"] = str(extras["retry_after"])
+        if "retry_after" in extras or body["status"] == 503:
+            headers["Retry-After"] = str(extras.get("retry_after", LATER_SECONDS))
         return JSONResponse(body, body["status"], headers, media_type=PROBLEM_JSON)

@@ -30,6 +30,7 @@ class Hub:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._streams: set[Following] = set()
         self.is_stopping = False
+        self.dropped = 0  # events that followers were too slow for
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """From now on deliver on this loop."""
@@ -98,6 +99,7 @@ class Hub:
 
     def _cut(self, queue: Following) -> None:
         self._streams.discard(queue)
+        self.dropped += queue.qsize() + 1
         while not queue.empty():
             queue.get_nowait()
         queue.put_nowait(None)

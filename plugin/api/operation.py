@@ -4,7 +4,6 @@ routes and the OpenAPI document are both made from these.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -17,11 +16,12 @@ from starlette.routing import Route
 
 from plugin.activation.problem import Problem
 from plugin.agent.service import Client, Keyed, ProblemError
+from plugin.api.plain_json import plain
 from plugin.api.requests import WAIT_MAX_SECONDS, Nothing
 from plugin.privacy import scrubbed, sm3
 from plugin.shapes import ShapeError, Strict, shaped
 
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_KEY = re.compile(r"[!-~]{1,200}")
 _WAIT = re.compile(r"\s*wait\s*=\s*(\d{1,4})\s*")
 _STEP_MAX = 64
 
@@ -30,17 +30,20 @@ Said = TypeVar("Said", bound=Strict)
 
 
 class Heading(Struct, frozen=True, kw_only=True):
-    """A header that an operation looks at."""
+    """A header that an operation looks at; a value that does not fit the `pattern` is
+    refused."""
 
     name: str
     about: str
     required: bool = False
+    pattern: str | None = None
 
 
 KEY = Heading(
     name="idempotency-key",
     about="New for every click; the same again when trying again.",
     required=True,
+    pattern=f"^{_KEY.pattern}$",
 )
 PREFER = Heading(
     name="prefer",
@@ -98,21 +101,42 @@ class Asked(Struct, Generic[Where, Said], frozen=True):
         return int(number) if re.fullmatch("[0-9]{1,19}", number) else None
 
 
+# What is refused before an operation is asked.
+_ALWAYS = (
+    "agent.failed",
+    "auth.host_denied",
+    "auth.origin_denied",
+    "client.rate_limited",
+    "request.invalid",
+)
+_WITH_TOKEN = ("auth.token_missing", "auth.token_invalid", "auth.scope")
+_WITH_BODY = ("request.not_json", "request.too_large")
+_WITH_KEY = ("idempotency.key_missing", "idempotency.key_reused")
+JOURNAL = (  # what any operation can say that asks the journal
+    "agent.journal_failed",
+    "agent.journal_damaged",
+    "agent.safe_mode",
+)
+
 Doing = Callable[[Asked[Any, Any]], Awaitable[Response]]
 
 
 class Operation(Struct, frozen=True):
     """One method of one path. What it takes stands in the signature of `does`; `scope` is
     what a token must allow, None where none is needed; a `page` is what a person opens in a
-    browser; `answers` are shapes by status, where None is an empty answer."""
+    browser; `answers` are shapes by status, where None is an empty answer and str and bytes
+    are content of another `media` type. `problems` are the codes that it can refuse with,
+    beyond those that stand before every operation (`codes`)."""
 
     method: str
     path: str
     does: Doing
     scope: str | None
-    answers: Mapping[int, type[Struct] | None]
+    answers: Mapping[int, type[Struct] | type[str] | type[bytes] | None]
     headings: tuple[Heading, ...] = ()
     page: bool = False
+    problems: tuple[str, ...] = ()
+    media: str = "application/json"
 
     @property
     def takes(self) -> tuple[type[Strict], type[Strict]]:
@@ -120,6 +144,20 @@ class Operation(Struct, frozen=True):
         hints = get_type_hints(self.does).values()
         where, body = next(get_args(h) for h in hints if get_origin(h) is Asked)
         return where, body
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """Every problem that a request for it can be refused with."""
+        found = {*_ALWAYS, *self.problems}
+        if self.scope is not None:
+            found |= {*_WITH_TOKEN}
+        if self.method != "GET":
+            found |= {*_WITH_BODY}
+        if KEY in self.headings:
+            found |= {*_WITH_KEY}
+        if self.path_names:
+            found.add("request.not_found")  # what stands there is no part of a path
+        return frozenset(found)
 
     @property
     def path_pattern(self) -> re.Pattern[str]:
@@ -162,10 +200,16 @@ Bare = Asked[Nothing, Nothing]
 
 
 def reading(
-    path: str, does: Doing, shows: type[Struct], *headings: Heading
+    path: str,
+    does: Doing,
+    shows: type[Struct],
+    *headings: Heading,
+    problems: tuple[str, ...] = (),
 ) -> Operation:
     """A GET that any client with the scope `read` may ask for."""
-    return Operation("GET", path, does, "read", {200: shows}, headings)
+    return Operation(
+        "GET", path, does, "read", {200: shows}, headings, problems=problems
+    )
 
 
 def trace_of(request: Request) -> str:
@@ -182,30 +226,11 @@ def answer(
 
 
 def _in_body(raw: bytes, shape: type[Said]) -> Said:
-    """The body in its shape: plain JSON, no key twice (reliability, 3.2). Raises
-    ProblemError."""
+    """The body in its shape. Raises ProblemError."""
     try:
-        said = json.loads(
-            raw.decode() or "{}",
-            object_pairs_hook=_each_once,
-            parse_constant=_no_number,
-        )
-        return shaped(said, shape)
+        return shaped(plain(raw), shape)
     except ShapeError as wrong:
         raise _invalid(_pointer("body", *wrong.place), wrong.reason) from wrong
-    except (ValueError, RecursionError) as wrong:
-        raise _invalid("/body", "not JSON, or a key twice") from wrong
-
-
-def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key twice")
-    return found
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number")
 
 
 def _invalid(pointer: str, reason: str) -> ProblemError:

@@ -35,13 +35,13 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     def messages(self, facts: Mapping[str, str]) -> Texts:
         """What is wrong, by language."""
-        return Texts(chinese=_filled(self.zh, facts), english=_filled(self.en, facts))
+        return Texts(chinese=filled(self.zh, facts), english=filled(self.en, facts))
 
     def todo(self, facts: Mapping[str, str]) -> Remedies:
         """What to do about it here, by language."""
         return Remedies(
-            chinese=[_filled(each, facts) for each in self.todo_zh],
-            english=[_filled(each, facts) for each in self.todo_en],
+            chinese=[filled(each, facts) for each in self.todo_zh],
+            english=[filled(each, facts) for each in self.todo_en],
         )
 
 
@@ -140,6 +140,7 @@ class Prompts:
         return frozenset(self._content)
 
 
-def _filled(sentence: str, facts: Mapping[str, str]) -> str:
+def filled(sentence: str, facts: Mapping[str, str]) -> str:
+    """A sentence with its facts; [part {name}] is left out where nobody knows it."""
     known = _OPTIONAL.sub(lambda part: part[1] if facts.get(part[2]) else "", sentence)
     return known.format_map(defaultdict(str, facts))

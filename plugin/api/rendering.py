@@ -60,6 +60,7 @@ class Rendering:
             deadline=view.deadline,
             allowed_actions=sorted(view.allowed),
             cancellable=Action.CANCEL in view.allowed,
+            acknowledged=view.acknowledged,
             commit=view.commit,
             problem=self._problem(view.problem, origin.trace_id),
             notices=notices,
@@ -135,6 +136,8 @@ class Rendering:
                 name=each.name,
                 ok=each.ok,
                 required=each.required,
+                detail=each.detail,
+                since=each.since,
                 problem=self._problem(each.problem, trace_id),
             )
             for each in found

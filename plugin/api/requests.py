@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from plugin.activation.pins import Typed
 from plugin.activation.region import Scenario
+from plugin.agent.clients import RESERVED, ClientId, Pairable
 from plugin.privacy import scrubbed
 from plugin.shapes import Strict, WrongValueError, whole
 
@@ -18,6 +20,7 @@ Reference = Annotated[str, whole(r"[0-9A-Za-z._:/#-]{1,64}")]
 TransactionId = Annotated[str, whole(r"t-[0-9a-f]{32}")]
 IntentId = Annotated[str, whole(r"[0-9a-f-]{36}")]
 ReaderId = Annotated[str, whole(r"[!-~]{1,64}")]
+PairingId = Annotated[str, whole(r"p-[0-9a-f]{8}")]
 _SECRET = {"format": "password", "writeOnly": True}
 Digits = Annotated[str, Meta(max_length=64, extra_json_schema=_SECRET)]
 
@@ -101,6 +104,122 @@ class InsertCard(Strict):
     card: Annotated[str, whole(r"[!-~]{1,64}")]
 
 
+class AskPairing(Strict):
+    """Who asks to be paired, in which version, and what it wants to do. `client` is the
+    name that the operator sees, and the client's id from then on; the same name again
+    takes the place of the earlier pairing."""
+
+    client: ClientId
+    scopes: Annotated[
+        list[Pairable],
+        Meta(min_length=1, max_length=5),
+    ]
+    version: Annotated[str, whole(r"[!-~]{1,40}")] | None = None
+
+    def __post_init__(self) -> None:
+        if self.client in RESERVED:
+            raise WrongValueError("client", "another name, please")
+
+
+class ApprovePairing(Strict):
+    """The code that the client shows: six digits, typed by whoever approves it."""
+
+    code: Annotated[str, whole(r"[0-9]{6}")]
+
+
+class SayHello(Strict):
+    """Prove that you know this client's token. `nonce` is random and new every time: 32
+    bytes as hex are fine."""
+
+    client_id: ClientId
+    nonce: Annotated[str, whole(r"[0-9A-Za-z_-]{16,128}")]
+
+
+class OpenConsole(Strict):
+    """The one-time code from the address that `kaqi console` gave."""
+
+    code: Annotated[str, Meta(max_length=64, extra_json_schema=_SECRET)]
+
+    def __repr__(self) -> str:
+        return "OpenConsole()"
+
+
+class OnePairing(Strict):
+    """Which request to be paired."""
+
+    pairing_id: PairingId
+
+
+class OneClient(Strict):
+    """Which client."""
+
+    client_id: ClientId
+
+
+class AtCommand(Strict):
+    """Which of its commands, counted from now on; 1 is the next."""
+
+    at: Annotated[int, Meta(ge=1, le=10_000)] = 1
+
+
+class Tear(AtCommand):
+    """A card that is pulled; with `answer_lost`, once it has obeyed that command."""
+
+    answer_lost: bool = False
+
+
+class Hang(AtCommand):
+    """A card that takes its time; the agent gives it up after five seconds."""
+
+    seconds: Annotated[float, Meta(ge=0, le=600)] = 10.0
+
+
+class CentreSays(Strict):
+    """The words of a refusal, as the region's profile knows them."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=16)]
+    text: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class CentreFault(Strict):
+    """One way in which the simulated centre misbehaves: `lose_request` hangs up before
+    anything happens, `silence` never answers, `slow` answers after `seconds`, `refuse`
+    says no with `words`, `lose_answer`, `error_after_effect` (status 500), `wrong_echo`,
+    `truncate`, `oversized` and `nonsense` spoil the answer to what was done, `late` does it
+    `seconds` after it hung up, `duplicate` does it twice, `stale` has not heard of any
+    activation, `redirect` names another place. `operation` is the end of the path, all when
+    empty: card-status, match, activations, activation-status, authenticate. `times` is how
+    often, absent for always."""
+
+    fault: Literal[
+        "lose_request",
+        "lose_answer",
+        "late",
+        "duplicate",
+        "silence",
+        "slow",
+        "refuse",
+        "error_after_effect",
+        "wrong_echo",
+        "truncate",
+        "oversized",
+        "stale",
+        "redirect",
+        "nonsense",
+    ]
+    operation: Annotated[str, whole(r"[a-z-]{0,40}")] = ""
+    times: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    seconds: Annotated[float, Meta(ge=0, le=86_400)] = 1.0
+    words: CentreSays | None = None
+
+
+class CentreFaults(Strict):
+    """How the simulated centre is from now on; the first fault that fits a request strikes
+    it. None: it works."""
+
+    faults: Annotated[list[CentreFault], Meta(max_length=20)]
+
+
 class OneTransaction(Strict):
     """Which transaction."""
 
@@ -116,10 +235,24 @@ class Snapshot(OneTransaction):
 
 
 class Chosen(Strict):
-    """Which transactions."""
+    """Which transactions. `since` is the first moment (RFC 3339, with its offset) at which
+    they may have been asked for; `unacknowledged` means those whose client has not said
+    that it knows how they ended, also of earlier runs of the agent."""
 
     pos_ref: Annotated[str, Meta(max_length=64)] | None = None
     state: Annotated[str, Meta(max_length=32)] | None = None
+    since: Annotated[datetime, Meta(tz=True)] | None = None
+    unacknowledged: bool = False
+
+    def takes(self, pos_ref: str | None, state: str, received_at: str) -> bool:
+        """Whether a transaction like this is one of them."""
+        return (
+            self.pos_ref in (None, pos_ref)
+            and self.state in (None, state)
+            and (
+                self.since is None or self.since <= datetime.fromisoformat(received_at)
+            )
+        )
 
 
 class OneActivation(Strict):

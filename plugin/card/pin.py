@@ -23,7 +23,6 @@ from plugin.card.errors import SwappedCardError
 from plugin.card.files import Access
 
 VERIFY, CHANGE = 0x20, 0x5E
-WITH_PIN = frozenset({VERIFY, CHANGE})
 BETWEEN = b"\xff"  # no packed digit looks like it
 DIGITS_MIN, DIGITS_MAX = 3, 12  # two to six bytes on the card
 

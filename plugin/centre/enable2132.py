@@ -32,7 +32,7 @@ from plugin.activation.saga import (
 from plugin.card.authentication import HsmAnswer, HsmQuestion
 from plugin.card.medical import MedicalCard
 from plugin.card.social_security import SocialSecurityCard
-from plugin.centre.line import Line
+from plugin.centre.line import Exchange, Line
 from plugin.centre.port import CentreAnswerError, CentreError, Patience
 from plugin.centre.verdict import masked, refused
 
@@ -110,7 +110,12 @@ class Enable2132Centre:
     def activate(self, record: Activation) -> Accepted | Refused:
         """Send the record's message."""
         place = self.address + self._envelope.path
-        received = self._line.post(place, record.message or b"", ALONE)
+        noted = Exchange(
+            question="2132",
+            message_id=self.message_name(record.activation_id or ""),
+            trace_id=record.origin.trace_id,
+        )
+        received = self._line.post(place, record.message or b"", ALONE, noted)
         return self.understood(received, record)
 
     def understood(self, received: bytes, record: Activation) -> Accepted | Refused:

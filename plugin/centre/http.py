@@ -51,6 +51,7 @@ class Http:
             if response.status != 200:
                 raise CentreAnswerError(
                     f"HTTP status {response.status}",
+                    status=response.status,
                     retry_after_ms=_retry_after_ms(response),
                 )
             for part in response.iter_stream():

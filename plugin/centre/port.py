@@ -26,13 +26,20 @@ from plugin.card.social_security import SocialSecurityCard
 
 
 class CentreError(Exception):
-    """The centre gave no answer that can be believed; `retry_after_ms` is how long it wants
-    to be left alone, where it says so."""
+    """The centre gave no answer that can be believed; `status` is that of HTTP where there
+    was another than 200, `retry_after_ms` how long it wants to be left alone, where it says
+    so."""
 
     code: ClassVar[str] = "centre.failed"
 
-    def __init__(self, *words: object, retry_after_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        *words: object,
+        status: int | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
         super().__init__(*words)
+        self.status = status
         self.retry_after_ms = retry_after_ms
 
 

@@ -32,7 +32,7 @@ from plugin.activation.saga import (
 from plugin.card.authentication import FACTOR_LENGTH, HsmAnswer, HsmQuestion
 from plugin.card.medical import MedicalCard
 from plugin.card.social_security import SocialSecurityCard
-from plugin.centre.line import Line
+from plugin.centre.line import Exchange, Line
 from plugin.centre.port import CentreAnswerError, CentreError, Patience
 from plugin.centre.verdict import masked, refused
 
@@ -185,7 +185,12 @@ class ReferenceCentre:
     def _post(self, path: str, body: bytes, message_id: str, origin: Origin) -> Answer:
         """One exchange, checked before it is believed (reliability, 3.4)."""
         headers = {"Message-Id": message_id, "Trace-Id": origin.trace_id}
-        raw = self._line.post(self.address + path, body, headers)
+        noted = Exchange(
+            question=path.rpartition("/")[2],
+            message_id=message_id,
+            trace_id=origin.trace_id,
+        )
+        raw = self._line.post(self.address + path, body, headers, noted)
         answer = Answer(_object(raw), _personal(json.loads(body)))
         answer.echo("message_id", message_id)
         answer.echo("institution", origin.institution)

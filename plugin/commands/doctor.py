@@ -11,7 +11,7 @@ import apsw
 
 from plugin import __version__, main
 from plugin.activation.problem import Problem
-from plugin.agent import doctor
+from plugin.agent import doctor, drop_box
 from plugin.agent.doctor import Finding
 from plugin.agent.space import Space
 from plugin.api.server import holder_of
@@ -30,7 +30,7 @@ SQLITE_NEEDED = (3, 51, 3)
 
 def run(options: Options, *, as_json: bool) -> int:
     """Examine everything, show it, and fail when something required is wrong."""
-    found = list(_findings(options))
+    found = list(findings(options))
     if as_json:
         catalogue = main.catalogue()
         screen.json_line(
@@ -60,11 +60,12 @@ def _show(found: Finding) -> None:
             screen.line(f"    {text}")
 
 
-def _findings(options: Options) -> Iterator[Finding]:
+def findings(options: Options) -> Iterator[Finding]:
+    """Everything that can be examined from outside."""
     yield _program()
     yield _database()
     yield _algorithms()
-    yield _data_folder(options)
+    yield from _data_folder(options)
     yield from _disk(options)
     yield from _journal(options)
     try:
@@ -85,12 +86,14 @@ def _findings(options: Options) -> Iterator[Finding]:
     centre.close()
 
 
-def _data_folder(options: Options) -> Finding:
+def _data_folder(options: Options) -> Iterator[Finding]:
     try:
         folder = serve.opened_folder(options)
     except DataFolderError as failed:
-        return Finding(name="data_folder", required=True, problem=problem_of(failed))
-    return Finding(name="data_folder", required=True, detail=str(folder.path))
+        yield Finding(name="data_folder", required=True, problem=problem_of(failed))
+        return
+    yield Finding(name="data_folder", required=True, detail=str(folder.path))
+    yield from drop_box.findings(folder.pairing_requests)
 
 
 def _disk(options: Options) -> Iterator[Finding]:

@@ -51,6 +51,20 @@ def json_line(value: object) -> None:
     _write(sys.stdout, text)
 
 
+def passed(text: str) -> None:
+    """One line of JSON as it is, escaped where the console lacks a character."""
+    if not (text.isascii() or _takes_all(sys.stdout)):
+        escaped = (c if c.isascii() else json.dumps(c).strip('"') for c in text)
+        text = "".join(escaped)
+    _write(sys.stdout, text)
+
+
+def shows_colours() -> bool:
+    """Whether somebody looks at a terminal that has some and wants them."""
+    has_some = os.environ.get("TERM", "dumb") != "dumb" or "WT_SESSION" in os.environ
+    return has_some and not os.environ.get("NO_COLOR") and sys.stdout.isatty()
+
+
 def _takes_all(stream: TextIO) -> bool:
     return (stream.encoding or "").lower().replace("-", "") in ("utf8", "gb18030")
 

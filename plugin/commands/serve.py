@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
+import os
 import socket
+import stat
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,8 +22,9 @@ from platformdirs import user_config_path, user_data_path
 from plugin import __version__, logs, main
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
+from plugin.agent.clients import SCOPES
 from plugin.api.server import PortError, PortInUseError, Server, listen
-from plugin.client import Kaqi
+from plugin.client import Kaqi, KaqiUnreachableError
 from plugin.commands import screen
 from plugin.commands.failing import CannotError
 from plugin.data_file import DataFileError, FileMissingError
@@ -30,6 +37,8 @@ from plugin.settings import SIMULATED_INSTITUTION, Settings
 from plugin.settings_file import load_settings
 from plugin.shapes import WrongValueError
 
+KIT = "kit"  # the client that a program which starts us is
+LOOK_SECONDS = 0.01
 _log = logging.getLogger("kaqi.serve")
 
 
@@ -43,6 +52,7 @@ class Options(Struct, frozen=True, kw_only=True):
     reader_kinds: tuple[str, ...] = ("inprocess",)
     centre: str | None = None
     debug: bool = False
+    as_json: bool = False
 
 
 class Serving(Struct, frozen=True):
@@ -64,6 +74,8 @@ class Serving(Struct, frozen=True):
 
 def run(options: Options) -> int:
     """Serve until interrupted. Raises as `prepared` does."""
+    if options.as_json:
+        return run_for_a_program(options)
     with prepared(options) as serving:
         screen.line(f"kaqi {__version__}  {serving.address}")
         screen.line(f"{serving.profile.label}  {serving.folder.path}")
@@ -78,6 +90,50 @@ def run(options: Options) -> int:
             screen.line("模拟运行，一切都不是真的 / SIMULATION: nothing here is real")
         serving.server.run()
     return 0
+
+
+def run_for_a_program(options: Options) -> int:
+    """Serve the program that has started us: a simulation, by itself on a free port and in
+    a folder that nobody keeps, where nothing else is said. Says one line of JSON once it
+    answers, and ends when its input ends. Raises as `prepared` does."""
+    if not options.simulate:  # a token of a real till is for nobody's standard output
+        raise CannotError(Problem("command.usage", {"reason": "--json: --simulate"}))
+    with ExitStack() as stack:
+        if options.data is None:
+            folder = TemporaryDirectory(prefix="kaqi-kit-")
+            options = replace(options, data=Path(stack.enter_context(folder)))
+        serving = stack.enter_context(
+            prepared(replace(options, port=options.port or 0))
+        )
+        for beside in (_announce, _stop_when_input_ends):
+            threading.Thread(target=beside, args=(serving,), daemon=True).start()
+        serving.server.run()
+    return 0
+
+
+def _announce(serving: Serving) -> None:
+    """Once the server answers and knows its readers, say where, and who may do all."""
+    assert serving.hand is not None  # noqa: S101 - it simulates
+    wanted = set(serving.hand.readers())
+    token = serving.folder.pair(KIT, SCOPES)
+    kaqi = Kaqi(token=token, address=f"127.0.0.1:{serving.port}")
+    pause = threading.Event()
+    with suppress(KaqiUnreachableError):  # told to stop before it had begun
+        while not wanted <= {each["name"] for each in kaqi.readers()}:
+            pause.wait(LOOK_SECONDS)
+        here = {"address": serving.address, "token": token}
+        about = {"pid": os.getpid(), "version": __version__}
+        screen.line(json.dumps(here | about))
+
+
+def _stop_when_input_ends(serving: Serving) -> None:
+    """Whoever holds the other end of our input has gone, or wants us to."""
+    kind = os.fstat(0).st_mode if sys.stdin is not None else 0
+    if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+        return  # a person at a terminal, or nobody at all
+    while os.read(0, 4096):
+        pass
+    serving.server.stop()
 
 
 def _say_safe_mode() -> None:
@@ -98,6 +154,7 @@ def prepared(options: Options) -> Iterator[Serving]:
         folder = opened_folder(options)
         folder.dedicate(simulated=options.simulate)
         stack.callback(logs.configure(folder.logs, debug=options.debug))
+        threading.excepthook = logs.thread_failed
         is_copy = folder.lives_on(machine_id())
         if is_copy:
             _log.warning("a copy of another machine's folder: every token is void")
@@ -196,7 +253,9 @@ def _settings(options: Options) -> Settings:
 
 
 def opened_folder(options: Options) -> DataFolder:
-    """The data folder; a simulation has one of its own. Raises DataFolderError."""
+    """The data folder; a simulation has one of its own. From now on whatever this process
+    writes is for its user only. Raises DataFolderError."""
+    os.umask(0o077)
     usual = user_data_path("kaqi") / ("simulated" if options.simulate else "till")
     return DataFolder(options.data or usual)
 

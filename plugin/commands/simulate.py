@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from drivers.ports import SimulatedDesk
+from drivers.ports import CastCard, SimulatedDesk
 from plugin.commands import screen, serve
 from plugin.commands.serve import Options
 
@@ -57,7 +57,7 @@ def obey(hand: SimulatedDesk, words: list[str]) -> str:
     try:
         match words:
             case ["cards"]:
-                return "\n".join(f"  {name}" for name in hand.cards())
+                return "\n".join(map(_described, hand.cast()))
             case ["in", card]:
                 return _insert(hand, card, "1")
             case ["in", card, number]:
@@ -72,6 +72,12 @@ def obey(hand: SimulatedDesk, words: list[str]) -> str:
         return f"? {unknown}"
     except (ValueError, OSError) as failed:
         return f"! {failed}"
+
+
+def _described(card: CastCard) -> str:
+    label = screen.said({"zh-CN": card.label_zh, "en": card.label_en})
+    story = screen.said({"zh-CN": card.story_zh, "en": card.story_en})
+    return f"  {card.name:22}  {label}: {story}"
 
 
 def _insert(hand: SimulatedDesk, card: str, number: str) -> str:

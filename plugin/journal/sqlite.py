@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 
 import apsw
@@ -111,6 +112,7 @@ _REPLACE = (
     "UPDATE finished SET state = ?, version = ?, card_ref = ?, clear = ?, sealed = ?,"
     " mac = ? WHERE number = ?"
 )
+_AMEND = f"{_REPLACE} AND version = ?"
 _REMOVE = "DELETE FROM finished WHERE number = ?"
 _LATER_REQUESTS = (
     "SELECT client_id, key_digest, fingerprint, transaction_id, mac FROM requests"
@@ -228,8 +230,16 @@ class SqliteJournal:
     what is there, and raises as long as the disk refuses that too.
     """
 
-    def __init__(self, path: Path, keys: Keys, vfs: str | None = None) -> None:
-        """`vfs` names the disk, as SQLite knows it; the computer's own when it is None."""
+    def __init__(
+        self,
+        path: Path,
+        keys: Keys,
+        vfs: str | None = None,
+        committed: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`vfs` names the disk, as SQLite knows it; the computer's own when it is None.
+        `committed` hears how many seconds a commit took."""
+        self.committed = committed
         self._keys = keys
         self._path = path
         self._vfs = vfs
@@ -410,6 +420,17 @@ class SqliteJournal:
     def _refuse_card_in_hand(self, number: int, card_ref: str | None) -> None:
         for _ in self._connection.execute(_IN_HAND, (card_ref, number)):
             raise CardInHandError("the card is in another record")
+
+    def amend(self, activation: Activation) -> Activation:
+        """Replace a finished record."""
+        amended = replace(activation, version=activation.version + 1)
+        entry = entries.encode(amended)
+        number, columns = number_of(entry.intent_id), self._columns(entry)
+        with _Commit(self):
+            self._connection.execute(_AMEND, (*columns, number, activation.version))
+            if not self._connection.changes():
+                raise StaleRecordError(entry.intent_id)
+        return amended
 
     def get(self, intent_id: str) -> Activation | None:
         """The record of this intent."""
@@ -705,6 +726,7 @@ class _Commit(_Verb):
     def __enter__(self) -> None:
         super().__enter__()
         self._connection = self._journal._connection
+        self._began = perf_counter()
         self._ask(self._connection.__enter__)
 
     def __exit__(
@@ -714,6 +736,8 @@ class _Commit(_Verb):
         at: TracebackType | None,
     ) -> None:
         self._ask(lambda: self._connection.__exit__(kind, failed, at))
+        if failed is None:
+            self._journal.committed(perf_counter() - self._began)
         super().__exit__(kind, failed, at)
 
     def _ask(self, call: Callable[[], object]) -> None:

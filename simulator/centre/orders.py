@@ -33,6 +33,12 @@ def add_routes(app: FastAPI, books: Books) -> None:
     async def misbehave(order: FaultOrder) -> None:
         books.faults.append(order)
 
+    @app.put("/simulation/faults", status_code=204, tags=["simulation"])
+    async def misbehave_so(ordered: list[FaultOrder]) -> None:
+        """So and not otherwise; what was kept back is answered now."""
+        books.faults[:] = ordered
+        books.let_go()
+
     @app.delete("/simulation/faults", status_code=204, tags=["simulation"])
     async def behave() -> None:
         books.faults.clear()
@@ -69,6 +75,7 @@ def add_routes(app: FastAPI, books: Books) -> None:
     async def show() -> dict[str, Any]:
         return {
             "today": books.today.isoformat(),
+            "faults": books.faults,
             "effects": books.effects,
             "messages": books.messages,
             "received": books.received,

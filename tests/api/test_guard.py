@@ -14,6 +14,7 @@ from plugin.api import server
 from plugin.data_folder import DataFolder
 from tests.agents import Answer, Pos, Running
 from tests.api.conftest import LISTED
+from tests.listed import unlisted
 
 ROUTES = [
     ("GET", "/healthz"),
@@ -69,9 +70,12 @@ def send(
         connection.close()
     shown = {key.lower(): value for key, value in answer.getheaders()}
     try:
-        return Answer(answer.status, shown, json.loads(raw) if raw else None)
+        told = Answer(answer.status, shown, json.loads(raw) if raw else None)
     except ValueError:
         return Answer(answer.status, shown, raw.decode("utf-8", "replace"))
+    if told.status >= 400 and "code" in told.body:
+        assert not unlisted(method, path, told.code), (method, path, told.code)
+    return told
 
 
 def usual(pos: Pos, **changed: str | None) -> list[tuple[str, str]]:
@@ -252,8 +256,8 @@ def test_alive_needs_no_token_and_says_nothing(pos: Pos) -> None:
         (("read",), "POST", "/v1/transactions", "activate"),
         (("read", "activate"), "GET", "/v1/simulate/cast", "simulate"),
         (("read", "activate"), "POST", "/v1/simulate/readers/x/remove", "simulate"),
-        (("read",), "POST", "/v1/nothing", "activate"),
-        (("read",), "PUT", "/v1/transactions", "activate"),
+        (("activate",), "POST", "/v1/nothing", "read"),
+        (("activate",), "PUT", "/v1/transactions", "read"),
     ],
 )
 def test_a_token_reaches_as_far_as_its_scopes(

@@ -50,7 +50,7 @@ def test_help_is_in_both_languages() -> None:
     assert done.returncode == 0
     assert "社会保障卡" in done.stdout
     assert "Run the agent" in done.stdout
-    for name in ("serve", "demo", "read", "activate", "simulate", "doctor", "pair"):
+    for name in ("serve", "demo", "read", "activate", "simulate", "doctor", "log"):
         assert name in done.stdout
     assert "Region profiles" in done.stdout
 
@@ -667,13 +667,16 @@ def test_the_demo_stays_for_whoever_wants_to_try_until_it_is_interrupted() -> No
     assert complaints == ""
 
 
-@pytest.mark.parametrize("readers", ["pcsc", "serial", "inprocess"])
-def test_the_demo_tells_its_story_and_leaves(readers: str) -> None:
+@pytest.mark.parametrize(
+    ("readers", "encoding"),
+    [("pcsc", "utf-8"), ("serial", "utf-8"), ("inprocess", "gbk")],
+)
+def test_the_demo_tells_its_story_and_leaves(readers: str, encoding: str) -> None:
     done = kaqi(
         *("demo", "--port", "0"),
         ONCE="1",
         READERS=readers,
-        PYTHONUTF8="1",
+        PYTHONIOENCODING=encoding,
         KAQI_LANG="zh",
     )
 

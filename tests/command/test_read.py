@@ -54,6 +54,7 @@ def kaqi(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         [sys.executable, "-m", "plugin", *arguments],
         capture_output=True,
         text=True,
+        encoding=environment.get("PYTHONIOENCODING"),
         check=False,
         env={**os.environ, **environment},
         timeout=60,

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from plugin.activation.saga import Verdict
 from plugin.api import answers, requests
-from plugin.api.operation import KEY, Asked, Operation, answer, reading
+from plugin.api.operation import JOURNAL, KEY, Asked, Operation, answer, reading
 from plugin.api.requests import Nothing
 from plugin.api.resources.resource import Resource
 
@@ -20,11 +20,19 @@ class Activations(Resource):
 
     def operations(self) -> Iterator[Operation]:
         """What can be asked."""
-        yield reading("/v1/activations", self.activations, answers.Activations)
-        yield reading(_ONE, self.activation, answers.Activation)
-        settled = {200: answers.Activation}
+        unknown = ("activation.unknown", *JOURNAL)
+        yield reading(
+            "/v1/activations", self.activations, answers.Activations, problems=JOURNAL
+        )
+        yield reading(_ONE, self.activation, answers.Activation, problems=unknown)
         yield Operation(
-            "POST", f"{_ONE}/settle", self.settle, "operate", settled, (KEY,)
+            "POST",
+            f"{_ONE}/settle",
+            self.settle,
+            "operate",
+            {200: answers.Activation},
+            (KEY,),
+            problems=("activation.not_for_a_person", *unknown),
         )
 
     async def activations(self, asked: Asked[requests.Newest, Nothing]) -> Response:

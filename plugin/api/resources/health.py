@@ -11,6 +11,8 @@ from plugin.api import answers
 from plugin.api.operation import Bare, Operation, answer, reading
 from plugin.api.resources.resource import Resource
 
+LATER_SECONDS = 5  # after which it may be worth asking again
+
 
 class Health(Resource):
     """Health and the catalogue."""
@@ -30,7 +32,9 @@ class Health(Resource):
         """Whether transactions can be carried out now, and what is missing."""
         found = await asyncio.to_thread(self._parts.checks)
         shown = self._parts.rendering.readiness(found, asked.trace_id)
-        return answer(shown, status=200 if shown.ready else 503)
+        if shown.ready:
+            return answer(shown)
+        return answer(shown, status=503, headers={"Retry-After": str(LATER_SECONDS)})
 
     async def errors(self, _: Bare) -> Response:
         """Every problem the agent can name, in both languages, with its remedy."""

@@ -3,48 +3,102 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 from starlette.responses import Response
 
 from plugin.activation.desk import Action
-from plugin.agent.service import Client, Kind, Order
+from plugin.agent.run import Kind
+from plugin.agent.service import Client, Order
 from plugin.agent.views import TransactionView
 from plugin.api import answers, requests
-from plugin.api.operation import KEY, PREFER, Asked, Operation, answer, reading
+from plugin.api.operation import (
+    JOURNAL,
+    KEY,
+    PREFER,
+    Asked,
+    Doing,
+    Heading,
+    Operation,
+    answer,
+    reading,
+)
 from plugin.api.requests import Nothing
-from plugin.api.resources.resource import Resource
+from plugin.api.resources.resource import Parts, Resource
 
 AboutOne = Asked[requests.OneTransaction, Nothing]
 WithPin = Asked[requests.OneTransaction, requests.GivePin]
 _ONE = "/v1/transactions/{transaction_id}"
+_STARTING = (
+    "agent.disk_full",
+    "reader.busy",
+    "reader.unknown",
+    "scenario.not_allowed_here",
+    *JOURNAL,
+)
+_STEERING = (
+    "transaction.bad_state",
+    "transaction.not_cancellable",
+    "transaction.unknown",
+    *JOURNAL,
+)
+_WITH_PIN = (  # why it is not presented to the card
+    "pin.keypad_only",
+    "pin.last_try",
+    "pin.length",
+    "pin.must_differ_from_initial",
+    "pin.new_not_wanted",
+    "pin.still_initial",
+)
+SHOWN_MAX = 100  # and no longer than a turn of the deciding thread
 _BEGUN = {200: answers.Transaction, 202: answers.Transaction}
 
 
 class Transactions(Resource):
     """Each verb crosses to the deciding thread once."""
 
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._shown: tuple[int, dict[tuple[Client, str], TransactionView]] = (0, {})
+
     def operations(self) -> Iterator[Operation]:
         """What can be asked."""
-        steering = {
-            "cancel": self.cancel,
-            "confirm": self.confirm,
-            "continue": self.go_on,
-        }
         yield Operation(
-            "POST", "/v1/transactions", self.start, "activate", _BEGUN, (KEY, PREFER)
+            "POST",
+            "/v1/transactions",
+            self.start,
+            "activate",
+            _BEGUN,
+            (KEY, PREFER),
+            problems=_STARTING,
         )
-        for verb, does in steering.items():
-            yield Operation(
-                "POST", f"{_ONE}/{verb}", does, "activate", _BEGUN, (KEY, PREFER)
-            )
-        begun = {202: answers.Transaction}
-        yield Operation("POST", f"{_ONE}/pin", self.pin, "operate", begun, (KEY,))
-        yield reading("/v1/transactions", self.transactions, answers.Transactions)
-        yield reading(_ONE, self.transaction, answers.Transaction)
+        yield _acting("cancel", self.cancel, _BEGUN, PREFER)
+        yield _acting("confirm", self.confirm, _BEGUN, PREFER)
+        yield _acting("continue", self.go_on, _BEGUN, PREFER)
+        yield _acting("acknowledge", self.acknowledge, {200: answers.Transaction})
+        yield _acting("reconcile", self.reconcile, {202: answers.Transaction})
+        yield Operation(
+            "POST",
+            f"{_ONE}/pin",
+            self.pin,
+            "operate",
+            {202: answers.Transaction},
+            (KEY,),
+            problems=(*_STEERING, *_WITH_PIN),
+        )
+        yield reading(
+            "/v1/transactions",
+            self.transactions,
+            answers.Transactions,
+            problems=JOURNAL,
+        )
+        unknown = ("transaction.unknown", *JOURNAL)
+        yield reading(_ONE, self.transaction, answers.Transaction, problems=unknown)
 
     async def start(self, asked: Asked[Nothing, requests.StartTransaction]) -> Response:
         """Start a transaction. 202 with the snapshot; 200 when it has ended meanwhile."""
@@ -83,6 +137,26 @@ class Transactions(Resource):
         )
         return self._begun(view)
 
+    async def acknowledge(self, asked: AboutOne) -> Response:
+        """The client knows how it has ended. Whatever is not acknowledged is listed with
+        `unacknowledged=true`, and announced again when the agent starts. Who did not start
+        it needs the scope `operate`."""
+        client, keyed = asked.client, asked.keyed
+        know, transaction_id = (
+            self._parts.service.acknowledge,
+            asked.where.transaction_id,
+        )
+        view = await self._decide(lambda: know(client, transaction_id, keyed))
+        return self._begun(view, status=200)
+
+    async def reconcile(self, asked: AboutOne) -> Response:
+        """In doubt: ask the centre now, instead of at the next turn. It is asked under the
+        same id, and not while it is known to be down. 202 with the snapshot."""
+        client, keyed = asked.client, asked.keyed
+        ask, transaction_id = self._parts.service.reconcile, asked.where.transaction_id
+        view = await self._decide(lambda: ask(client, transaction_id, keyed))
+        return self._begun(view)
+
     async def _act(self, asked: AboutOne, action: Action) -> Response:
         act, client, keyed = self._parts.service.act, asked.client, asked.keyed
         transaction_id = asked.where.transaction_id
@@ -91,16 +165,23 @@ class Transactions(Resource):
         )
 
     async def transactions(self, asked: Asked[requests.Chosen, Nothing]) -> Response:
-        """The transactions of this run of the agent, the newest first."""
-        pos_ref, state, client = asked.where.pos_ref, asked.where.state, asked.client
-        views = await self._decide(lambda: self._parts.service.transactions(client))
-        chosen = [
-            view
-            for view in views
-            if pos_ref in (None, view.origin.pos_ref) and state in (None, view.state)
-        ]
+        """The transactions of this run of the agent, or all that are not acknowledged; the
+        newest first, a hundred at most."""
+        where, client, service = asked.where, asked.client, self._parts.service
+        listed = (
+            service.unacknowledged if where.unacknowledged else service.transactions
+        )
+
+        def chosen() -> list[TransactionView]:
+            views = (
+                view
+                for view in listed(client)
+                if where.takes(view.origin.pos_ref, view.state, view.origin.received_at)
+            )
+            return list(islice(views, requests.LIST_MAX))
+
         render = self._parts.rendering.transaction
-        shown = [render(view) for view in chosen[: requests.LIST_MAX]]
+        shown = [render(view) for view in await self._decide(chosen)]
         return answer(answers.Transactions(transactions=shown))
 
     async def transaction(self, asked: Asked[requests.Snapshot, Nothing]) -> Response:
@@ -145,15 +226,40 @@ class Transactions(Resource):
         satisfied: Callable[[TransactionView], bool],
     ) -> TransactionView:
         """The transaction once it is as wanted, or as it is when the time is over."""
-        look = self._parts.service.transaction
         deadline = asyncio.get_running_loop().time() + seconds
         async with self._parts.hub.changes_of(transaction_id) as changed:
             while True:
                 changed.clear()
-                view = await self._decide(lambda: look(client, transaction_id))
+                view = await self._seen(client, transaction_id)
                 left = deadline - asyncio.get_running_loop().time()
                 over = left <= 0 or self._parts.hub.is_stopping
                 if over or satisfied(view) or view.is_terminal:
                     return view
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), left)
+
+    async def _seen(self, client: Client, transaction_id: str) -> TransactionView:
+        """As it stands now. While nothing at all has changed since somebody asked for it, it
+        is shown again; what names a person is not kept for that."""
+        asked, loop = (client, transaction_id), self._parts.loop
+        turn, views = self._shown
+        if turn == loop.turn and asked in views:
+            return views[asked]
+        find = self._parts.service.transaction
+        turn, view = await self._look(lambda: (loop.turn, find(client, transaction_id)))
+        if self._shown[0] != turn or len(self._shown[1]) >= SHOWN_MAX:
+            self._shown = turn, {}
+        if view.holder is None or view.holder.masked:
+            self._shown[1][asked] = view
+        return view
+
+
+def _acting(
+    verb: str,
+    does: Doing,
+    shows: Mapping[int, type[Struct] | None],
+    *headings: Heading,
+) -> Operation:
+    """What may be asked of a running transaction."""
+    path, known = f"{_ONE}/{verb}", (KEY, *headings)
+    return Operation("POST", path, does, "activate", shows, known, problems=_STEERING)
