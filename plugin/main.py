@@ -51,6 +51,7 @@ from plugin.journal.sqlite import SqliteJournal, age_of, is_sound
 from plugin.settings import Settings
 
 TEXTS = Path(__file__).parent / "texts"
+CONSOLE = Path(__file__).parents[1] / "console"
 
 _SIMULATED_READERS: dict[str, tuple[str, str]] = {
     "inprocess": ("simulator.reader", "InProcessDesk"),
@@ -341,6 +342,7 @@ def agent(
             *till.custody.findings(),
         ),
         simulated_desk=hand,
+        console_file=lambda name: (CONSOLE / name).read_bytes(),
     )
     house = House(port=port, origins=settings.origins, authenticate=folder.client)
     app = build(parts, house, __version__)

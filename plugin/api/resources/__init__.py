@@ -6,6 +6,7 @@ from plugin.api.operation import Operation
 from plugin.api.resources.activations import Activations
 from plugin.api.resources.following import Events
 from plugin.api.resources.health import Health
+from plugin.api.resources.pages import Pages
 from plugin.api.resources.readers import Readers
 from plugin.api.resources.resource import Parts
 from plugin.api.resources.simulation import Simulation
@@ -13,7 +14,7 @@ from plugin.api.resources.transactions import Transactions
 
 __all__ = ["RESOURCES", "Parts", "operations"]
 
-RESOURCES = (Transactions, Activations, Readers, Events, Health, Simulation)
+RESOURCES = (Transactions, Activations, Readers, Events, Health, Pages, Simulation)
 
 
 def operations(parts: Parts) -> list[Operation]:

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 class Parts(Struct, frozen=True, kw_only=True):
-    """What the resources speak to."""
+    """What the resources speak to; `console_file` reads a file of the console."""
 
     loop: DecidingLoop
     service: Service
@@ -29,6 +29,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     rendering: Rendering
     checks: Callable[[], tuple[Finding, ...]]
     simulated_desk: SimulatedDesk | None
+    console_file: Callable[[str], bytes]
 
 
 class Resource:
