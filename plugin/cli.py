@@ -343,23 +343,91 @@ def doctor(
     )
 
 
+with_simulate = option(
+    "--simulate", is_flag=True, help="模拟的服务 / the simulated agent"
+)
+
+
 @app.command()
-@click.argument("client")
+@click.argument("client", required=False)
 @option(
     "--scope",
     multiple=True,
     help="权限 / what it may do: read, activate, identity, operate, admin, simulate",
 )
+@option("--origin", help="只限这个网页来源 / only for pages of this web origin")
+@option(
+    "--approve", metavar="CODE", help="批准显示此码的程序 / let in who shows this code"
+)
+@option("--deny", metavar="ID", help="拒绝 / refuse one that asks")
+@with_json
 @with_data
-@option("--simulate", is_flag=True, help="模拟的服务 / the simulated agent")
+@with_simulate
 def pair(
-    *, client: str, scope: tuple[str, ...], data: Path | None, simulate: bool
+    *,
+    client: str | None,
+    scope: tuple[str, ...],
+    origin: str | None,
+    approve: str | None,
+    deny: str | None,
+    as_json: bool,
+    data: Path | None,
+    simulate: bool,
 ) -> int:
-    """为客户端发放令牌，只显示一次 / Make a client's token; it is shown once."""
+    """配对客户端 / Let clients in.
+
+    给出名称则立即发放令牌，只显示一次；不给名称则列出等待配对的程序，输入它们显示的配对码即批准。
+
+    With a name, its token is made at once and shown once. Without one, those who ask to be
+    paired are listed; type the code that a client shows to let it in.
+    """
     from plugin.commands import pair as command
     from plugin.commands.serve import Options
 
-    return command.run(client, scope, Options(data=data, simulate=simulate))
+    options = Options(data=data, simulate=simulate)
+    if client is not None:
+        return command.run(client, scope, origin, options)
+    if approve is not None:
+        return command.approve(options, approve, as_json=as_json)
+    if deny is not None:
+        return command.deny(options, deny, as_json=as_json)
+    return command.show(options, as_json=as_json, ask=_asked if _is_typed() else None)
+
+
+@app.command()
+@option("--revoke", metavar="CLIENT", help="注销 / make its token void")
+@with_json
+@with_data
+@with_simulate
+def clients(
+    *, revoke: str | None, as_json: bool, data: Path | None, simulate: bool
+) -> int:
+    """已配对的客户端 / Who may call the agent."""
+    from plugin.commands import clients as command
+    from plugin.commands.serve import Options
+
+    options = Options(data=data, simulate=simulate)
+    if revoke is not None:
+        return command.revoke(options, revoke, as_json=as_json)
+    return command.show(options, as_json=as_json)
+
+
+@app.command()
+@option(
+    "--browser/--no-browser",
+    default=True,
+    help="打开浏览器，或只显示网址 / open it in a browser, or only say where it is",
+)
+@with_json
+@with_data
+@with_simulate
+def console(*, browser: bool, as_json: bool, data: Path | None, simulate: bool) -> int:
+    """打开操作台 / Open the operator's page."""
+    from plugin.commands import console as command
+    from plugin.commands.serve import Options
+
+    options = Options(data=data, simulate=simulate)
+    return command.run(options, opens=browser, as_json=as_json)
 
 
 @app.group(invoke_without_command=True)
@@ -499,6 +567,15 @@ def _ended(problem: Problem, **more: str) -> int:
 
     screen.complain(problem, as_json="--json" in sys.argv, **more)
     return exit_code(problem)
+
+
+def _is_typed() -> bool:
+    """Whether somebody sits there who can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _asked(question: str) -> str:
+    return str(click.prompt(question, default="", show_default=False))
 
 
 def _serial_port(said: str) -> SerialPort:

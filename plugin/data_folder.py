@@ -2,7 +2,8 @@
 read it.
 
     journal.key      32 bytes as hex: without it the journal's personal parts are lost
-    clients/         who may call, a file a client, named by the SM3 of its token
+    clients/         who may call, a file a client, named by the SHA-256 of its token
+    pairing-requests/  where an installer asks for a client's token, as files
     operator.token   the token of the commands on this machine
     journal.db       the journal; beside it what plugin/journal/place.py says
     restoring/       what `kaqi restore` works with
@@ -16,23 +17,25 @@ read it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from plugin.agent.clients import NO_BROWSER, OPERATOR, SCOPES, UnkeptError
 from plugin.agent.service import Client
-from plugin.privacy import KEY_LENGTH, Keys, sm3
+from plugin.privacy import KEY_LENGTH, Keys
 
-OPERATOR = "operator"
-SCOPES = ("read", "activate", "identity", "operate", "admin", "simulate")
 TOKEN_BYTES = 32
+_OF_CLIENT = "[0-9a-f]" * 64 + ".json"
 
 
-class DataFolderError(Exception):
+class DataFolderError(UnkeptError):
     """The folder, or a file in it, cannot be used; `facts` fill the catalogue's
     sentences."""
 
@@ -65,9 +68,10 @@ class DataFolder:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.logs.mkdir(exist_ok=True, mode=0o700)
             probe = path / f".probe-{os.getpid()}"
-            _write_private(probe, "")
+            write_private(probe, "")
             probe.unlink()
             self._clients.mkdir(exist_ok=True, mode=0o700)
+            self.pairing_requests.mkdir(exist_ok=True, mode=0o700)
         except OSError as failed:
             raise DataFolderError(path, failed.strerror or "unusable") from failed
         for file in (self._key_file, self._token_file, self.logs / "kaqi.log"):
@@ -90,6 +94,11 @@ class DataFolder:
         return self.path / "logs"
 
     @property
+    def pairing_requests(self) -> Path:
+        """Where installers leave their requests, and find the tokens."""
+        return self.path / "pairing-requests"
+
+    @property
     def address_file(self) -> Path:
         """Where the running agent says that it listens."""
         return self.path / "agent.json"
@@ -110,7 +119,7 @@ class DataFolder:
         """From now on the folder serves this purpose only."""
         file, purpose = self.path / "purpose", "simulation" if simulated else "till"
         if not file.exists():
-            _write_private(file, purpose)
+            write_private(file, purpose)
         if file.read_text(encoding="utf-8", errors="replace").strip() != purpose:
             raise OtherPurposeError(self.path, f"it is not for a {purpose}")
 
@@ -123,10 +132,11 @@ class DataFolder:
         file, name = self.path / "machine", self.keys().digest("machine", machine)
         known = file.read_text(encoding="utf-8").strip() if file.exists() else name
         if known != name:
-            for token in (self._token_file, *self._clients.glob("*.json")):
+            left = self.pairing_requests.glob("*.token")
+            for token in (self._token_file, *self._clients.glob("*.json"), *left):
                 token.unlink(missing_ok=True)
         if known != name or not file.exists():
-            _write_private(file, name)
+            write_private(file, name)
         return known != name
 
     def keys(self) -> Keys:
@@ -135,7 +145,7 @@ class DataFolder:
         if not file.exists():
             if any(self.path.glob("journal.*")):  # or a copy of it
                 raise JournalKeyError(file, "the journal is there and its key is not")
-            _write_private(file, secrets.token_hex(KEY_LENGTH))
+            write_private(file, secrets.token_hex(KEY_LENGTH))
         try:
             return Keys(bytes.fromhex(file.read_text(encoding="ascii").strip()))
         except (OSError, ValueError) as damaged:
@@ -149,35 +159,66 @@ class DataFolder:
         except (OSError, ValueError):
             token = ""
         if self.client(token) is None:
-            token = self.pair(OPERATOR, SCOPES)
-            _write_private(self._token_file, token)
+            token = self.pair(OPERATOR, SCOPES, NO_BROWSER)
+            write_private(self._token_file, token)
         return token
 
-    def pair(self, client_id: str, scopes: Iterable[str]) -> str:
-        """A new token for a client; an earlier one of the same client is void. It is
-        shown once and stored hashed."""
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        earlier = [
-            file for file in self._clients.glob("*.json") if _named(file, client_id)
-        ]
-        entry = {"id": client_id, "scopes": sorted(scopes)}
-        _write_private(self._client_file(token), json.dumps(entry))
+    def pair(
+        self, client_id: str, scopes: Iterable[str], origin: str | None = None
+    ) -> str:
+        """A new token for a client, which begins with its name; an earlier one of the same
+        client is void. It is shown once and stored hashed. Raises DataFolderError."""
+        token = f"{client_id}~{secrets.token_urlsafe(TOKEN_BYTES)}"
+        earlier = self._files_of(client_id)
+        entry = {"id": client_id, "scopes": sorted(scopes), "origin": origin}
+        write_private(self._client_file(token), json.dumps(entry))
         for file in earlier:
             file.unlink(missing_ok=True)
         return token
 
     def client(self, token: str) -> Client | None:
         """The client with this token; one whose file is damaged must pair again."""
-        entry = _entry(self._client_file(token))
-        return Client(**entry) if entry is not None else None
+        return _client(self._client_file(token))
+
+    def clients(self) -> tuple[Client, ...]:
+        """Everybody who may call."""
+        found = (_client(file) for file in self._clients.glob(_OF_CLIENT))
+        return tuple(each for each in found if each is not None)
+
+    def revoke(self, client_id: str) -> bool:
+        """Void a client's token; returns whether it had one. Raises DataFolderError."""
+        files = self._files_of(client_id)
+        for file in files:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as failed:
+                reason = failed.strerror or "cannot be removed"
+                raise DataFolderError(file, reason) from failed
+        return bool(files)
+
+    def hello_key(self, client_id: str) -> bytes:
+        """The SHA-256 of its token, 32 bytes; for an unknown client as many that nobody
+        knows, always the same and after the same work."""
+        nobodys = self.keys().digest("hello", client_id) * 2
+        names = [nobodys, *(file.stem for file in self._files_of(client_id))]
+        return bytes.fromhex(names[-1])
+
+    def _files_of(self, client_id: str) -> list[Path]:
+        """The file of a client, the newest last where a power cut left more than one."""
+        files = list(self._clients.glob(_OF_CLIENT))
+        named = [
+            file for file in files if (found := _client(file)) and found.id == client_id
+        ]
+        return sorted(named, key=_written_at)
 
     def _client_file(self, token: str) -> Path:
-        return self._clients / f"{sm3(token.encode())}.json"
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+        return self._clients / f"{digest}.json"
 
     def announce(self, port: int) -> None:
         """Say where the agent listens, for the commands on this machine."""
         here = {"port": port, "pid": os.getpid()}
-        _write_private(self.address_file, json.dumps(here))
+        write_private(self.address_file, json.dumps(here))
 
     def withdraw(self) -> None:
         """The agent has stopped."""
@@ -194,20 +235,29 @@ class DataFolder:
             return None
 
 
-def _entry(file: Path) -> dict[str, Any] | None:
+def _client(file: Path) -> Client | None:
+    """Who this file lets in; None when it is gone or damaged."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {"id": str(found["id"]), "scopes": frozenset(map(str, found["scopes"]))}
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        paired = datetime.fromtimestamp(_written_at(file)).astimezone()
+        return Client(
+            id=str(found["id"]),
+            scopes=frozenset(map(str, found["scopes"])),
+            origin=found["origin"],
+            paired_at=paired.isoformat(timespec="seconds"),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _named(file: Path, client_id: str) -> bool:
-    entry = _entry(file)
-    return entry is not None and entry["id"] == client_id
+def _written_at(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:  # gone in between
+        return 0.0
 
 
-def _write_private(file: Path, content: str) -> None:
+def write_private(file: Path, content: str) -> None:
     """Replace a file in one step, readable only by the user whose folder it is. Raises
     DataFolderError."""
     draft = file.with_name(f"{file.name}.new-{os.getpid()}")

@@ -25,11 +25,15 @@ from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
 from drivers.serial_line.settings import SerialPort
 from plugin import __version__
 from plugin.activation.region import RegionProfile
-from plugin.agent import doctor
+from plugin.agent import doctor, drop_box
 from plugin.agent.backups import Backups
+from plugin.agent.clients import SCOPES, Clients
+from plugin.agent.console import Console
 from plugin.agent.custody import Custody
 from plugin.agent.doctor import Finding
+from plugin.agent.drop_box import DropBox
 from plugin.agent.loop import DecidingLoop
+from plugin.agent.pairings import Pairings
 from plugin.agent.retention import Retention
 from plugin.agent.space import Space
 from plugin.agent.till import Till
@@ -39,12 +43,12 @@ from plugin.api.guard import Guard, House
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 from plugin.api.rendering import Rendering
-from plugin.api.resources import Parts
+from plugin.api.resources import Entrance, Parts
 from plugin.api.ways import Ways
 from plugin.centre import adapters
 from plugin.centre.port import Centre, CentreError, Patience
 from plugin.data_file import secret
-from plugin.data_folder import DataFolder
+from plugin.data_folder import DataFolder, write_private
 from plugin.journal.place import Place
 from plugin.journal.port import Journal
 from plugin.journal.sqlite import SqliteJournal, age_of, is_sound
@@ -330,23 +334,43 @@ def agent(
         changed=hub.transaction_changed,
         happened=hub.happened,
     )
+    entrance = _entrance(till, folder, simulated=hand is not None)
     receipts = Receipts(texts("receipts"), settings.institution.name)
     parts = Parts(
         loop=till.loop,
         service=till.service,
+        entrance=entrance,
         happenings=till.happenings,
         hub=hub,
         rendering=Rendering(catalogue(profile), prompts(profile), receipts),
         checks=lambda: (
             *findings(centre, directories, settings.psam_reader),
             *till.custody.findings(),
+            *drop_box.findings(folder.pairing_requests),
         ),
         simulated_desk=hand,
         console_file=lambda name: (CONSOLE / name).read_bytes(),
     )
-    house = House(port=port, origins=settings.origins, authenticate=folder.client)
+    house = House(
+        port=port,
+        origins=settings.origins,
+        authenticate=entrance.clients.known,
+    )
     app = build(parts, house, __version__)
     return Agent(till, app, hub, place.trouble is not None)
+
+
+def _entrance(till: Till, folder: DataFolder, *, simulated: bool) -> Entrance:
+    """Who is let in; from now on also who asks by a file."""
+    ticks, random = till.loop.ticks, SystemRandom()
+    scopes = frozenset(SCOPES) - (set() if simulated else {"simulate"})
+    console = Console(ticks=ticks, random=random, scopes=scopes)
+    clients = Clients(folder, console, till.happenings)
+    DropBox(folder.pairing_requests, clients, till.loop, write_private).begin()
+    pairings = Pairings(
+        clients=clients, ticks=ticks, wall_in=till.loop.wall_in, random=random
+    )
+    return Entrance(clients=clients, pairings=pairings, console=console)
 
 
 def _retention(

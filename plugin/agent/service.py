@@ -87,10 +87,17 @@ class ProblemError(Exception):
 
 
 class Client(Struct, frozen=True, kw_only=True):
-    """Who is asking: a paired client and what it may do."""
+    """Who is asking: a paired client and what it may do. Its token works in pages of this
+    `origin` only, outside a browser only where that is "", and everywhere where it is None."""
 
     id: str
     scopes: frozenset[str]
+    origin: str | None = None
+    paired_at: str = ""
+
+    def calls_from(self, origin: str | None) -> bool:
+        """Whether its token may come from a page of this origin, or from no page."""
+        return self.origin is None or self.origin == (origin or "")
 
 
 class Kind(StrEnum):

@@ -282,6 +282,90 @@ class Cast(Struct, frozen=True, kw_only=True):
     readers: list[SimulatedReader]
 
 
+class PairingBegun(Struct, frozen=True, kw_only=True):
+    """Show the code, keep the secret, and ask for the pairing every `poll_seconds` with
+    `Authorization: Bearer` and the secret, until it is no longer waiting or has expired."""
+
+    id: str
+    code: str
+    secret: str
+    expires_at: str
+    expires_in: int
+    poll_seconds: int
+
+
+class PairingSeen(Struct, frozen=True, kw_only=True):
+    """How far it is, for the client that asked. The token comes once, in the first answer
+    after the approval; from then on the state is `collected`."""
+
+    id: str
+    state: Literal["waiting", "approved", "collected", "denied", "expired"]
+    client_id: str
+    scopes: list[str]
+    expires_at: str
+    token: str | None
+
+
+class Pairing(Struct, frozen=True, kw_only=True):
+    """One request to be paired, for whoever decides about it. `origin` is the web page's it
+    came from, null where it was no browser; `replaces` that a client of this name is paired
+    already, and will be void; `tries_left` how many more wrong codes there may be."""
+
+    id: str
+    client: str
+    version: str | None
+    scopes: list[str]
+    origin: str | None
+    state: Literal["waiting", "approved", "collected", "denied", "expired"]
+    asked_at: str
+    expires_at: str
+    replaces: bool
+    tries_left: int
+
+
+class Pairings(Struct, frozen=True, kw_only=True):
+    """A list, the newest first."""
+
+    pairings: list[Pairing]
+
+
+class PairedClient(Struct, frozen=True, kw_only=True):
+    """Who may call. Its token works in pages of this `origin` only, outside a browser only
+    where that is "", and wherever it is used where that is null."""
+
+    id: str
+    scopes: list[str]
+    origin: str | None
+    paired_at: str
+
+
+class PairedClients(Struct, frozen=True, kw_only=True):
+    """A list, by name."""
+
+    clients: list[PairedClient]
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """The proof: 64 lower-case hex digits."""
+
+    proof: str
+
+
+class ConsoleCode(Struct, frozen=True, kw_only=True):
+    """A code that opens the console once, and for how many seconds."""
+
+    code: str
+    expires_in: int
+
+
+class ConsoleSession(Struct, frozen=True, kw_only=True):
+    """The console's token: to be kept in the page's memory, and void when the agent ends."""
+
+    client_id: str
+    token: str
+    scopes: list[str]
+
+
 class Event(Struct, frozen=True, kw_only=True):
     """One event of the stream; refs only, nothing personal."""
 

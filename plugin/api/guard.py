@@ -181,6 +181,8 @@ class Guard:
         client = self._house.authenticate(token)
         if client is None:
             raise RefusedError("auth.token_invalid")
+        if not client.calls_from(_page(scope)):
+            raise RefusedError("auth.origin_denied")
         if needed not in client.scopes:
             raise RefusedError("auth.scope", scope=needed)
         return client
@@ -225,6 +227,14 @@ def _only(scope: Scope, name: bytes) -> str | None:
     """The value of a header that may come once; twice is as bad as none."""
     values = _all(scope, name)
     return values[0] if len(values) == 1 else None
+
+
+def _page(scope: Scope) -> str | None:
+    """The origin of the page that asks; a browser leaves it out where a page reads from its
+    own."""
+    if _only(scope, b"sec-fetch-site") == "same-origin":
+        return _only(scope, b"origin") or f"http://{_only(scope, b'host')}"
+    return _only(scope, b"origin")
 
 
 def _with_headers(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:

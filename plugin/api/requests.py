@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from plugin.activation.pins import Typed
 from plugin.activation.region import Scenario
+from plugin.agent.clients import RESERVED, ClientId, Pairable
 from plugin.privacy import scrubbed
 from plugin.shapes import Strict, WrongValueError, whole
 
@@ -18,6 +19,7 @@ Reference = Annotated[str, whole(r"[0-9A-Za-z._:/#-]{1,64}")]
 TransactionId = Annotated[str, whole(r"t-[0-9a-f]{32}")]
 IntentId = Annotated[str, whole(r"[0-9a-f-]{36}")]
 ReaderId = Annotated[str, whole(r"[!-~]{1,64}")]
+PairingId = Annotated[str, whole(r"p-[0-9a-f]{8}")]
 _SECRET = {"format": "password", "writeOnly": True}
 Digits = Annotated[str, Meta(max_length=64, extra_json_schema=_SECRET)]
 
@@ -99,6 +101,58 @@ class InsertCard(Strict):
     """Put a card of the cast into a simulated reader."""
 
     card: Annotated[str, whole(r"[!-~]{1,64}")]
+
+
+class AskPairing(Strict):
+    """Who asks to be paired, in which version, and what it wants to do. `client` is the
+    name that the operator sees, and the client's id from then on; the same name again
+    takes the place of the earlier pairing."""
+
+    client: ClientId
+    scopes: Annotated[
+        list[Pairable],
+        Meta(min_length=1, max_length=5),
+    ]
+    version: Annotated[str, whole(r"[!-~]{1,40}")] | None = None
+
+    def __post_init__(self) -> None:
+        if self.client in RESERVED:
+            raise WrongValueError("client", "another name, please")
+
+
+class ApprovePairing(Strict):
+    """The code that the client shows: six digits, typed by whoever approves it."""
+
+    code: Annotated[str, whole(r"[0-9]{6}")]
+
+
+class SayHello(Strict):
+    """Prove that you know this client's token. `nonce` is random and new every time: 32
+    bytes as hex are fine."""
+
+    client_id: ClientId
+    nonce: Annotated[str, whole(r"[0-9A-Za-z_-]{16,128}")]
+
+
+class OpenConsole(Strict):
+    """The one-time code from the address that `kaqi console` gave."""
+
+    code: Annotated[str, Meta(max_length=64, extra_json_schema=_SECRET)]
+
+    def __repr__(self) -> str:
+        return "OpenConsole()"
+
+
+class OnePairing(Strict):
+    """Which request to be paired."""
+
+    pairing_id: PairingId
+
+
+class OneClient(Strict):
+    """Which client."""
+
+    client_id: ClientId
 
 
 class OneTransaction(Strict):

@@ -11,7 +11,7 @@ import apsw
 
 from plugin import __version__, main
 from plugin.activation.problem import Problem
-from plugin.agent import browser_policy, doctor
+from plugin.agent import browser_policy, doctor, drop_box
 from plugin.agent.doctor import Finding
 from plugin.agent.installed_policies import installed
 from plugin.agent.space import Space
@@ -65,7 +65,7 @@ def _findings(options: Options) -> Iterator[Finding]:
     yield _program()
     yield _database()
     yield _algorithms()
-    yield _data_folder(options)
+    yield from _data_folder(options)
     yield from _disk(options)
     yield from _journal(options)
     try:
@@ -89,12 +89,14 @@ def _findings(options: Options) -> Iterator[Finding]:
     centre.close()
 
 
-def _data_folder(options: Options) -> Finding:
+def _data_folder(options: Options) -> Iterator[Finding]:
     try:
         folder = serve.opened_folder(options)
     except DataFolderError as failed:
-        return Finding(name="data_folder", required=True, problem=problem_of(failed))
-    return Finding(name="data_folder", required=True, detail=str(folder.path))
+        yield Finding(name="data_folder", required=True, problem=problem_of(failed))
+        return
+    yield Finding(name="data_folder", required=True, detail=str(folder.path))
+    yield from drop_box.findings(folder.pairing_requests)
 
 
 def _disk(options: Options) -> Iterator[Finding]:

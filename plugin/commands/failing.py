@@ -4,6 +4,7 @@ its exit code."""
 from __future__ import annotations
 
 from plugin.activation.problem import Problem
+from plugin.client import KaqiImpostorError, KaqiUnreachableError
 from plugin.data_folder import DataFolderError
 from plugin.journal.port import JournalError
 
@@ -11,6 +12,7 @@ from plugin.journal.port import JournalError
 EXIT_CODES = {
     "agent.failed": 70,
     "agent.not_running": 69,
+    "client.impostor": 69,
     "agent.port_in_use": 69,
     "agent.port_refused": 69,
     "agent.part_missing": 69,
@@ -44,8 +46,10 @@ def problem_of(failed: Exception) -> Problem:
             return failed.problem
         case DataFolderError():
             return Problem(failed.code, failed.facts)
-        case JournalError():
+        case JournalError() | KaqiImpostorError():
             return Problem(failed.code)
+        case KaqiUnreachableError():
+            return Problem("agent.not_running")
         case _:
             return Problem("agent.failed")
 

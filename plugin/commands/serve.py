@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -196,7 +197,9 @@ def _settings(options: Options) -> Settings:
 
 
 def opened_folder(options: Options) -> DataFolder:
-    """The data folder; a simulation has one of its own. Raises DataFolderError."""
+    """The data folder; a simulation has one of its own. From now on whatever this process
+    writes is for its user only. Raises DataFolderError."""
+    os.umask(0o077)
     usual = user_data_path("kaqi") / ("simulated" if options.simulate else "till")
     return DataFolder(options.data or usual)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from plugin import data_file
+from plugin.agent.clients import SCOPES
 from plugin.cli import app
-from plugin.data_folder import SCOPES
 from plugin.settings import DEFAULT_PORT
 from plugin.settings_file import SettingsFile
 from tests import drawings

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from plugin.api.operation import Operation
 from plugin.api.resources.activations import Activations
+from plugin.api.resources.clients import Clients
 from plugin.api.resources.following import Events
 from plugin.api.resources.health import Health
+from plugin.api.resources.hello import Hello
 from plugin.api.resources.pages import Pages
+from plugin.api.resources.pairings import Pairings
 from plugin.api.resources.readers import Readers
-from plugin.api.resources.resource import Parts
+from plugin.api.resources.resource import Entrance, Parts
 from plugin.api.resources.simulation import Simulation
 from plugin.api.resources.transactions import Transactions
 
-__all__ = ["RESOURCES", "Parts", "operations"]
+__all__ = ["RESOURCES", "Entrance", "Parts", "operations"]
 
-RESOURCES = (Transactions, Activations, Readers, Events, Health, Pages, Simulation)
+RESOURCES = (
+    Transactions,
+    Activations,
+    Readers,
+    Events,
+    Health,
+    Pages,
+    Simulation,
+    Pairings,
+    Clients,
+    Hello,
+)
 
 
 def operations(parts: Parts) -> list[Operation]:

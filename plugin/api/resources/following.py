@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from starlette.responses import Response
 
 from plugin.activation.problem import Problem
-from plugin.agent.service import ProblemError
+from plugin.agent.happenings import Happening
+from plugin.agent.service import Client, ProblemError
 from plugin.api import answers
 from plugin.api.events import EventStream, Following, as_event
 from plugin.api.operation import LAST_EVENT_ID, Bare, Operation, reading
@@ -30,11 +31,11 @@ class Events(Resource):
         followed = self._parts.hub.follow()
         if followed is None:
             raise ProblemError(Problem("stream.too_many_clients"), retry_after=5)
-        content = self._following(followed, asked.last_event_id)
+        content = self._following(followed, asked.client, asked.last_event_id)
         return EventStream(content, lambda: self._parts.hub.leave(followed))
 
     async def _following(
-        self, followed: Following, last: int | None
+        self, followed: Following, client: Client, last: int | None
     ) -> AsyncIterator[bytes]:
         happenings = self._parts.happenings
         whole, missed = await self._decide(
@@ -52,7 +53,7 @@ class Events(Resource):
             except TimeoutError:
                 yield b": still here\n\n"
                 continue
-            if following is None:
+            if following is None or _is_revoked(client, following):
                 return
             if following.id > told:
                 yield as_event(following.type, following, following.id)
@@ -68,3 +69,9 @@ class Events(Resource):
             "stream.snapshot",
             {"readers": [view.id for view in readers], "transactions": list(live)},
         )
+
+
+def _is_revoked(client: Client, event: Happening) -> bool:
+    """Whether this is the end of what its follower may see."""
+    subject = f"clients/{client.id}"
+    return event.type == "client.revoked" and event.subject == subject

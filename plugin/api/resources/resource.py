@@ -9,9 +9,12 @@ from typing import TypeVar
 from msgspec import Struct
 
 from drivers.ports import SimulatedDesk
+from plugin.agent.clients import Clients
+from plugin.agent.console import Console
 from plugin.agent.doctor import Finding
 from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
+from plugin.agent.pairings import Pairings
 from plugin.agent.service import Service
 from plugin.api.events import Hub
 from plugin.api.rendering import Rendering
@@ -19,11 +22,20 @@ from plugin.api.rendering import Rendering
 Result = TypeVar("Result")
 
 
+class Entrance(Struct, frozen=True, kw_only=True):
+    """Who is let in, and how."""
+
+    clients: Clients
+    pairings: Pairings
+    console: Console
+
+
 class Parts(Struct, frozen=True, kw_only=True):
     """What the resources speak to; `console_file` reads a file of the console."""
 
     loop: DecidingLoop
     service: Service
+    entrance: Entrance
     happenings: Happenings
     hub: Hub
     rendering: Rendering

@@ -1,0 +1,77 @@
+"""Who may call, and the way into the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from starlette.responses import Response
+
+from plugin.activation.problem import Problem
+from plugin.agent.console import CODE_SECONDS
+from plugin.agent.service import ProblemError
+from plugin.api import answers, requests
+from plugin.api.operation import Asked, Bare, Operation, answer
+from plugin.api.requests import Nothing
+from plugin.api.resources.resource import Resource
+
+OfOne = Asked[requests.OneClient, Nothing]
+Opening = Asked[Nothing, requests.OpenConsole]
+
+
+class Clients(Resource):
+    """Clients."""
+
+    def operations(self) -> Iterator[Operation]:
+        """What can be asked."""
+        listed, code = {200: answers.PairedClients}, {201: answers.ConsoleCode}
+        session = {201: answers.ConsoleSession}
+        revoke = "/v1/clients/{client_id}/revoke"
+        yield Operation("GET", "/v1/clients", self.clients, "admin", listed)
+        yield Operation("POST", revoke, self.revoke, "admin", {204: None})
+        codes, sessions = "/v1/console/codes", "/v1/console/session"
+        yield Operation("POST", codes, self.console_code, "admin", code)
+        yield Operation("POST", sessions, self.open_console, None, session)
+
+    async def clients(self, _: Bare) -> Response:
+        """Who may call; never their tokens."""
+        found = await self._decide(self._parts.entrance.clients.all)
+        shown = [
+            answers.PairedClient(
+                id=each.id,
+                scopes=sorted(each.scopes),
+                origin=each.origin,
+                paired_at=each.paired_at,
+            )
+            for each in found
+        ]
+        return answer(answers.PairedClients(clients=shown))
+
+    async def revoke(self, asked: OfOne) -> Response:
+        """Void a client's token, and end its event streams, at once. `console` closes every
+        console that is open."""
+        clients, client_id = self._parts.entrance.clients, asked.where.client_id
+        await self._decide(lambda: clients.revoke(client_id, asked.trace_id))
+        return Response(status_code=204)
+
+    async def console_code(self, _: Bare) -> Response:
+        """A code that opens the console, for `kaqi console`: it works once, within a
+        minute."""
+        code = await self._decide(self._parts.entrance.console.code)
+        shown = answers.ConsoleCode(code=code, expires_in=CODE_SECONDS)
+        return answer(shown, status=201)
+
+    async def open_console(self, asked: Opening) -> Response:
+        """The code for a token, asked by the console's own page. A code that is used twice
+        closes what it opened: one of the two has overheard it."""
+        headers = asked.request.headers
+        origin = headers.get("origin")
+        if origin != f"http://{headers['host']}":
+            raise ProblemError(Problem("auth.origin_denied"))
+        console = self._parts.entrance.console
+        token, client = await self._decide(
+            lambda: console.open(asked.body.code, origin)
+        )
+        shown = answers.ConsoleSession(
+            client_id=client.id, token=token, scopes=sorted(client.scopes)
+        )
+        return answer(shown, status=201)
