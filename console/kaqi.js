@@ -73,35 +73,39 @@ export const PROBLEMS = {
       ],
     },
   },
-  "browser.not_paired": {
-    category: "operator",
-    retry: "after_action",
-    action: "pair",
-    messages: {
-      "zh-CN": "配对没有完成：被拒绝，或超过了时间。",
-      en: "The pairing was denied, or took too long.",
-    },
-    remedy: {
-      "zh-CN": ["重新开始配对，五分钟内在 kaqi pair 或控制台中输入屏幕上的六位码。"],
-      en: ["Start pairing again, and type the six digits on the screen into kaqi pair or the console within five minutes."],
-    },
-  },
-  "browser.not_the_agent": {
+  "client.impostor": {
     category: "security",
-    retry: "none",
-    action: "call_support",
+    retry: "after_action",
+    action: "check_port",
     messages: {
-      "zh-CN": "本机端口上应答的程序证明不了自己是卡启，没有把令牌发给它。",
-      en: "What answers on this computer's port cannot prove that it is kaqi; it was not sent the token.",
+      "zh-CN": "这个端口上应答的程序不能证明自己是卡启；没有向它发送令牌。",
+      en: "Whoever answers on this port cannot prove to be kaqi; no token was sent to it.",
     },
     remedy: {
       "zh-CN": [
-        "如果这个客户端已被撤销，请重新配对。",
-        "否则停止使用并联系技术支持；运行 kaqi doctor 会看到谁占用了端口。",
+        "运行 kaqi doctor 查看谁占用了端口。",
+        "若卡启确实在运行，此客户端可能已被注销，请重新配对。",
       ],
       en: [
-        "If this client was revoked, pair it again.",
-        "If not, stop and call support; kaqi doctor shows who has the port.",
+        "Run kaqi doctor to see who holds the port.",
+        "If it is kaqi after all, this client may have been revoked: pair again.",
+      ],
+    },
+  },
+  "pairing.ended": {
+    category: "operator",
+    retry: "none",
+    action: "pair",
+    messages: {
+      "zh-CN": "这个配对请求已经结束。",
+      en: "This request to be paired has ended.",
+    },
+    remedy: {
+      "zh-CN": [
+        "在客户端重新发起配对。",
+      ],
+      en: [
+        "Have the client ask again.",
       ],
     },
   },
@@ -140,9 +144,14 @@ export class Kaqi {
   }
 
   /** Start an activation, or a "dry_run", which writes nothing. */
-  start(scenario, { kind = "activation", posRef, operatorRef, readers, key } = {}) {
+  start(scenario, { kind = "activation", posRef, operatorRef, readers, onClientLoss, key } = {}) {
     const body = {
-      kind, scenario, readers, pos_ref: posRef, operator_ref: operatorRef,
+      kind,
+      scenario,
+      readers,
+      pos_ref: posRef,
+      operator_ref: operatorRef,
+      on_client_loss: onClientLoss,
     };
     return this.#post("/v1/transactions", body, key);
   }
@@ -277,7 +286,7 @@ export class Kaqi {
     const patience = await patienceOfBrowser();
     const { proof } = await this.#send("/v1/hello", asked, patience);
     if (proof !== proofOf(this.#token, nonce, new URL(this.#address).host)) {
-      throw problem("browser.not_the_agent");
+      throw problem("client.impostor");
     }
     this.#heard = performance.now();
   }
@@ -322,7 +331,7 @@ export async function pair({ client, version, scopes, showCode, address = ADDRES
     const path = `${address}/v1/pairings/${begun.id}`;
     const { state, token } = await send(path, { headers }, SHORT_MS, signal);
     if (token) return token;
-    if (state !== "waiting") throw problem("browser.not_paired");
+    if (state !== "waiting") throw problem("pairing.ended");
   }
 }
 

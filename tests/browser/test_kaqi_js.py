@@ -158,7 +158,7 @@ def test_a_squatter_on_the_port_never_sees_the_token(page: Page, agent: Played) 
 
     found = run(page, START, agent.address, TOKEN)
 
-    assert found["thrown"] == "browser.not_the_agent"
+    assert found["thrown"] == "client.impostor"
     assert [each.path for each in agent.received] == ["/v1/hello"] * 2  # a preflight
     assert not agent.saw(TOKEN)
 
@@ -182,7 +182,7 @@ def test_who_takes_the_port_later_never_sees_the_token(
     agent.proves = False
     found = run(page, "() => kaqi.readers()")
 
-    assert found["thrown"] == "browser.not_the_agent"
+    assert found["thrown"] == "client.impostor"
     assert not agent.saw(TOKEN)
 
 
@@ -349,8 +349,8 @@ PAIR = """async (k, address) => {
             {"state": "approved", "token": TOKEN},
             {"shown": [["123456", BEGUN["expires_at"]]], "token": TOKEN},
         ),
-        ({"state": "denied", "token": None}, "browser.not_paired"),
-        ({"state": "expired", "token": None}, "browser.not_paired"),
+        ({"state": "denied", "token": None}, "pairing.ended"),
+        ({"state": "expired", "token": None}, "pairing.ended"),
     ],
 )
 def test_a_page_is_paired_or_told_that_it_is_not(
