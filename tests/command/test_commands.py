@@ -241,9 +241,9 @@ def test_without_a_resource_manager_the_agent_serves_and_says_so(
 
 
 def findings(
-    tmp_path: Path, centre: str, **environment: str
+    tmp_path: Path, centre: str, more: str = "", **environment: str
 ) -> dict[str, dict[str, Any]]:
-    file = settings_file(tmp_path, centre)
+    file = settings_file(tmp_path, centre, more)
     data = str(tmp_path / "data")
     done = kaqi(
         *("doctor", "--json", "--settings", file, "--data", data, "--port", "1"),
@@ -279,13 +279,15 @@ def test_the_doctor_finds_everything_in_order(
 def test_the_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
     environment = {"PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")}
 
-    found = findings(tmp_path, "http://127.0.0.1:1", **environment)
+    origins = 'origins = ["https://his.nowhere.example"]\n'
+    found = findings(tmp_path, "http://127.0.0.1:1", origins, **environment)
 
     wrong = {name: each["problem"] for name, each in found.items() if not each["ok"]}
     codes = {name: problem["code"] for name, problem in wrong.items()}
     assert codes == {
         "smart_card_service": "pcsc.unavailable",
         "reader": "reader.none",
+        "browser_policy": "browser.policy_missing",
         "centre": "centre.unreachable",
     }
     assert all(problem["remedy"]["zh-CN"] for problem in wrong.values())
