@@ -39,7 +39,7 @@ from plugin.agent.space import Space
 from plugin.agent.till import Till
 from plugin.api.app import build
 from plugin.api.events import Hub
-from plugin.api.guard import Guard, House
+from plugin.api.guard import Guard, House, Limits
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 from plugin.api.rendering import Rendering
@@ -293,6 +293,7 @@ def agent(
     hand: SimulatedDesk | None = None,
     clock: Clock | None = None,
     space: Space | None = None,
+    limits: Limits | None = None,
 ) -> Agent:
     """Everything put together; simulated when there is a `hand`.
 
@@ -355,6 +356,9 @@ def agent(
         port=port,
         origins=settings.origins,
         authenticate=entrance.clients.known,
+        ticks=till.loop.ticks,
+        rejected=till.rejected,
+        limits=limits or Limits(),
     )
     app = build(parts, house, __version__)
     return Agent(till, app, hub, place.trouble is not None)

@@ -23,6 +23,7 @@ from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
 from plugin import logs, main
 from plugin.activation.region import Clocks, RegionProfile
 from plugin.agent.space import Space
+from plugin.api.guard import Limits
 from plugin.api.server import Server, listen
 from plugin.client import Kaqi, KaqiError, Transaction
 from plugin.data_folder import DataFolder
@@ -31,6 +32,7 @@ from plugin.settings import Institution, InstitutionKind, Settings
 from tests.waiting import WAIT_SECONDS, wait_until
 
 SCOPES = ("read", "activate", "identity", "operate", "simulate")
+UNLIMITED = Limits(requests=1_000_000, failures=1_000_000)
 QUICK = Clocks(card=20, confirm=20, centre=2)
 HOSPITAL = Institution(code="H9999", name="试用医院", kind=InstitutionKind.HOSPITAL)
 PHARMACY = Institution(code="P9999", name="试用药店", kind=InstitutionKind.PHARMACY)
@@ -168,8 +170,10 @@ def running(
     profile: RegionProfile | None = None,
     clock: Clock | None = None,
     space: Space | None = None,
+    limits: Limits = UNLIMITED,
 ) -> Iterator[Running]:
-    """An agent with a real server on a free port."""
+    """An agent with a real server on a free port; unlimited, because tests look very often
+    whether something has come."""
     with ExitStack() as stack:
         opened = DataFolder(folder)
         stack.callback(logs.configure(opened.logs, debug=True))
@@ -190,6 +194,7 @@ def running(
             hand=hand,
             clock=clock,
             space=space,
+            limits=limits,
         )
         built.till.start()
         stack.callback(built.till.stop)

@@ -122,6 +122,11 @@ class Till:
         self.custody.begin(self.happenings)
         _log.info("started", extra={"unfinished": unfinished})
 
+    def rejected(self, code: str, times: int) -> None:
+        """Tell that somebody was turned away at the door. From any thread."""
+        told: dict[str, str | int] = {"code": code, "times": times}
+        self.loop.post(lambda: self.happenings.tell("security.rejected", "agent", told))
+
     def say_goodbye(self) -> None:
         """Tell that the agent stops. From any thread but the deciding one."""
         told = self.loop.ask(lambda: self.happenings.tell("agent.stopping", "agent"))

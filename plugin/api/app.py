@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +18,7 @@ from starlette.routing import Route
 from plugin.activation.problem import Problem
 from plugin.agent.failure import described
 from plugin.agent.service import ProblemError
-from plugin.api.guard import BODY_MAX_BYTES, Door, Guard, House
+from plugin.api.guard import BODY_MAX_BYTES, Door, Doors, Guard, House
 from plugin.api.operation import Operation, trace_of
 from plugin.api.problems import Catalogue
 from plugin.api.resources import Parts, operations
@@ -58,22 +58,15 @@ def build(parts: Parts, house: House, version: str) -> Guard:
     return Guard(app, house, doors(offered), parts.rendering.catalogue)
 
 
-def doors(offered: list[Operation]) -> Callable[[str, str], Door]:
-    """The door to a method and a path; whatever nobody offers is behind one that is opened
-    with the right to read."""
-    table = [
-        (each.method, each.path_pattern, Door(scope=each.scope, page=each.page))
+def doors(offered: list[Operation]) -> Doors:
+    """What stands before these."""
+    return Doors(
+        (
+            each.path_pattern,
+            Door(method=each.method, path=each.path, scope=each.scope, page=each.page),
+        )
         for each in offered
-    ]
-    nowhere = Door(scope="read")
-
-    def door(method: str, path: str) -> Door:
-        for offered_method, pattern, found in table:
-            if offered_method == method and pattern.fullmatch(path):
-                return found
-        return nowhere
-
-    return door
+    )
 
 
 def _description(offered: list[Operation], version: str) -> Route:

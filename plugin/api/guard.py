@@ -1,9 +1,9 @@
 """The one guard before every route: outermost, pure ASGI, refusing before a body is read.
 
 In this order (design of the API): where the connection comes from, Host with port, Origin
-and Sec-Fetch-Site, method and content type, token and scope, size of the body. What it
-refuses, it refuses by a code of its own; what it lets through carries the client and a
-trace id in its scope.
+and Sec-Fetch-Site, method and content type, token and scope, how often, size of the body.
+What it refuses, it refuses by a code of its own, and counts; what it lets through carries
+the client and a trace id in its scope.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import logging
 import re
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from msgspec import Struct
 
 from plugin.activation.problem import Problem
 from plugin.agent.failure import described
+from plugin.agent.rate import FailedTries, Rate
 from plugin.agent.service import Client
 from plugin.api.problems import Catalogue
 
@@ -40,34 +42,76 @@ HEADERS_ALWAYS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+SHOWS_NOTHING = b"default-src 'none'; frame-ancestors 'none'"
+SHOWS_ITS_OWN = (
+    b"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    b"frame-ancestors 'none'"
+)
+JSON_TYPE = re.compile(r"application/json(; ?charset=utf-8)?", re.IGNORECASE)
+LENGTH = re.compile(r"[0-9]{1,9}")
 PATH = re.compile(r"/[!-~]*")
+REQUESTS_MS = 5_000
 _log = logging.getLogger("kaqi.guard")
 
 
 class RefusedError(Exception):
     """The guard says no, and why."""
 
-    def __init__(self, code: str, **facts: str) -> None:
+    def __init__(self, code: str, retry_after: int = 0, **facts: str) -> None:
         super().__init__(code)
         self.problem = Problem(code, facts)
+        self.retry_after = retry_after
 
 
 class Door(Struct, frozen=True, kw_only=True):
     """What stands before one operation: the scope its token needs (None: no token), and
     whether it is a page that a person may open by its address."""
 
+    method: str
+    path: str
     scope: str | None
     page: bool = False
 
 
+class Doors:
+    """The doors of all operations, each with the pattern of its path."""
+
+    def __init__(self, known: Iterable[tuple[re.Pattern[str], Door]]) -> None:
+        self._known = tuple(known)
+
+    @property
+    def known(self) -> tuple[Door, ...]:
+        """All of them."""
+        return tuple(door for _, door in self._known)
+
+    def to(self, method: str, path: str) -> Door:
+        """The one before this; whatever nobody offers is behind one that is opened with
+        the right to read."""
+        for pattern, door in self._known:
+            if door.method == method and pattern.fullmatch(path):
+                return door
+        return Door(method=method, path=path, scope="read")
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How often. Who keeps to it is never kept waiting by those who do not."""
+
+    requests: int = 100  # at once by one client, and as many in 5 s
+    failures: int = 10  # tokens that nobody has, in a minute; then it pauses for one
+
+
 class House(Struct, frozen=True, kw_only=True):
-    """Where we live, who may call, and how callers are known by their token."""
+    """Where we live, who may call, and how callers are known by their token. `ticks` are
+    milliseconds. `rejected` hears of a code that speaks of an attack, and how often it has
+    been said: at most once a minute for each."""
 
     port: int
     origins: frozenset[str]
     authenticate: Callable[[str], Client | None]
+    ticks: Callable[[], int]
+    rejected: Callable[[str, int], None]
+    limits: Limits = Limits()
 
     @property
     def authorities(self) -> frozenset[str]:
@@ -82,19 +126,19 @@ class House(Struct, frozen=True, kw_only=True):
 
 
 class Guard:
-    """Wraps the application."""
+    """Wraps the application. `rejections` says how often it has refused by each code."""
 
     def __init__(
-        self,
-        app: App,
-        house: House,
-        door: Callable[[str, str], Door],
-        catalogue: Catalogue,
+        self, app: App, house: House, doors: Doors, catalogue: Catalogue
     ) -> None:
         self._app = app
         self._house = house
-        self._door = door
+        self.doors = doors
         self._catalogue = catalogue
+        self.rejections: Counter[str] = Counter()
+        self._requests = Rate(house.limits.requests, house.ticks, REQUESTS_MS)
+        self._failures = FailedTries(house.limits.failures, house.ticks)
+        self._told = Rate(1, house.ticks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection."""
@@ -102,95 +146,108 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
-            return  # there is no WebSocket here: the server answers 403
+            return  # there is no WebSocket here: the server asks as for any page
         trace_id = uuid.uuid4().hex[:16]
         origin = _only(scope, b"origin")
-        answer = _with_headers(send, self._answer_headers(origin, trace_id))
+        door = self.doors.to(scope["method"], scope["path"])
+        answer = _with_headers(send, self._answer_headers(origin, door, trace_id))
         try:
-            if self._is_preflight(scope, origin):
+            if self._is_preflight(scope, door, origin):
                 await _empty(answer, 204)
                 return
-            scope.setdefault("state", {})["client"] = self._admitted(scope)
+            scope.setdefault("state", {})["client"] = self._admitted(scope, door)
             scope["state"]["trace_id"] = trace_id
         except RefusedError as refused:
-            await self._refuse(answer, refused.problem, trace_id)
+            self._note(refused.problem.code)
+            await self._refuse(answer, refused, trace_id)
             return
         except Exception as failed:  # noqa: BLE001 - nobody else answers for the guard
             _log.error(
                 "the guard failed", extra={**described(failed), "trace_id": trace_id}
             )
-            await self._refuse(answer, Problem("agent.failed"), trace_id)
+            await self._refuse(answer, RefusedError("agent.failed"), trace_id)
             return
         await self._app(scope, receive, answer)
 
-    def _is_preflight(self, scope: Scope, origin: str | None) -> bool:
+    def _is_preflight(self, scope: Scope, door: Door, origin: str | None) -> bool:
         """Whether a browser asks for a listed page if it may ask (Fetch, 4.8)."""
         self._check_address(scope)
-        if scope["method"] != "OPTIONS":
-            return False
-        self._check_origin(scope)
-        return origin is not None
+        self._check_origin(scope, door)
+        return scope["method"] == "OPTIONS" and origin is not None
 
-    def _admitted(self, scope: Scope) -> Client | None:
+    def _admitted(self, scope: Scope, door: Door) -> Client | None:
         """The client, once everything about the request is in order."""
-        self._check_origin(scope)
         self._check_content(scope)
-        return self._check_token(scope)
+        client = None if door.scope is None else self._known(scope, door.scope)
+        self._check_length(scope)
+        return client
 
     def _check_address(self, scope: Scope) -> None:
         peer = scope.get("client")
-        if peer is not None and peer[0] not in LOOPBACK:
+        if peer is None or peer[0] not in LOOPBACK:
             raise RefusedError("auth.host_denied")
-        if not scope["path"].startswith("/"):
+        if not scope["raw_path"].startswith(b"/"):  # a whole address, or an asterisk
             raise RefusedError("auth.host_denied")
         if _only(scope, b"host") not in self._house.authorities:
             raise RefusedError("auth.host_denied")
         if not PATH.fullmatch(scope["path"]):
             raise RefusedError("request.not_found")
 
-    def _check_origin(self, scope: Scope) -> None:
+    def _check_origin(self, scope: Scope, door: Door) -> None:
         """Go's CrossOriginProtection is the model: exact match, or not a browser."""
         origins = _all(scope, b"origin")
         listed = self._house.origins | self._house.own_origins
         if origins and (len(origins) > 1 or origins[0] not in listed):
             raise RefusedError("auth.origin_denied")
-        site = _only(scope, b"sec-fetch-site")
-        if site in (None, "same-origin") or origins:
-            return
-        typed = site == "none" and scope["method"] == "GET"  # into the address bar
-        if not (typed and self._door("GET", scope["path"]).page):
-            raise RefusedError("auth.origin_denied")
+        match _all(scope, b"sec-fetch-site"):
+            case [] | ["same-origin"]:
+                return
+            case ["none"] if door.page and scope["method"] == "GET":
+                return  # typed into the address bar
+            case ["same-site" | "cross-site"] if origins:
+                return
+        raise RefusedError("auth.origin_denied")
 
     def _check_content(self, scope: Scope) -> None:
         if scope["method"] not in UNSAFE:
             return
-        kind = (_only(scope, b"content-type") or "").split(";")[0].strip().lower()
-        if kind != "application/json":
+        if not JSON_TYPE.fullmatch(_only(scope, b"content-type") or ""):
             raise RefusedError("request.not_json")
-        length = _only(scope, b"content-length") or "0"
-        if not length.isdigit() or int(length) > BODY_MAX_BYTES:
-            raise RefusedError("request.too_large")
 
-    def _check_token(self, scope: Scope) -> Client | None:
-        needed = self._door(scope["method"], scope["path"]).scope
-        if needed is None:
-            return None
+    def _known(self, scope: Scope, needed: str) -> Client:
+        """Who has this token, if it reaches far enough and was not shown too often."""
         scheme, _, token = (_only(scope, b"authorization") or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise RefusedError("auth.token_missing")
         client = self._house.authenticate(token)
         if client is None:
+            self._keep_pace(self._failures.seconds_to_wait())
             raise RefusedError("auth.token_invalid")
         if not client.calls_from(_page(scope)):
             raise RefusedError("auth.origin_denied")
         if needed not in client.scopes:
             raise RefusedError("auth.scope", scope=needed)
+        self._keep_pace(self._requests.seconds_to_wait(client.id))
         return client
 
+    def _keep_pace(self, seconds: int) -> None:
+        if seconds:
+            raise RefusedError("client.rate_limited", seconds, seconds=str(seconds))
+
+    def _check_length(self, scope: Scope) -> None:
+        length = _only(scope, b"content-length") or "0"
+        if not LENGTH.fullmatch(length) or int(length) > BODY_MAX_BYTES:
+            raise RefusedError("request.too_large")
+
     def _answer_headers(
-        self, origin: str | None, trace_id: str
+        self, origin: str | None, door: Door, trace_id: str
     ) -> list[tuple[bytes, bytes]]:
-        headers = [*HEADERS_ALWAYS, (b"trace-id", trace_id.encode())]
+        shows = SHOWS_ITS_OWN if door.page else SHOWS_NOTHING
+        headers = [
+            *HEADERS_ALWAYS,
+            (b"content-security-policy", shows),
+            (b"trace-id", trace_id.encode()),
+        ]
         if origin in self._house.origins:
             headers += [
                 (b"access-control-allow-origin", origin.encode()),
@@ -201,19 +258,36 @@ class Guard:
             ]
         return [*headers, (b"vary", b"Origin")]
 
-    async def _refuse(self, send: Send, problem: Problem, trace_id: str) -> None:
-        body = json.dumps(self._catalogue.body(problem, trace_id), ensure_ascii=False)
-        content = body.encode()
+    def _note(self, code: str) -> None:
+        """Count it. What a page can cause as often as it likes is told now and then."""
+        self.rejections[code] += 1
+        if self._catalogue.entry(code).category != "security":
+            return
+        if self._told.seconds_to_wait(code) == 0:
+            times = self.rejections[code]
+            _log.warning("refused", extra={"code": code, "requests": times})
+            self._house.rejected(code, times)
+
+    async def _refuse(self, send: Send, refused: RefusedError, trace_id: str) -> None:
+        seconds = refused.retry_after
+        extras = {"retry_after": seconds} if seconds else {}
+        body = self._catalogue.body(refused.problem, trace_id, **extras)
+        content = json.dumps(body, ensure_ascii=False).encode()
         headers = [
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(content)).encode()),
             (b"connection", b"close"),
         ]
-        status = self._catalogue.entry(problem.code).http
-        if status == 401:
+        if body["status"] == 401:
             headers.append((b"www-authenticate", b"Bearer"))
+        if seconds:
+            headers.append((b"retry-after", str(seconds).encode()))
         await send(
-            {"type": "http.response.start", "status": status, "headers": headers}
+            {
+                "type": "http.response.start",
+                "status": body["status"],
+                "headers": headers,
+            }
         )
         await send({"type": "http.response.body", "body": content})
 

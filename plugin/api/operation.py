@@ -4,7 +4,6 @@ routes and the OpenAPI document are both made from these.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -17,6 +16,7 @@ from starlette.routing import Route
 
 from plugin.activation.problem import Problem
 from plugin.agent.service import Client, Keyed, ProblemError
+from plugin.api.plain_json import plain
 from plugin.api.requests import WAIT_MAX_SECONDS, Nothing
 from plugin.privacy import scrubbed, sm3
 from plugin.shapes import ShapeError, Strict, shaped
@@ -182,30 +182,11 @@ def answer(
 
 
 def _in_body(raw: bytes, shape: type[Said]) -> Said:
-    """The body in its shape: plain JSON, no key twice (reliability, 3.2). Raises
-    ProblemError."""
+    """The body in its shape. Raises ProblemError."""
     try:
-        said = json.loads(
-            raw.decode() or "{}",
-            object_pairs_hook=_each_once,
-            parse_constant=_no_number,
-        )
-        return shaped(said, shape)
+        return shaped(plain(raw), shape)
     except ShapeError as wrong:
         raise _invalid(_pointer("body", *wrong.place), wrong.reason) from wrong
-    except (ValueError, RecursionError) as wrong:
-        raise _invalid("/body", "not JSON, or a key twice") from wrong
-
-
-def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key twice")
-    return found
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number")
 
 
 def _invalid(pointer: str, reason: str) -> ProblemError:

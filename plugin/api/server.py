@@ -24,6 +24,8 @@ HEAD_SECONDS = 5
 BODY_SECONDS = 15
 KEEP_ALIVE_SECONDS = 5
 CONNECTIONS_MAX = 64
+ACCEPTED_AT_ONCE = 8  # so that none is dropped for newer ones before it was heard
+WAITING_MAX = 1_024  # to be accepted; the next ones try again after a second
 STOP_SECONDS = 3
 
 
@@ -72,7 +74,7 @@ def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket
         else:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(CONNECTIONS_MAX)
+        listener.listen(WAITING_MAX)
     except OSError as failed:
         listener.close()
         if failed.errno == errno.EADDRINUSE:
@@ -114,16 +116,20 @@ class BoundedConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let it in; when that is one too many, the oldest stranger leaves."""
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS_MAX:
-            others = [each for each in self.connections if isinstance(each, type(self))]
-            strangers = [each for each in others if not each.is_known]
+        others = [each for each in self.connections if isinstance(each, type(self))]
+        still = [each for each in others if not each.transport.is_closing()]
+        if len(still) > CONNECTIONS_MAX:
+            strangers = [each for each in still if not each.is_known]
             oldest = min(strangers, key=lambda each: each._made, default=self)
             oldest.transport.abort()
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Some of a request."""
+        """Some of a request. Who sends the next one before this one is answered gets this
+        answer and no other: what is left over would stand under no deadline."""
         super().data_received(data)
+        if self.conn.their_state is h11.DONE and self.conn.trailing_data[0]:
+            self.cycle.keep_alive = False
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -133,9 +139,9 @@ class BoundedConnection(H11Protocol):
 
     @property
     def is_known(self) -> bool:
-        """Whether the guard has let its last request in."""
+        """Whether the guard has seen a token with its last request."""
         cycle: RequestResponseCycle | None = self.cycle  # none before the first request
-        return cycle is not None and "client" in cycle.scope["state"]
+        return cycle is not None and cycle.scope["state"].get("client") is not None
 
     def _watch(self) -> None:
         """A deadline for the head of a request and one for its body; data that only
@@ -159,12 +165,19 @@ class BoundedConnection(H11Protocol):
             self._deadline = None
 
 
-class _Stopping(uvicorn.Server):
-    """Tells that it stops before it waits for what is still being answered."""
+class _Server(uvicorn.Server):
+    """Lets many wait for their turn, and tells that it stops before it waits for what is
+    still being answered."""
 
     def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._tell = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin; asyncio takes as many at a time as it lets wait, and that is too few."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(WAITING_MAX)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop."""
@@ -180,16 +193,17 @@ class Server:
         self, app: Guard, sockets: list[socket.socket], stopping: Callable[[], None]
     ) -> None:
         self._sockets = sockets
-        self._server = _Stopping(
+        self._server = _Server(
             uvicorn.Config(
                 app,
                 http=BoundedConnection,
-                backlog=CONNECTIONS_MAX,
+                backlog=ACCEPTED_AT_ONCE,
                 ws="none",
                 loop="asyncio",
                 lifespan="on",
                 access_log=False,
                 log_config=None,
+                log_level="error",  # anybody can cause its warnings, without end
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,

@@ -252,8 +252,8 @@ def test_alive_needs_no_token_and_says_nothing(pos: Pos) -> None:
         (("read",), "POST", "/v1/transactions", "activate"),
         (("read", "activate"), "GET", "/v1/simulate/cast", "simulate"),
         (("read", "activate"), "POST", "/v1/simulate/readers/x/remove", "simulate"),
-        (("read",), "POST", "/v1/nothing", "activate"),
-        (("read",), "PUT", "/v1/transactions", "activate"),
+        (("activate",), "POST", "/v1/nothing", "read"),
+        (("activate",), "PUT", "/v1/transactions", "read"),
     ],
 )
 def test_a_token_reaches_as_far_as_its_scopes(

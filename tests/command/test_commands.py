@@ -223,11 +223,14 @@ def test_without_a_resource_manager_the_agent_serves_and_says_so(
     ) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline().rpartition(":")[2])
-        token = DataFolder(tmp_path / "data").pair("pos", ("read", "activate"))
+        folder = DataFolder(tmp_path / "data")
+        token = folder.pair("pos", ("read", "activate"))
         from tests.agents import Pos
 
-        pos = Pos(port, token)
-        wait_until(lambda: pos.request("GET", "/v1/readers").body["problems"] != [])
+        pos, looking = Pos(port, token), Pos(port, folder.pair("looking", ("read",)))
+        wait_until(
+            lambda: bool(looking.request("GET", "/v1/readers").body.get("problems"))
+        )
         readers = pos.request("GET", "/v1/readers").body
         ready = pos.request("GET", "/readyz")
         started = pos.start("pharmacy")

@@ -40,7 +40,7 @@ EVENTS = re.compile(
     r"(card\.(inserted|recognised)|reader\.(attached|detached)|stream\.(gap|snapshot)"
     r"|transaction\.(created|changed|completed|input_required|in_doubt)"
     r"|agent\.(started|stopping|degraded|recovered|json)|activation\.changed"
-    r"|client\.(paired|revoked))"
+    r"|client\.(paired|revoked)|security\.rejected)"
 )
 
 
