@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from plugin.activation.saga import Activation, ActivationState, Origin
 from plugin.agent.backups import NEWEST
-from plugin.agent.service import IntentIds
+from plugin.agent.intents import IntentIds
 from plugin.data_folder import DataFolder
 from plugin.journal.place import Place
 from plugin.journal.port import Request

@@ -62,6 +62,8 @@ class Action(StrEnum):
     CONFIRM = "confirm"
     CONTINUE = "continue"
     PIN = "pin"
+    ACKNOWLEDGE = "acknowledge"
+    RECONCILE = "reconcile"
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -319,12 +321,22 @@ ALLOWED: dict[type[State], frozenset[Action]] = {
     WaitingPin: frozenset({Action.CANCEL, Action.PIN}),
     PinAtWork: frozenset({Action.CANCEL}),
     Committing: frozenset(),
-    InDoubt: frozenset(),
-    Succeeded: frozenset(),
-    Failed: frozenset(),
-    Cancelled: frozenset(),
-    Expired: frozenset(),
+    InDoubt: frozenset({Action.RECONCILE}),
+    Succeeded: frozenset({Action.ACKNOWLEDGE}),
+    Failed: frozenset({Action.ACKNOWLEDGE}),
+    Cancelled: frozenset({Action.ACKNOWLEDGE}),
+    Expired: frozenset({Action.ACKNOWLEDGE}),
 }
+
+
+def refusal(action: Action, state: str) -> str:
+    """The code by which an action is refused in a state of this name."""
+    final = state in (Committing.name, InDoubt.name)
+    if action is Action.CANCEL and final:
+        return "transaction.not_cancellable"
+    return "transaction.bad_state"
+
+
 # A card at work has no clock: the reader's patience ends it.
 CLOCKS: dict[type[State], Clock] = {
     WaitingReader: Clock.CARD,

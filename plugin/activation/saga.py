@@ -204,6 +204,7 @@ class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     ended: int = 0  # the age of the journal then, in seconds
     ended_day: int = 0  # the first day that the centre told after that, as an ordinal
     forgotten: bool = False  # nothing personal is left of it
+    unseen: bool = False  # its client has yet to say that it knows the end
 
 
 def transaction_of(intent_id: str) -> str:
@@ -548,6 +549,16 @@ def needs_a_person(record: Activation) -> bool:
     it may never return."""
     by_hand = record.state is ActivationState.MANUAL
     return by_hand or (record.state is ActivationState.UNKNOWN and record.changing)
+
+
+def can_be_asked(record: Activation, abilities: Abilities) -> bool:
+    """Whether the centre, asked or told again, may still say what became of it."""
+    if not record.state.may_have_been_sent or record.changing:
+        return False
+    by_hand = record.state is ActivationState.MANUAL
+    return record.activation_id is not None and (
+        abilities.can_tell_status or not by_hand
+    )
 
 
 def _settled(record: Activation, settlement: Settlement) -> Step:

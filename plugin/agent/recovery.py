@@ -88,6 +88,7 @@ class Activations:
         self._random = random
         self._told = told
         self._valve = Valve(correspondent.abilities, time.ticks)
+        self._timers: dict[str, object] = {}  # of the records that wait for theirs
         self._looks_at: float | None = None  # the tick of the valve's timer
 
     def resume(self) -> int:
@@ -127,6 +128,19 @@ class Activations:
         )
         return self.happened(intent_id, accepted)
 
+    def record(self, intent_id: str) -> Activation:
+        """One durable record. Raises LookupError, JournalError."""
+        found = self._journal.get(intent_id)
+        if found is None:
+            raise LookupError(intent_id)
+        return found
+
+    def first_active(self, card_ref: str) -> Activation | None:
+        """The record by which this till knows that the card is active."""
+        records = self._journal.of_card(card_ref)
+        ours = (each for each in records if each.state is ActivationState.ACTIVE)
+        return next(ours, None)
+
     def in_hand(self, card_ref: str) -> Activation | None:
         """The record that may have activated this card without our knowing."""
         doubtful = (
@@ -146,6 +160,27 @@ class Activations:
         )
         return self.happened(intent_id, dropped)
 
+    def acknowledge(self, intent_id: str) -> None:
+        """Its client knows how it ended. Raises JournalError, LookupError."""
+        record = self.record(intent_id)
+        if record.unseen:
+            write = self._journal.save
+            if record.state.is_terminal:
+                write = self._journal.amend
+            write(replace(record, unseen=False))
+
+    def can_be_asked(self, record: Activation) -> bool:
+        """Whether the centre may still say what became of it."""
+        return saga.can_be_asked(record, self._correspondent.abilities)
+
+    def ask_now(self, intent_id: str) -> None:
+        """Ask again as soon as the valve lets it, instead of waiting for the timer. Who is
+        asked for already, or waits at the valve, is not asked for twice. Raises
+        JournalError, LookupError."""
+        record = self.record(intent_id)
+        if self._timers.pop(intent_id, None) is not None:
+            self._ring(record)
+
     def insist(self, intent_id: str, event: Event) -> None:
         """Move a record by what has happened already: if the journal cannot write now,
         then later."""
@@ -157,9 +192,7 @@ class Activations:
 
     def happened(self, intent_id: str, event: Event) -> Activation:
         """Move one record by one event. Raises LookupError for an unknown intent."""
-        record = self._journal.get(intent_id)
-        if record is None:
-            raise LookupError(intent_id)
+        record = self.record(intent_id)
         step = saga.step(
             record, event, self._time.ticks(), self._correspondent.abilities
         )
@@ -184,6 +217,7 @@ class Activations:
         committed = self._journal.save(replace(after, changed_at=self._time.wall()))
         if committed.state.is_terminal:
             self._valve.forget(committed.origin.intent_id)
+            self._timers.pop(committed.origin.intent_id, None)
         try:
             self._told(committed)
         except Exception as failed:  # noqa: BLE001 - what was promised is done all the same
@@ -206,7 +240,7 @@ class Activations:
                 )
             case saga.Wake(within_ms, at_least_ms):
                 delay = at_least_ms + self._random.uniform(0, within_ms)
-                self._time.after(delay, lambda: self._ring(record))
+                self._wake(record, delay)
             case _:
                 assert_never(effect)
 
@@ -241,6 +275,18 @@ class Activations:
             self._let_through()
 
         return reply
+
+    def _wake(self, record: Activation, delay: float) -> None:
+        """Ring its timer later; a record has one, the last that was set."""
+        intent_id = record.origin.intent_id
+        timer = self._timers[intent_id] = object()
+
+        def ring() -> None:
+            if self._timers.get(intent_id) is timer:
+                del self._timers[intent_id]
+                self._ring(record)
+
+        self._time.after(delay, ring)
 
     def _ring(self, record: Activation) -> None:
         """The time of this record has come; it goes when the valve lets it."""

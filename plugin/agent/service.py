@@ -8,46 +8,46 @@ what the saga promises is kept by `recovery`.
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date
-from enum import StrEnum
+from itertools import islice
 from random import Random
-from typing import TypeVar, assert_never
+from typing import TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
-from plugin.activation import desk, journey, pins, rules, saga
+from plugin.activation import desk, journey, pins, saga
 from plugin.activation.desk import ALLOWED, CLOCKS, Action, Desk, Outcome, Terms
-from plugin.activation.pins import Typed, Wanted
+from plugin.activation.pins import Typed
 from plugin.activation.problem import Problem
-from plugin.activation.region import RegionProfile, Role, Scenario
-from plugin.activation.rules import CardStatus
+from plugin.activation.region import RegionProfile, Scenario
 from plugin.activation.saga import (
     Activation,
-    ActivationState,
-    Confirmation,
     Origin,
     Settlement,
     Verdict,
 )
 from plugin.agent import views
+from plugin.agent.clerk import Clerk
 from plugin.agent.courier import Courier
 from plugin.agent.failure import described
 from plugin.agent.happenings import Happenings
+from plugin.agent.intents import IntentIds
 from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
-from plugin.agent.presenter import Asked, Presenter
+from plugin.agent.outstanding import KEPT as OUTSTANDING
+from plugin.agent.outstanding import Outstanding
+from plugin.agent.presenter import Presenter
 from plugin.agent.rate import Rate
 from plugin.agent.readers import ReaderBoard, ReaderView
-from plugin.agent.recovery import Activations, Message
+from plugin.agent.recovery import Activations
+from plugin.agent.run import Kind, Run
 from plugin.agent.space import MIB, Space
+from plugin.agent.teller import Teller
 from plugin.agent.views import TransactionView
-from plugin.card.reading import AtReader, Card, read_at_reader
-from plugin.card.social_security import SocialSecurityCard
-from plugin.centre.port import Centre, CentreError
+from plugin.centre.port import Centre
 from plugin.journal.port import Journal, JournalError, Request
 from plugin.privacy import Keys
 from plugin.settings import Institution, Terminal
@@ -55,6 +55,7 @@ from plugin.settings import Institution, Terminal
 KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
 KEPT_AT_MOST = 500  # and how many: about 3 MiB; no till finishes as many in an hour
 LOOK_AGAIN_MS = 60_000
+REMINDED_MAX = 100
 PIN_STARTS_A_MINUTE = 5
 _log = logging.getLogger("kaqi.service")
 
@@ -66,14 +67,6 @@ _EVENTS: dict[Action, desk.Event] = {
 }
 
 
-_INPUT_WANTED = (
-    desk.WaitingReader,
-    desk.WaitingCard,
-    desk.WaitingRemoval,
-    desk.WaitingConfirm,
-    desk.WaitingRegistration,
-    desk.WaitingPin,
-)
 Result = TypeVar("Result")
 
 
@@ -99,12 +92,18 @@ class Client(Struct, frozen=True, kw_only=True):
         """Whether its token may come from a page of this origin, or from no page."""
         return self.origin is None or self.origin == (origin or "")
 
+    @property
+    def is_operator(self) -> bool:
+        """Whether it may also answer for what others have started."""
+        return "operate" in self.scopes
 
-class Kind(StrEnum):
-    """What a transaction is for."""
 
-    ACTIVATION = "activation"
-    DRY_RUN = "dry_run"  # whether an activation would be allowed; nothing is written
+_EVERYBODY = Client(id="", scopes=frozenset({"operate"}))
+
+
+def _whose(client: Client) -> str | None:
+    """Whose transactions it may answer for: None means everybody's."""
+    return None if client.is_operator else client.id
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -123,34 +122,6 @@ class Keyed(Struct, frozen=True, kw_only=True):
     key: str
     fingerprint: str
     trace_id: str
-
-
-class Run(Struct):
-    """One transaction while this process remembers it. `follows` is the durable record
-    that tells its outcome; a dry run has none."""
-
-    kind: Kind
-    origin: Origin
-    readers: frozenset[str] | None
-    now: Desk
-    follows: str
-    seq: int = 1
-    clock: object | None = None
-    deadline: str | None = None
-    card_ref: str | None = None
-    masked: views.Holder | None = None
-    card: views.CardShown | None = None
-    clear: views.Holder | None = None
-    completed_at: str | None = None
-    stays: set[str] = field(default_factory=set)
-    forgetting: bool = False
-    atr: bytes = b""
-    registers_until: float | None = None  # ticks; one clock, however often it is asked
-
-    @property
-    def durable(self) -> bool:
-        """Whether the journal has a record of it."""
-        return self.kind is Kind.ACTIVATION
 
 
 class Service:
@@ -178,21 +149,17 @@ class Service:
         changed: Callable[[str], None],
     ) -> None:
         self._space = space
-        self._trouble = trouble  # of the journal
         self._loop = loop
         self._terminal = terminal
         self._board = board
         self._journal = journal
-        self._keys = keys
-        self._centre = centre
-        self._courier = courier
-        self._happenings = happenings
+        self._teller = Teller(happenings)
         self._institution = institution
         self._profile = profile
         self._simulated = simulated
-        self._dated = dated
         self._changed = changed
         self._ids = IntentIds()
+        self._outstanding = Outstanding()
         self._runs: dict[str, Run] = {}
         self._passing: dict[tuple[str, str], Request] = {}  # keys of dry runs
         self._finished = Lapse(loop, KEPT_SECONDS, self._forget, KEPT_AT_MOST)
@@ -203,8 +170,19 @@ class Service:
             journal, courier, loop, random, self._activation_moved
         )
         self._pin_starts = Rate(PIN_STARTS_A_MINUTE, loop.ticks)
-        self._presenter = Presenter(
-            board, journal, self._activations, keys, profile, loop.wall
+        self._clerk = Clerk(
+            board=board,
+            keys=keys,
+            centre=centre,
+            courier=courier,
+            activations=self._activations,
+            presenter=Presenter(
+                board, journal, self._activations, keys, profile, loop.wall
+            ),
+            profile=profile,
+            trouble=trouble,
+            dated=dated,
+            apply=self._apply,
         )
 
     # Verbs
@@ -240,12 +218,14 @@ class Service:
         )
         request = _request(client, keyed, origin.transaction_id)
         if run.durable:
-            record = Activation(origin=origin, changed_at=self._loop.wall())
+            now = self._loop.wall()
+            record = Activation(origin=origin, changed_at=now, unseen=True)
             self._durably(lambda: self._journal.create(record, request))
         else:
             self._passing[client.id, keyed.key] = request
         self._runs[origin.transaction_id] = run
-        self._tell(run, "transaction.created")
+        self._outstanding.add(origin.transaction_id, client.id)
+        self._teller.tell(run, "transaction.created")
         self._entered(run, first.effects, came_from=None)
         return self._view(run, client)
 
@@ -287,12 +267,60 @@ class Service:
             raise ProblemError(limited, retry_after=seconds)
         return self._steer(client, run, desk.PinGiven(typed), keyed)
 
+    def reconcile(
+        self, client: Client, transaction_id: str, keyed: Keyed
+    ) -> TransactionView:
+        """Ask the centre now what became of it, as soon as it may be asked at all. Raises
+        ProblemError: those of `act`, and why only the card or a person can tell."""
+        replayed = self._replayed(client, keyed)
+        if replayed is not None:
+            return replayed
+        view = self.transaction(client, transaction_id)
+        if view.state == desk.InDoubt.name and view.problem and not view.allowed:
+            raise ProblemError(view.problem)  # only the card or a person can tell
+        if Action.RECONCILE not in view.allowed:
+            raise self._not_now(view.allowed, Action.RECONCILE, view.state)
+        request, doubtful = _request(client, keyed, transaction_id), view.activation
+        self._durably(lambda: self._journal.remember(request))
+        self._durably(lambda: self._activations.ask_now(doubtful or ""))
+        return self.transaction(client, transaction_id)
+
+    def acknowledge(
+        self, client: Client, transaction_id: str, keyed: Keyed
+    ) -> TransactionView:
+        """Its client knows how it has ended, and need not be told again; once more changes
+        nothing. Raises ProblemError: transaction.unknown, transaction.bad_state, auth.scope
+        for somebody else's, idempotency.key_reused, agent.journal_failed."""
+        replayed = self._replayed(client, keyed)
+        if replayed is not None:
+            return replayed
+        view = self.transaction(client, transaction_id)
+        if client.id != view.origin.client_id and not client.is_operator:
+            raise ProblemError(Problem("auth.scope", {"scope": "operate"}))
+        if not view.is_terminal:
+            raise self._not_now(view.allowed, Action.ACKNOWLEDGE, view.state)
+        request = _request(client, keyed, transaction_id)
+        run = self._runs.get(transaction_id)
+        if run is not None and not run.durable:
+            self._passing[client.id, keyed.key] = request
+        else:
+            intent_id = view.origin.intent_id
+            self._durably(lambda: self._activations.acknowledge(intent_id))
+            self._durably(lambda: self._journal.remember(request))
+        if transaction_id in self._outstanding:
+            self._outstanding.discard(transaction_id)
+            if run is not None:
+                run.seq += 1
+            self._teller.say("transaction.acknowledged", view)
+            self._changed(transaction_id)
+        return self.transaction(client, transaction_id)
+
     def _steerable(self, client: Client, transaction_id: str, action: Action) -> Run:
         """The transaction, where this may be asked of it now."""
         run = self._runs.get(transaction_id)
         if run is None:
-            self.transaction(client, transaction_id)  # unknown, or long over
-            raise self._not_now(frozenset(), action, "completed")
+            known = self.transaction(client, transaction_id)
+            raise self._not_now(known.allowed, action, known.state)
         allowed = ALLOWED[type(run.now.state)]
         if action not in allowed:
             raise self._not_now(allowed, action, run.now.state.name)
@@ -318,11 +346,40 @@ class Service:
         own = self._durably(lambda: self._journal.get(intent_id))
         if own is None:
             raise ProblemError(Problem("transaction.unknown"))
-        return views.from_record(self._followed(own), own, self._profile)
+        return self._recorded(self._followed(own), own)
 
-    def transactions(self, client: Client) -> tuple[TransactionView, ...]:
+    def _recorded(self, record: Activation, own: Activation) -> TransactionView:
+        askable = self._activations.can_be_asked(record)
+        return views.from_record(record, own, self._profile, askable=askable)
+
+    def transactions(self, client: Client) -> Iterator[TransactionView]:
         """The transactions this process remembers, the newest first."""
-        return tuple(self._view(run, client) for run in reversed(self._runs.values()))
+        return (self._view(run, client) for run in reversed(self._runs.values()))
+
+    def unacknowledged(self, client: Client) -> Iterator[TransactionView]:
+        """Those that have ended, or may have been committed, without their client having
+        said that it knows; of earlier runs too, the newest first. An operator sees those
+        of every client."""
+        for transaction_id in self._outstanding.of(_whose(client)):
+            view = self._if_kept(client, transaction_id)
+            if view is not None and (view.is_terminal or view.commit != "none"):
+                yield view
+
+    def outstanding(self, client: Client) -> list[str]:
+        """The ids of those that have ended and are not acknowledged, the newest first."""
+        going_on = set(self.live_transactions())
+        ids = self._outstanding.of(_whose(client))
+        return [each for each in ids if each not in going_on][:REMINDED_MAX]
+
+    def _if_kept(self, client: Client, transaction_id: str) -> TransactionView | None:
+        """The transaction, unless it was removed for its age."""
+        try:
+            return self.transaction(client, transaction_id)
+        except ProblemError as gone:
+            if gone.problem.code != "transaction.unknown":
+                raise
+            self._outstanding.discard(transaction_id)
+            return None
 
     def activation(self, intent_id: str) -> Activation:
         """One durable record."""
@@ -382,8 +439,17 @@ class Service:
         return tuple(key for key, run in self._runs.items() if not run.now.is_terminal)
 
     def resume(self) -> int:
-        """Take up what the last run left unfinished; returns how many."""
+        """Take up what the last run left unfinished; returns how many. Raises
+        JournalError."""
         return self._activations.resume()
+
+    def remind(self) -> None:
+        """Name once more what clients have not acknowledged of earlier runs. Raises
+        JournalError."""
+        self._outstanding.load(self._journal.recent(OUTSTANDING))
+        newest = islice(self.unacknowledged(_EVERYBODY), REMINDED_MAX)
+        for view in reversed([*newest]):
+            self._teller.say("transaction.unacknowledged", view)
 
     def counter_changed(self) -> None:
         """Some slot changed: every transaction looks at its readers."""
@@ -424,199 +490,20 @@ class Service:
             foreseen = saga.Foreseen(Outcome.WILL_ACTIVATE)
             self._activations.insist(run.follows, foreseen)
         if came_from is not None:
-            self._tell(run, "transaction.changed")
-        self._announce(run, came_from)
+            self._teller.tell(run, "transaction.changed")
+        self._teller.announce(run, came_from)
         self._changed(run.origin.transaction_id)
         for effect in effects:
             try:
-                self._do(run, effect)
+                self._clerk.do(run, effect)
             except Exception as failed:  # noqa: BLE001 - the same
                 _log.error("an effect failed", extra=described(failed))
                 self._apply(run, STUMBLED)
 
-    def _do(self, run: Run, effect: desk.Effect) -> None:
-        match effect:
-            case desk.ReadCard(slot):
-                self._read(run, slot)
-            case desk.Match():
-                self._match(run)
-            case desk.AskStatus():
-                self._ask_status(run)
-            case desk.PresentPin(slot, wanted, typed):
-                self._presenter.present(self._asked(run, slot, wanted), typed)
-            case desk.CountTries(slot, wanted):
-                self._presenter.count_tries(self._asked(run, slot, wanted))
-            case desk.Activate():
-                self._activate(run)
-            case _:
-                assert_never(effect)
-
-    def _read(self, run: Run, slot: desk.Slot) -> None:
-        stay = slot.insertion_id or ""
-        run.stays.add(stay)
-
-        def done(outcome: AtReader | Problem) -> None:
-            if isinstance(outcome, Problem):
-                self._apply(run, desk.ReadFailed(stay, outcome))
-                return
-            card, presenter = outcome.card, self._presenter
-            worst = presenter.tries_at_worst(card)
-            try:
-                torn = presenter.is_torn(card)
-                known = self._activated_here(card, run.now.facts.terms)
-                doubt = self._doubt_about(run, card)
-            except JournalError as failed:
-                self._apply(run, desk.ReadFailed(stay, Problem(failed.code)))
-                return
-            if isinstance(card, SocialSecurityCard):
-                run.atr = self._board.atr(stay)
-            read = desk.CardRead(stay, card, outcome.keypad, torn, worst, known, doubt)
-            self._apply(run, read)
-
-        layouts, asks = self._profile.cards, self._profile.pin.wanted
-        self._board.read(
-            slot,
-            lambda atr: read_at_reader(layouts, atr, asks_keypad=asks),
-            done,
-            lambda question: self._centre.authenticate(question, run.origin),
-            run.origin.trace_id,
-        )
-
-    def _activated_here(self, card: Card, terms: Terms) -> Confirmation | None:
-        """What our journal knows of a card, where the centre cannot be asked, or was not
-        told. Raises JournalError."""
-        if terms.asks_status and not terms.changes_pin:
-            return None
-        if not isinstance(card, SocialSecurityCard):
-            return None
-        first = self._first_active(self._card_ref(card))
-        return first.confirmation if first is not None else None
-
-    def _asked(self, run: Run, slot: desk.Slot, wanted: Wanted) -> Asked:
-        """Whose card is asked: the desk wants no PIN of a card without an issue."""
-        facts = run.now.facts
-        card = facts.card(wanted.role)
-        assert card is not None  # noqa: S101
-        assert card.issue is not None  # noqa: S101
-        activates = facts.terms.changes_pin and wanted.role is Role.SOCIAL_SECURITY
-        return Asked(
-            origin=run.origin,
-            intent_id=run.follows,
-            activates=activates,
-            issue=card.issue,
-            slot=slot,
-            wanted=wanted,
-            tell=lambda event: self._apply(run, event),
-        )
-
-    def _doubt_about(self, run: Run, card: Card) -> Problem | None:
-        """What our journal has of this card in hand. One that may have become active when
-        it was here last has returned: its record goes on, and tells what comes of this
-        transaction too. Raises JournalError."""
-        if not isinstance(card, SocialSecurityCard):
-            return None
-        in_hand = self._activations.in_hand(self._card_ref(card))
-        if in_hand is None:
-            return self._trouble  # then nobody knows
-        if not in_hand.changing:
-            return Problem("activation.in_hand")
-        if run.durable and run.follows == run.origin.intent_id:
-            self._activations.leave_to(in_hand, run.origin.intent_id)
-            run.follows = in_hand.origin.intent_id
-        return journey.MUST_RETURN
-
-    def _is_known(self, run: Run) -> bool:
-        """Whether another transaction of ours has ended with this card active."""
-        try:
-            return self._first_active(run.card_ref or "") is not None
-        except JournalError as failed:  # then only the words are less exact
-            _log.error("the journal failed", extra={"code": failed.code})
-            return False
-
-    def _match(self, run: Run) -> None:
-        medical, card = run.now.facts.medical, run.now.facts.social_security
-        if medical is None or card is None:
-            return
-        same = rules.same_person(medical, card)
-        if same is not None:
-            self._apply(run, desk.Matched(same))
-            return
-
-        def done(found: bool | CentreError) -> None:
-            if isinstance(found, CentreError):
-                self._apply(run, desk.CentreSilent(Problem(found.code)))
-            else:
-                self._apply(run, desk.Matched(found))
-
-        self._courier.run(
-            lambda: self._centre.match(medical, card, run.origin),
-            done,
-            trace_id=run.origin.trace_id,
-        )
-
-    def _ask_status(self, run: Run) -> None:
-        card = run.now.facts.social_security
-        if card is None:
-            return
-
-        def done(found: CardStatus | CentreError) -> None:
-            if isinstance(found, CentreError):
-                self._apply(run, desk.CentreSilent(Problem(found.code)))
-            else:
-                self._apply(run, desk.StatusTold(found, self._is_known(run)))
-                self._dated(found.today)
-
-        self._courier.run(
-            lambda: self._centre.card_status(card, run.origin),
-            done,
-            trace_id=run.origin.trace_id,
-        )
-
-    def _activate(self, run: Run) -> None:
-        facts = run.now.facts
-        medical, card = facts.medical, facts.social_security
-        if card is None:
-            return
-
-        def message(name: str) -> Message:
-            body = self._centre.compose(name, card, medical, run.origin)
-            return Message(body, self._centre.message_name(name))
-
-        try:
-            if facts.terms.changes_pin:
-                found = _by_the_card(facts, self._card_ref(card))
-                self._activations.insist(run.follows, found)
-                return
-            begun = self._activations.begin(
-                run.origin.intent_id,
-                self._card_ref(card),
-                card.issue.identification_code,
-                card.issue.issue_date,
-                message,
-            )
-        except JournalError as failed:
-            self._apply(run, desk.NotBegun(Problem(failed.code)))
-            return
-        except Exception as failed:  # noqa: BLE001 - nothing was committed
-            _log.error("an activation was not begun", extra=described(failed))
-            self._apply(run, desk.NotBegun(Problem("agent.failed")))
-            return
-        if begun.superseded_by is not None:
-            run.follows = begun.superseded_by
-            self._apply(run, desk.ActivationMoved(self.activation(run.follows)))
-
-    # From the world to the desk
-
     def _activation_moved(self, record: Activation) -> None:
         """A durable record was committed: whoever follows it hears of it."""
         intent_id = record.origin.intent_id
-        data = {"state": record.state.value}
-        subject = f"activations/{intent_id}"
-        self._happenings.tell(
-            "activation.changed", subject, data, record.origin.trace_id
-        )
-        told = {"intent": intent_id, "sends": record.sends, **data}
-        _log.info("activation", extra={**told, "trace_id": record.origin.trace_id})
+        self._teller.moved(record)
         if record.superseded_by is not None:
             return
         for run in list(self._runs.values()):
@@ -629,14 +516,9 @@ class Service:
         """A transaction of an earlier run is known by its record only: whoever waits for
         it, or follows, hears of it all the same."""
         transaction_id = record.origin.transaction_id
-        view = views.from_record(record, record, self._profile)
-        data: dict[str, str | int | bool | None] = {
-            "state": view.state,
-            "test_data": record.origin.test_data,
-        }
+        view = self._recorded(record, record)
         kind = "transaction.completed" if view.is_terminal else "transaction.changed"
-        subject = f"transactions/{transaction_id}"
-        self._happenings.tell(kind, subject, data, record.origin.trace_id)
+        self._teller.say(kind, view)
         self._changed(transaction_id)
 
     def _set_clock(self, run: Run) -> None:
@@ -669,7 +551,7 @@ class Service:
             self._holders.add(run.origin.transaction_id)
         if card is None or run.card_ref is not None:
             return
-        run.card_ref = self._card_ref(card)
+        run.card_ref = self._clerk.card_ref(card)
         run.masked = views.masked_holder(card)
         run.card = views.card_view(card)
         run.clear = views.clear_holder(card, run.atr, self._terminal)
@@ -712,7 +594,9 @@ class Service:
             self._activations.insist(in_hand.origin.intent_id, found)
 
     def _forget(self, transaction_id: str) -> None:
-        self._runs.pop(transaction_id, None)
+        run = self._runs.pop(transaction_id, None)
+        if run is not None and not run.durable:
+            self._outstanding.discard(transaction_id)
         for key, request in list(self._passing.items()):
             if request.transaction_id == transaction_id:
                 del self._passing[key]
@@ -725,6 +609,7 @@ class Service:
         entitled = client.id == run.origin.client_id and "identity" in client.scopes
         first = self._first_activation(run, shown.outcome)
         told = first or record
+        known = run.origin.transaction_id not in self._outstanding
         return TransactionView(
             origin=run.origin,
             kind=run.kind.value,
@@ -736,7 +621,12 @@ class Service:
             clock=CLOCKS.get(type(run.now.state)),
             deadline=run.deadline,
             pin=shown.pin,
-            allowed=ALLOWED[type(run.now.state)],
+            allowed=views.allowed(
+                run.now.state,
+                acknowledged=known,
+                askable=record is not None and self._activations.can_be_asked(record),
+            ),
+            acknowledged=run.now.is_terminal and known,
             commit=views.commit_of(record),
             problem=shown.problem,
             notices=shown.notices,
@@ -754,12 +644,7 @@ class Service:
         """Where this till activated the card itself: that record, with its receipt."""
         if outcome != Outcome.ALREADY_ACTIVE or run.card_ref is None:
             return None
-        return self._first_active(run.card_ref)
-
-    def _first_active(self, card_ref: str) -> Activation | None:
-        records = self._journal.of_card(card_ref)
-        ours = (each for each in records if each.state is ActivationState.ACTIVE)
-        return next(ours, None)
+        return self._activations.first_active(run.card_ref)
 
     def _earlier(self, client: Client, keyed: Keyed) -> Request | None:
         """What this key was used for before."""
@@ -815,20 +700,11 @@ class Service:
             received_at=self._loop.wall(),
         )
 
-    def _card_ref(self, card: SocialSecurityCard) -> str:
-        return self._keys.digest("card", card.issue.identification_code)
-
     def _not_now(
         self, allowed: frozenset[Action], action: Action, state: str
     ) -> ProblemError:
-        final = action is Action.CANCEL and state in (
-            desk.Committing.name,
-            desk.InDoubt.name,
-        )
-        code = "transaction.not_cancellable" if final else "transaction.bad_state"
-        return ProblemError(
-            Problem(code, {"state": state}), allowed_actions=sorted(allowed)
-        )
+        problem = Problem(desk.refusal(action, state), {"state": state})
+        return ProblemError(problem, allowed_actions=sorted(allowed))
 
     def _durably(self, call: Callable[[], Result]) -> Result:
         try:
@@ -837,52 +713,10 @@ class Service:
             _log.error("the journal failed", extra={"code": failed.code})
             raise ProblemError(Problem(failed.code)) from failed
 
-    def _announce(self, run: Run, came_from: Desk | None) -> None:
-        """Events beyond `changed`, each once for every time the state is entered."""
-        state = run.now.state
-        if came_from is not None and came_from.state == state:
-            return
-        if isinstance(state, _INPUT_WANTED):
-            self._tell(run, "transaction.input_required")
-        if isinstance(state, desk.InDoubt):
-            self._tell(run, "transaction.in_doubt")
-        if run.now.is_terminal:
-            self._tell(run, "transaction.completed")
-
-    def _tell(self, run: Run, kind: str) -> None:
-        shown = views.of_desk(run.now)
-        data: dict[str, str | int | bool | None] = {
-            "state": run.now.state.name,
-            "seq": run.seq,
-            "test_data": run.origin.test_data,
-        }
-        if shown.role:
-            data["role"] = shown.role
-        if shown.outcome:
-            data["outcome"] = shown.outcome
-        if shown.problem:
-            data["code"] = shown.problem.code
-        subject = f"transactions/{run.origin.transaction_id}"
-        self._happenings.tell(kind, subject, data, run.origin.trace_id)
-        told = {**data, "transaction": run.origin.transaction_id}
-        _log.info(kind, extra={**told, "trace_id": run.origin.trace_id})
-
 
 def _visible(now: Desk) -> tuple[desk.State, Problem | None]:
     """What of a transaction can be seen from outside."""
     return now.state, now.facts.problem
-
-
-def _by_the_card(facts: desk.Facts, card_ref: str) -> saga.FoundActive:
-    """The card has its holder's PIN: by this transaction's doing, or from before."""
-    outcome = Outcome.ACTIVATED if facts.changed else Outcome.ALREADY_ACTIVE
-    today = facts.status.today.isoformat() if facts.status else None
-    confirmation = Confirmation(
-        by="pin_change",
-        adopted=not facts.changed,
-        since=today if facts.changed else None,
-    )
-    return saga.FoundActive(confirmation, outcome.value, card_ref)
 
 
 def _ending(state: desk.State, card_ref: str | None) -> saga.Event:
@@ -906,18 +740,3 @@ def _request(client: Client, keyed: Keyed, transaction_id: str) -> Request:
         fingerprint=keyed.fingerprint,
         transaction_id=transaction_id,
     )
-
-
-class IntentIds:
-    """UUIDs that sort by time (RFC 9562, 5.7), the 12 bits behind the time counted so
-    that no two of one millisecond begin alike (6.2, method 1)."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def new(self, milliseconds: int) -> str:
-        """The next one; never smaller than the one before, whatever the clock does."""
-        self._last = max(self._last + 1, milliseconds << 12)
-        high = self._last >> 12 << 16 | 0x7 << 12 | self._last & 0xFFF
-        low = 0b10 << 62 | uuid.uuid4().int & (1 << 62) - 1
-        return str(uuid.UUID(int=high << 64 | low))

@@ -14,11 +14,12 @@ from plugin.activation import saga
 from plugin.activation.region import RegionProfile
 from plugin.agent.courier import Courier
 from plugin.agent.custody import Custody
+from plugin.agent.failure import described
 from plugin.agent.happenings import Happening, Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.readers import ReaderBoard
 from plugin.agent.recovery import JOURNAL_RETRY_MS
-from plugin.agent.service import Service
+from plugin.agent.service import ProblemError, Service
 from plugin.centre.port import Centre
 from plugin.journal.port import Journal, JournalError
 from plugin.privacy import Keys
@@ -119,6 +120,7 @@ class Till:
             self.loop.after(JOURNAL_RETRY_MS, self._begin)
             return
         self.happenings.tell("agent.started", "agent")
+        self._remind()
         self.custody.begin(self.happenings)
         _log.info("started", extra={"unfinished": unfinished})
 
@@ -126,6 +128,12 @@ class Till:
         """Tell that somebody was turned away at the door. From any thread."""
         told: dict[str, str | int] = {"code": code, "times": times}
         self.loop.post(lambda: self.happenings.tell("security.rejected", "agent", told))
+
+    def _remind(self) -> None:
+        try:
+            self.service.remind()
+        except (JournalError, ProblemError) as failed:  # they can still be asked for
+            _log.error("nobody was reminded", extra=described(failed))
 
     def say_goodbye(self) -> None:
         """Tell that the agent stops. From any thread but the deciding one."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from drivers.iso7816.atr import Atr
 from plugin import privacy
 from plugin.activation import desk, journey, moments
-from plugin.activation.desk import Action, Clock, Desk
+from plugin.activation.desk import ALLOWED, Action, Clock, Desk
 from plugin.activation.pins import Wanted
 from plugin.activation.problem import Problem
 from plugin.activation.region import PinPolicy, RegionProfile, Role
@@ -74,6 +74,7 @@ class TransactionView(Struct, frozen=True, kw_only=True):
     clock: Clock | None = None
     deadline: str | None = None
     allowed: frozenset[Action] = frozenset()
+    acknowledged: bool = False
     commit: Commit = "none"
     problem: Problem | None = None
     notices: tuple[Problem, ...] = ()
@@ -115,6 +116,17 @@ def commit_of(record: Activation | None) -> Commit:
     if record is not None and record.changing and not record.state.is_terminal:
         return "unknown"
     return _COMMIT.get(record.state, "none") if record is not None else "none"
+
+
+def allowed(
+    state: desk.State, *, acknowledged: bool, askable: bool
+) -> frozenset[Action]:
+    """What may be asked of a transaction in this state: not to acknowledge what is
+    acknowledged, nor to reconcile where the centre cannot help."""
+    actions = ALLOWED[type(state)]
+    if acknowledged:
+        actions -= {Action.ACKNOWLEDGE}
+    return actions if askable else actions - {Action.RECONCILE}
 
 
 def masked_holder(card: SocialSecurityCard) -> Holder:
@@ -237,10 +249,11 @@ def _pin_shown(policy: PinPolicy, wanted: Wanted, *, at_work: bool) -> PinShown:
 
 
 def from_record(
-    record: Activation, own: Activation, profile: RegionProfile
+    record: Activation, own: Activation, profile: RegionProfile, *, askable: bool
 ) -> TransactionView:
     """A transaction that only the journal remembers: `own` is the record it began,
-    `record` the one that tells its outcome. Nothing personal is left of it."""
+    `record` the one that tells its outcome, which the centre may be asked for where
+    `askable`. Nothing personal is left of it."""
     state, problem = journey.told_by(record, profile)
     if isinstance(state, desk.Committing):  # of an earlier run of the agent
         state, problem = desk.InDoubt(), Problem("centre.answer_lost")
@@ -251,6 +264,8 @@ def from_record(
         seq=own.version + record.version + 1,
         state=state.name,
         detail=told.detail,
+        allowed=allowed(state, acknowledged=not own.unseen, askable=askable),
+        acknowledged=isinstance(state, desk.Terminal) and not own.unseen,
         commit=commit_of(record),
         problem=told.problem,
         notices=told.notices,

@@ -129,7 +129,8 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Transaction(Struct, frozen=True, kw_only=True):
-    """One transaction at one moment; `seq` changes whenever anything else does."""
+    """One transaction at one moment; `seq` changes whenever anything else does.
+    `acknowledged` says that its client knows how it has ended, or need not say so."""
 
     id: str
     kind: str
@@ -144,6 +145,7 @@ class Transaction(Struct, frozen=True, kw_only=True):
     deadline: str | None
     allowed_actions: list[str]
     cancellable: bool
+    acknowledged: bool
     commit: Literal["none", "committing", "committed", "unknown"]
     problem: Problem | None
     notices: list[Problem]

@@ -60,6 +60,7 @@ class Rendering:
             deadline=view.deadline,
             allowed_actions=sorted(view.allowed),
             cancellable=Action.CANCEL in view.allowed,
+            acknowledged=view.acknowledged,
             commit=view.commit,
             problem=self._problem(view.problem, origin.trace_id),
             notices=notices,

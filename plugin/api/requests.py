@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -170,10 +171,24 @@ class Snapshot(OneTransaction):
 
 
 class Chosen(Strict):
-    """Which transactions."""
+    """Which transactions. `since` is the first moment (RFC 3339, with its offset) at which
+    they may have been asked for; `unacknowledged` means those whose client has not said
+    that it knows how they ended, also of earlier runs of the agent."""
 
     pos_ref: Annotated[str, Meta(max_length=64)] | None = None
     state: Annotated[str, Meta(max_length=32)] | None = None
+    since: Annotated[datetime, Meta(tz=True)] | None = None
+    unacknowledged: bool = False
+
+    def takes(self, pos_ref: str | None, state: str, received_at: str) -> bool:
+        """Whether a transaction like this is one of them."""
+        return (
+            self.pos_ref in (None, pos_ref)
+            and self.state in (None, state)
+            and (
+                self.since is None or self.since <= datetime.fromisoformat(received_at)
+            )
+        )
 
 
 class OneActivation(Strict):

@@ -58,6 +58,16 @@ class MemoryJournal:
         self._activations[intent_id] = saved
         return saved
 
+    def amend(self, activation: Activation) -> Activation:
+        """Replace a finished record."""
+        intent_id = activation.origin.intent_id
+        known = self._activations[intent_id]
+        if not known.state.is_terminal or known.version != activation.version:
+            raise StaleRecordError(intent_id)
+        amended = replace(activation, version=activation.version + 1)
+        self._activations[intent_id] = amended
+        return amended
+
     def get(self, intent_id: str) -> Activation | None:
         """The record of this intent."""
         return self._activations.get(intent_id)

@@ -97,6 +97,11 @@ class Journal(Protocol):
         card."""
         ...
 
+    def amend(self, activation: Activation) -> Activation:
+        """Replace a finished record, whose version must be the one given; returns it with
+        the next version. Raises StaleRecordError."""
+        ...
+
     def get(self, intent_id: str) -> Activation | None:
         """The record of this intent."""
         ...

@@ -45,6 +45,10 @@ class SafeJournal:
         """Refused."""
         _refuse(activation)
 
+    def amend(self, activation: Activation) -> Activation:
+        """Refused."""
+        _refuse(activation)
+
     def get(self, intent_id: str) -> Activation | None:
         """Refused: it may be there."""
         _refuse(intent_id)

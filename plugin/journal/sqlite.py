@@ -111,6 +111,7 @@ _REPLACE = (
     "UPDATE finished SET state = ?, version = ?, card_ref = ?, clear = ?, sealed = ?,"
     " mac = ? WHERE number = ?"
 )
+_AMEND = f"{_REPLACE} AND version = ?"
 _REMOVE = "DELETE FROM finished WHERE number = ?"
 _LATER_REQUESTS = (
     "SELECT client_id, key_digest, fingerprint, transaction_id, mac FROM requests"
@@ -410,6 +411,17 @@ class SqliteJournal:
     def _refuse_card_in_hand(self, number: int, card_ref: str | None) -> None:
         for _ in self._connection.execute(_IN_HAND, (card_ref, number)):
             raise CardInHandError("the card is in another record")
+
+    def amend(self, activation: Activation) -> Activation:
+        """Replace a finished record."""
+        amended = replace(activation, version=activation.version + 1)
+        entry = entries.encode(amended)
+        number, columns = number_of(entry.intent_id), self._columns(entry)
+        with _Commit(self):
+            self._connection.execute(_AMEND, (*columns, number, activation.version))
+            if not self._connection.changes():
+                raise StaleRecordError(entry.intent_id)
+        return amended
 
     def get(self, intent_id: str) -> Activation | None:
         """The record of this intent."""

@@ -157,6 +157,22 @@ def test_a_stale_record_is_not_saved(journal: Journal) -> None:
     assert found.state is ActivationState.RECEIVED
 
 
+def test_a_finished_record_is_amended_by_who_has_read_it(journal: Journal) -> None:
+    journal.create(replace(activation(1), unseen=True), request(1))
+    with pytest.raises(StaleRecordError):
+        journal.amend(activation(1))  # it has not ended
+    ended = journal.save(replace(sent(1), state=ActivationState.ACTIVE, unseen=True))
+
+    amended = journal.amend(replace(ended, unseen=False))
+
+    assert amended == replace(ended, unseen=False, version=ended.version + 1)
+    assert journal.get(intent(1)) == amended
+    assert journal.of_card("card") == journal.recent(9) == (amended,)
+    assert journal.unfinished() == ()
+    with pytest.raises(StaleRecordError):
+        journal.amend(ended)
+
+
 def test_one_card_is_unfinished_in_one_record_only(journal: Journal) -> None:
     for number in (1, 2, 3):
         journal.create(activation(number), request(number))

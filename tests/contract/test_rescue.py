@@ -16,7 +16,7 @@ import pytest
 
 from plugin.activation.saga import Activation, Origin
 from plugin.agent.backups import NEWEST
-from plugin.agent.service import IntentIds
+from plugin.agent.intents import IntentIds
 from plugin.journal.place import BENCH, JOURNAL, Lock, Place
 from plugin.journal.port import JournalError, JournalInUseError, Request, Torn
 from plugin.journal.rescue import (

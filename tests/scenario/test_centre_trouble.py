@@ -36,7 +36,7 @@ def test_a_lost_answer_is_asked_for_and_the_card_activated_once(
     counter.confirm()
     counter.reaches("in_doubt")
     assert counter.code == "centre.answer_lost"
-    assert counter.now.allowed_actions == []
+    assert counter.now.allowed_actions == ["reconcile"]
     ended = counter.reaches("succeeded")
 
     assert ended.outcome == "activated"
@@ -72,7 +72,7 @@ def test_in_doubt_cannot_be_cancelled_and_says_why(
 
     assert refused.status == 409
     assert refused.code == "transaction.not_cancellable"
-    assert refused.body["allowed_actions"] == []
+    assert refused.body["allowed_actions"] == ["reconcile"]
     centre.behave()
     assert counter.reaches("succeeded").outcome == "activated"
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from plugin.activation.saga import Activation, ActivationState
 from plugin.agent import recovery
-from plugin.agent.service import Service
+from plugin.agent.clerk import Clerk
 from plugin.client import Transaction
 from plugin.journal.port import JournalError
 from plugin.journal.sqlite import SqliteJournal
@@ -113,7 +113,7 @@ def test_killed_between_the_cards_yes_and_the_journal_it_was_activated_here(
 ) -> None:
     lin = engine("lin.social_security")
     with counter_in(REGION, tmp_path, centre) as desk, monkeypatch.context() as killed:
-        killed.setattr(Service, "_activate", lambda *_: None)  # the power fails here
+        killed.setattr(Clerk, "_activate", lambda *_: None)  # the power fails here
         begins(desk, lin)
         types(desk, INITIAL, None, "waiting_pin.social_security.new")
         first = types(desk, INITIAL, NEW, "committing")

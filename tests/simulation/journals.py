@@ -116,6 +116,14 @@ class CrashingJournal:
         self._after()
         return saved
 
+    def amend(self, activation: Activation) -> Activation:
+        """The same."""
+        self._before()
+        amended = self.inner.amend(activation)
+        self._saved(amended)
+        self._after()
+        return amended
+
     def tear(self, torn: Torn) -> None:
         """The same."""
         self._before()

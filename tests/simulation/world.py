@@ -46,6 +46,7 @@ SETTLES_IN = 15 * MINUTE
 ENDS_AFTER = HOUR
 PIN_SHARE = 0.3  # of the cards have a PIN verified first
 ON_DISK_EVERY = 1_000
+IMPATIENT_EVERY = 5  # in the others the centre is only asked by the clock
 
 
 class Crash(BaseException):
@@ -82,6 +83,7 @@ class World:
         self._outage = self._window(Fault.OUTAGE, self.mix.outage)
         self._stale = self._window(Fault.STALE, self.mix.stale)
         self._slowest = self.mix.slowest
+        self.is_impatient = not (recipe.seed + 1) % IMPATIENT_EVERY
         if Fault.SLOW in recipe.calm:
             self._slowest = 200.0
 
@@ -469,6 +471,8 @@ class Visit:
         if self._till.perform(lambda: create(Activation(origin=origin), request)):
             takes = self._world.random.uniform(1, 20) * SECOND
             self._till.after(takes, self._go_on)
+            if self._world.is_impatient:
+                self._till.after(takes + SECOND, self._ask_now)
         else:
             self._world.after(5 * SECOND, self.arrive)
 
@@ -480,6 +484,11 @@ class Visit:
             self._change_pin()
         else:
             self._activate()
+
+    def _ask_now(self) -> None:
+        """An impatient POS has the centre asked again and again."""
+        self._till.activations.ask_now(self._intent_id)
+        self._till.after(3 * SECOND, self._ask_now)
 
     def _insist(self, intent_id: str, event: Event) -> None:
         self._till.activations.insist(intent_id, event)

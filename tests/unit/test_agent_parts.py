@@ -29,11 +29,11 @@ from plugin.activation.saga import (
 )
 from plugin.agent.failure import described
 from plugin.agent.happenings import KEPT, Happening, Happenings
+from plugin.agent.intents import IntentIds
 from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.rate import Rate
 from plugin.agent.recovery import Activations, Message
-from plugin.agent.service import IntentIds
 from plugin.agent.worker import Job, ReaderWorker
 from plugin.api.events import QUEUE_MAX, STREAMS_MAX, Hub
 from plugin.card.reading import Card, read_card

@@ -327,6 +327,11 @@ def test_what_was_wrong_with_one_card_is_not_said_of_the_next() -> None:
         ),
         (Action.CONFIRM, {desk.WaitingConfirm}),
         (Action.PIN, {desk.WaitingPin}),
+        (Action.RECONCILE, {desk.InDoubt}),
+        (
+            Action.ACKNOWLEDGE,
+            {desk.Succeeded, desk.Failed, desk.Cancelled, desk.Expired},
+        ),
     ],
 )
 def test_what_a_client_may_ask_for_and_when(

@@ -31,17 +31,20 @@ class Events(Resource):
         followed = self._parts.hub.follow()
         if followed is None:
             raise ProblemError(Problem("stream.too_many_clients"), retry_after=5)
-        content = self._following(followed, asked.client, asked.last_event_id)
+        content = self._following(followed, asked)
         return EventStream(content, lambda: self._parts.hub.leave(followed))
 
     async def _following(
-        self, followed: Following, client: Client, last: int | None
+        self, followed: Following, asked: Bare
     ) -> AsyncIterator[bytes]:
-        happenings = self._parts.happenings
+        happenings, last = self._parts.happenings, asked.last_event_id
         whole, missed = await self._decide(
             lambda: happenings.since(happenings.last_id if last is None else last)
         )
-        yield await self._stream_start(last, whole=whole)
+        if last is not None and not whole:
+            yield as_event("stream.gap", {"last_event_id": last})
+        else:
+            yield as_event("stream.snapshot", await self._snapshot(asked.client))
         told = last if last is not None and whole else 0
         for event in missed:
             told = event.id
@@ -53,22 +56,24 @@ class Events(Resource):
             except TimeoutError:
                 yield b": still here\n\n"
                 continue
-            if following is None or _is_revoked(client, following):
+            if following is None or _is_revoked(asked.client, following):
                 return
             if following.id > told:
                 yield as_event(following.type, following, following.id)
 
-    async def _stream_start(self, last: int | None, *, whole: bool) -> bytes:
-        """Where the stream begins: a snapshot, and whether something was missed."""
-        if last is not None and not whole:
-            return as_event("stream.gap", {"last_event_id": last})
+    async def _snapshot(self, client: Client) -> dict[str, list[str]]:
+        """What there is when a stream begins, by its ids."""
         service = self._parts.service
-        readers = await self._decide(service.readers)
-        live = await self._decide(service.live_transactions)
-        return as_event(
-            "stream.snapshot",
-            {"readers": [view.id for view in readers], "transactions": list(live)},
-        )
+
+        def seen() -> dict[str, list[str]]:
+            return {
+                "readers": [view.id for view in service.readers()],
+                "transactions": [*service.live_transactions()],
+                "unacknowledged": service.outstanding(client),
+            }
+
+        return await self._decide(seen)
+
 
 
 def _is_revoked(client: Client, event: Happening) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from msgspec.structs import replace
 from starlette.responses import Response
 
 from plugin.activation.desk import Action
-from plugin.agent.service import Client, Kind, Order
+from plugin.agent.run import Kind
+from plugin.agent.service import Client, Order
 from plugin.agent.views import TransactionView
 from plugin.api import answers, requests
 from plugin.api.operation import KEY, PREFER, Asked, Operation, answer, reading
@@ -41,7 +43,14 @@ class Transactions(Resource):
             yield Operation(
                 "POST", f"{_ONE}/{verb}", does, "activate", _BEGUN, (KEY, PREFER)
             )
+        known = {200: answers.Transaction}
+        yield Operation(
+            "POST", f"{_ONE}/acknowledge", self.acknowledge, "activate", known, (KEY,)
+        )
         begun = {202: answers.Transaction}
+        yield Operation(
+            "POST", f"{_ONE}/reconcile", self.reconcile, "activate", begun, (KEY,)
+        )
         yield Operation("POST", f"{_ONE}/pin", self.pin, "operate", begun, (KEY,))
         yield reading("/v1/transactions", self.transactions, answers.Transactions)
         yield reading(_ONE, self.transaction, answers.Transaction)
@@ -83,6 +92,26 @@ class Transactions(Resource):
         )
         return self._begun(view)
 
+    async def acknowledge(self, asked: AboutOne) -> Response:
+        """The client knows how it has ended. Whatever is not acknowledged is listed with
+        `unacknowledged=true`, and announced again when the agent starts. Who did not start
+        it needs the scope `operate`."""
+        client, keyed = asked.client, asked.keyed
+        know, transaction_id = (
+            self._parts.service.acknowledge,
+            asked.where.transaction_id,
+        )
+        view = await self._decide(lambda: know(client, transaction_id, keyed))
+        return self._begun(view, status=200)
+
+    async def reconcile(self, asked: AboutOne) -> Response:
+        """In doubt: ask the centre now, instead of at the next turn. It is asked under the
+        same id, and not while it is known to be down. 202 with the snapshot."""
+        client, keyed = asked.client, asked.keyed
+        ask, transaction_id = self._parts.service.reconcile, asked.where.transaction_id
+        view = await self._decide(lambda: ask(client, transaction_id, keyed))
+        return self._begun(view)
+
     async def _act(self, asked: AboutOne, action: Action) -> Response:
         act, client, keyed = self._parts.service.act, asked.client, asked.keyed
         transaction_id = asked.where.transaction_id
@@ -91,16 +120,23 @@ class Transactions(Resource):
         )
 
     async def transactions(self, asked: Asked[requests.Chosen, Nothing]) -> Response:
-        """The transactions of this run of the agent, the newest first."""
-        pos_ref, state, client = asked.where.pos_ref, asked.where.state, asked.client
-        views = await self._decide(lambda: self._parts.service.transactions(client))
-        chosen = [
-            view
-            for view in views
-            if pos_ref in (None, view.origin.pos_ref) and state in (None, view.state)
-        ]
+        """The transactions of this run of the agent, or all that are not acknowledged; the
+        newest first, a hundred at most."""
+        where, client, service = asked.where, asked.client, self._parts.service
+        listed = (
+            service.unacknowledged if where.unacknowledged else service.transactions
+        )
+
+        def chosen() -> list[TransactionView]:
+            views = (
+                view
+                for view in listed(client)
+                if where.takes(view.origin.pos_ref, view.state, view.origin.received_at)
+            )
+            return list(islice(views, requests.LIST_MAX))
+
         render = self._parts.rendering.transaction
-        shown = [render(view) for view in chosen[: requests.LIST_MAX]]
+        shown = [render(view) for view in await self._decide(chosen)]
         return answer(answers.Transactions(transactions=shown))
 
     async def transaction(self, asked: Asked[requests.Snapshot, Nothing]) -> Response:
