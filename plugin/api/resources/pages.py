@@ -14,6 +14,7 @@ from plugin.api.resources.resource import Resource
 FILES = {
     "/": ("index.html", "text/html"),
     "/style.css": ("style.css", "text/css"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
     "/kaqi.js": ("kaqi.js", "text/javascript"),
     "/sha256.js": ("sha256.js", "text/javascript"),
 }
