@@ -21,7 +21,6 @@ export class Readers {
       h("button", { type: "button", onclick: () => this.bundle() }, say("support_bundle")),
     );
     this.load();
-    this.diagnose();
     this.loading = setInterval(() => this.load(), AGAIN_MS);
   }
 
@@ -31,12 +30,14 @@ export class Readers {
 
   again() {
     this.load();
-    this.diagnose();
   }
 
   async load() {
-    const readers = await this.app.tried(() => this.app.kaqi.readers());
-    if (!readers || JSON.stringify(readers) === this.seen) return;
+    const found = await this.app.tried(() => this.app.kaqi.call("GET", "/v1/diagnostics"));
+    if (!found) return;
+    this.diagnosed(found.checks);
+    const { readers } = found;
+    if ( JSON.stringify(readers) === this.seen) return;
     this.seen = JSON.stringify(readers);
     show(this.list, readers.length ? readers.map((reader) => this.reader(reader)) : h("li", {}, this.app.say("readers_none")));
   }
@@ -49,8 +50,7 @@ export class Readers {
       "li",
       {},
       h("div", { class: "row" }, h("strong", { class: "grow" }, reader.name), h("span", { class: `chip ${tone}` }, say(`reader_${reader.state}`)), h("span", {}, say(`slot_${reader.slot}`)), reader.role === "psam" ? h("span", { class: "soft" }, say("reader_psam")) : h("button", { type: "button", disabled: reader.slot !== "present", onclick: () => this.test(reader, told) }, say("test_read"))),
-      reader.card?.left_behind && h("p", { class: "notice" }, say("left_behind")),
-      reader.last_problem && h("p", { class: "soft" }, `${say("last_problem")}: ${this.app.words(reader.last_problem)}`),
+      reader.problem && h("p", { class: "soft" }, `${say("last_problem")}: ${this.app.read(reader.problem.messages)}`),
       told,
     );
   }
@@ -60,13 +60,11 @@ export class Readers {
     if (found) told.textContent = found.problem ? this.app.read(found.problem.messages) : this.app.say("test_read_good");
   }
 
-  async diagnose() {
-    const { say, read, kaqi } = this.app;
-    const found = await this.app.tried(() => kaqi.call("GET", "/v1/diagnostics"));
-    if (!found) return;
+  diagnosed(checks) {
+    const { say, read } = this.app;
     show(
       this.found,
-      found.checks.map((check) =>
+      checks.map((check) =>
         h(
           "li",
           {},

@@ -8,9 +8,11 @@ export class Settings {
   constructor(app) {
     this.app = app;
     const { say, agent } = app;
+    const { id, version } = agent.region_profile;
+    const facts = [["version", agent.version], ["region", `${id}@${version}`]];
     this.asking = h("ul", { class: "plain" });
     this.paired = h("ul", { class: "plain" });
-    this.region = h("div");
+    this.origins = h("div", { class: "panel" });
     this.element = h(
       "section",
       {},
@@ -20,13 +22,12 @@ export class Settings {
       h("h2", {}, say("clients")),
       h("div", { class: "panel" }, this.paired),
       h("h2", {}, say("origins")),
-      h("div", { class: "panel" }, agent.origins.length ? agent.origins.map((origin) => h("p", {}, h("code", {}, origin))) : h("p", {}, say("origins_none"))),
-      h("h2", {}, say("region")),
-      h("div", { class: "panel" }, this.region),
-      h("p", { class: "soft" }, `${say("version")}: ${agent.version}`),
+      this.origins,
+      h("h2", {}, say("about")),
+      h("dl", { class: "panel facts" }, facts.map(([key, value]) => [h("dt", {}, say(key)), h("dd", {}, value)])),
     );
     this.load();
-    this.explain();
+    this.about();
     this.loading = setInterval(() => this.load(), AGAIN_MS);
   }
 
@@ -83,8 +84,10 @@ export class Settings {
     return h("li", { class: "row" }, h("strong", { class: "grow" }, client.id), h("span", { class: "soft" }, say("client_may", { scopes: client.scopes.join(", ") })), h("button", { type: "button", class: "danger", onclick: revoke }, say("revoke")));
   }
 
-  async explain() {
-    const found = await this.app.tried(() => this.app.kaqi.call("GET", "/v1/region"));
-    if (found) show(this.region, this.app.read(found.explanation).map((line) => h("p", {}, line)));
+  async about() {
+    const found = await this.app.tried(() => this.app.kaqi.call("GET", "/v1/diagnostics"));
+    if (!found) return;
+    const { origins } = found.settings;
+    show(this.origins, origins.length ? origins.map((origin) => h("p", {}, h("code", {}, origin))) : h("p", {}, this.app.say("origins_none")));
   }
 }

@@ -127,7 +127,8 @@ export const WORDS = {
   revoke: ["撤销", "Revoke"],
   origins: ["允许的网页来源", "Listed origins of web pages"],
   origins_none: ["没有。", "None."],
-  region: ["地区规则", "Region"],
+  about: ["关于", "About"],
+  region: ["地区规则", "Region profile"],
   version: ["版本", "Version"],
 
   desk_how: ["先选一张卡，再点读卡器的“插入”；也可以把卡拖到读卡器上。", "Choose a card, then “Insert” at a reader; or drag it there."],

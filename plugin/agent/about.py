@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from drivers.ports import Clock
-from plugin.activation.region import RegionProfile
+from plugin.activation.region import RegionProfile, Scenario
 from plugin.settings import Settings
 
 NAME = "kaqi"
@@ -32,6 +32,12 @@ class About(Struct, frozen=True, kw_only=True):
     def mode(self) -> Literal["production", "simulation"]:
         """Whether anything here is real."""
         return "simulation" if self.simulated else "production"
+
+    @property
+    def scenarios(self) -> list[str]:
+        """What this institution may do here, in the order of the counter."""
+        kind = self.settings.institution.kind
+        return [each.value for each in Scenario if self.profile.rules(kind, each)]
 
     @property
     def uptime(self) -> float:

@@ -282,7 +282,8 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 class Agent(Struct, frozen=True, kw_only=True):
     """Which agent this is. `instance_id` is made up at every start: another one means that
-    the agent was started anew. Clients should expect more `capabilities`."""
+    the agent was started anew. `scenarios` are
+    what this institution may start. Clients should expect more `capabilities`."""
 
     name: str
     version: str
@@ -290,6 +291,7 @@ class Agent(Struct, frozen=True, kw_only=True):
     mode: Literal["production", "simulation"]
     instance_id: str
     region_profile: Profile
+    scenarios: list[str]
     capabilities: list[str]
 
 

@@ -196,6 +196,7 @@ def _agent() -> answers.Agent:
         mode="production",
         instance_id="0123456789abcdef",
         region_profile=answers.Profile(id="reference", version="1"),
+        scenarios=["pharmacy"],
         capabilities=["activation", "dry_run", "events", "settle"],
     )
 

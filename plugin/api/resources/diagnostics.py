@@ -120,6 +120,7 @@ class Diagnostics(Resource):
             mode=ours.mode,
             instance_id=ours.instance_id,
             region_profile=answers.Profile(id=profile.id, version=profile.version),
+            scenarios=ours.scenarios,
             capabilities=ours.capabilities,
         )
 

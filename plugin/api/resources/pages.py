@@ -11,12 +11,15 @@ from plugin.api.operation import Bare, Doing, Operation
 from plugin.api.resources.resource import Resource
 
 # Every path that is served, its file and what that is. There is no other way to a file.
+_SCRIPTS = (
+    "app", "desk", "dom", "journey", "kaqi", "pictures", "pin", "readers", "settings",
+    "sha256", "today", "words",
+)  # fmt: skip
 FILES = {
     "/": ("index.html", "text/html"),
     "/style.css": ("style.css", "text/css"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
-    "/kaqi.js": ("kaqi.js", "text/javascript"),
-    "/sha256.js": ("sha256.js", "text/javascript"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in _SCRIPTS},
 }
 
 
