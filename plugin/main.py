@@ -59,6 +59,7 @@ from plugin.journal.sqlite import SqliteJournal, age_of, is_sound
 from plugin.settings import Settings
 
 TEXTS = Path(__file__).parent / "texts"
+CONSOLE = Path(__file__).parents[1] / "console"
 
 _SIMULATED_READERS: dict[str, tuple[str, str]] = {
     "inprocess": ("simulator.reader", "InProcessDesk"),
@@ -392,6 +393,7 @@ def agent(
         ),
         simulated_desk=hand,
         simulated_centre=_centre_desk(settings) if hand else None,
+        console_file=lambda name: (CONSOLE / name).read_bytes(),
     )
     house = House(
         port=port,

@@ -175,9 +175,10 @@ def running(
     profile: RegionProfile | None = None,
     clock: Clock | None = None,
     space: Space | None = None,
-    limits: Limits | None = None,
+    limits: Limits = UNLIMITED,
 ) -> Iterator[Running]:
-    """An agent with a real server on a free port."""
+    """An agent with a real server on a free port; unlimited, because tests look very often
+    whether something has come."""
     with ExitStack() as stack:
         opened = DataFolder(folder)
         stack.callback(logs.configure(opened.logs, debug=True))
@@ -277,7 +278,6 @@ class AgentProcess:
 __all__ = [
     "HOSPITAL",
     "PHARMACY",
-    "UNLIMITED",
     "AgentProcess",
     "Answer",
     "KaqiError",

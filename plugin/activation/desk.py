@@ -327,6 +327,16 @@ ALLOWED: dict[type[State], frozenset[Action]] = {
     Cancelled: frozenset({Action.ACKNOWLEDGE}),
     Expired: frozenset({Action.ACKNOWLEDGE}),
 }
+
+
+def refusal(action: Action, state: str) -> str:
+    """The code by which an action is refused in a state of this name."""
+    final = state in (Committing.name, InDoubt.name)
+    if action is Action.CANCEL and final:
+        return "transaction.not_cancellable"
+    return "transaction.bad_state"
+
+
 # A card at work has no clock: the reader's patience ends it.
 CLOCKS: dict[type[State], Clock] = {
     WaitingReader: Clock.CARD,

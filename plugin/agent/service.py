@@ -714,14 +714,8 @@ class Service:
     def _not_now(
         self, allowed: frozenset[Action], action: Action, state: str
     ) -> ProblemError:
-        final = action is Action.CANCEL and state in (
-            desk.Committing.name,
-            desk.InDoubt.name,
-        )
-        code = "transaction.not_cancellable" if final else "transaction.bad_state"
-        return ProblemError(
-            Problem(code, {"state": state}), allowed_actions=sorted(allowed)
-        )
+        problem = Problem(desk.refusal(action, state), {"state": state})
+        return ProblemError(problem, allowed_actions=sorted(allowed))
 
     def _durably(self, call: Callable[[], Result]) -> Result:
         try:

@@ -66,8 +66,8 @@ EVENTS: Mapping[str, str] = {
 def describe(
     operations: Iterable[Operation], version: str, rendering: Rendering
 ) -> dict[str, Any]:
-    """The whole document."""
-    operations = list(operations)
+    """The whole document; pages are no part of the API."""
+    operations = [each for each in operations if not each.page]
     kinds = {kind for each in operations for kind in _kinds(each)} | {answers.Problem}
     in_order = sorted(kinds, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(in_order, ref_template=_SCHEMA)

@@ -25,9 +25,7 @@ BODY_SECONDS = 15
 KEEP_ALIVE_SECONDS = 5
 CONNECTIONS_MAX = 64
 ACCEPTED_AT_ONCE = 8  # so that none is dropped for newer ones before it was heard
-WAITING_MAX = (
-    1_024  # to be accepted; who finds no place there tries again after a second
-)
+WAITING_MAX = 1_024  # to be accepted; the next ones try again after a second
 STOP_SECONDS = 3
 
 
@@ -118,9 +116,10 @@ class BoundedConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let it in; when that is one too many, the oldest stranger leaves."""
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS_MAX:
-            others = [each for each in self.connections if isinstance(each, type(self))]
-            strangers = [each for each in others if not each.is_known]
+        others = [each for each in self.connections if isinstance(each, type(self))]
+        still = [each for each in others if not each.transport.is_closing()]
+        if len(still) > CONNECTIONS_MAX:
+            strangers = [each for each in still if not each.is_known]
             oldest = min(strangers, key=lambda each: each._made, default=self)
             oldest.transport.abort()
         self._watch()

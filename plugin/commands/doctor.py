@@ -11,8 +11,9 @@ import apsw
 
 from plugin import __version__, main
 from plugin.activation.problem import Problem
-from plugin.agent import doctor, drop_box
+from plugin.agent import browser_policy, doctor, drop_box
 from plugin.agent.doctor import Finding
+from plugin.agent.installed_policies import installed
 from plugin.agent.space import Space
 from plugin.api.server import holder_of
 from plugin.commands import screen, serve
@@ -81,6 +82,9 @@ def findings(options: Options) -> Iterator[Finding]:
     detail = f"{settings.institution.code} {profile.label}"
     yield Finding(name="settings", required=True, detail=detail)
     yield _port(settings.port if options.port is None else options.port)
+    policy = browser_policy.finding(settings.origins, installed())
+    if policy is not None:
+        yield policy
     centre = main.centre_of(profile, settings)
     yield doctor.centre(centre)
     centre.close()

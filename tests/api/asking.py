@@ -66,7 +66,8 @@ async def _over(
 ) -> None:
     """Until it has ended, or has begun to stream."""
     beginning = asyncio.ensure_future(begun.wait())
-    await asyncio.wait({asked, beginning}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {asked, beginning}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     beginning.cancel()
     if (b"content-type", b"text/event-stream; charset=utf-8") in answer["headers"]:
         asked.cancel()

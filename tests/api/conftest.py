@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.reader import InProcessDesk
-from tests.agents import PHARMACY, UNLIMITED, Pos, Running, running
+from tests.agents import PHARMACY, Pos, Running, running
 from tests.centre import CentreProcess
 from tests.scenario.counter import Counter
 
@@ -50,7 +50,6 @@ def shared_agent(
         hand,
         institution=PHARMACY,
         origins=frozenset({LISTED}),
-        limits=UNLIMITED,
     ) as started:
         yield started
 

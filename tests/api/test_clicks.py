@@ -11,7 +11,7 @@ import pytest
 
 from plugin.api.requests import LIST_MAX
 from simulator.reader import InProcessDesk
-from tests.agents import PHARMACY, UNLIMITED, Answer, Pos, running
+from tests.agents import PHARMACY, Answer, Pos, running
 from tests.centre import CentreProcess
 from tests.scenario.counter import Counter
 
@@ -43,12 +43,7 @@ def test_a8_the_same_key_is_the_same_answer(
     hand = InProcessDesk()
     readers = {"inprocess": hand}
     with running(
-        tmp_path,
-        centre.address,
-        readers,
-        hand,
-        institution=PHARMACY,
-        limits=UNLIMITED,
+        tmp_path, centre.address, readers, hand, institution=PHARMACY
     ) as agent:
         for number in range(ROUNDS):
             key = f"round-{number}"
@@ -60,12 +55,7 @@ def test_a8_the_same_key_is_the_same_answer(
             assert {each.body["state"] for each in cancelled} == {"cancelled"}
             assert firsts(cancelled) == 1
     with running(
-        tmp_path,
-        centre.address,
-        readers,
-        hand,
-        institution=PHARMACY,
-        limits=UNLIMITED,
+        tmp_path, centre.address, readers, hand, institution=PHARMACY
     ) as agent:
         again = {key: agent.pos.start("pharmacy", key=key) for key in started}
         listed = agent.pos.request("GET", f"/v1/activations?limit={LIST_MAX}").body
@@ -88,12 +78,7 @@ def test_a8_many_confirmations_are_one_activation(
     hand = InProcessDesk()
     readers = {"inprocess": hand}
     with running(
-        tmp_path,
-        centre.address,
-        readers,
-        hand,
-        institution=PHARMACY,
-        limits=UNLIMITED,
+        tmp_path, centre.address, readers, hand, institution=PHARMACY
     ) as agent:
         counter = Counter(agent, hand)
         counter.start("pharmacy", pos_ref="sale-1")

@@ -13,7 +13,7 @@ import pytest
 
 from plugin.api.guard import Door
 from simulator.reader import InProcessDesk
-from tests.agents import PHARMACY, UNLIMITED, Running, running
+from tests.agents import PHARMACY, Running, running
 from tests.api import hostile
 from tests.api.asking import ask
 from tests.api.conftest import LISTED
@@ -44,7 +44,6 @@ def besieged(
         hand,
         institution=PHARMACY,
         origins=frozenset({LISTED}),
-        limits=UNLIMITED,
     ) as started:
         started.reader_ids(hand.readers())
         yield started

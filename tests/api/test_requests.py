@@ -307,7 +307,7 @@ def test_a_reader_nobody_has_is_unknown(pos: Pos) -> None:
         (f"/v1/activations/{'0' * 36}", 404, "activation.unknown"),
         ("/v1/activations/nobody", 400, "request.invalid"),
         ("/v1/nothing", 404, "request.not_found"),
-        ("/", 404, "request.not_found"),
+        ("/index.html", 404, "request.not_found"),
         (f"{TRANSACTIONS}?state={'x' * 99}", 400, "request.invalid"),
         ("/v1/activations?limit=0", 400, "request.invalid"),
         ("/v1/activations?limit=many", 400, "request.invalid"),

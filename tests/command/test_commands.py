@@ -223,11 +223,14 @@ def test_without_a_resource_manager_the_agent_serves_and_says_so(
     ) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline().rpartition(":")[2])
-        token = DataFolder(tmp_path / "data").pair("pos", ("read", "activate"))
+        folder = DataFolder(tmp_path / "data")
+        token = folder.pair("pos", ("read", "activate"))
         from tests.agents import Pos
 
-        pos = Pos(port, token)
-        wait_until(lambda: pos.request("GET", "/v1/readers").body["problems"] != [])
+        pos, looking = Pos(port, token), Pos(port, folder.pair("looking", ("read",)))
+        wait_until(
+            lambda: bool(looking.request("GET", "/v1/readers").body.get("problems"))
+        )
         readers = pos.request("GET", "/v1/readers").body
         ready = pos.request("GET", "/readyz")
         started = pos.start("pharmacy")
@@ -241,9 +244,9 @@ def test_without_a_resource_manager_the_agent_serves_and_says_so(
 
 
 def findings(
-    tmp_path: Path, centre: str, **environment: str
+    tmp_path: Path, centre: str, more: str = "", **environment: str
 ) -> dict[str, dict[str, Any]]:
-    file = settings_file(tmp_path, centre)
+    file = settings_file(tmp_path, centre, more)
     data = str(tmp_path / "data")
     done = kaqi(
         *("doctor", "--json", "--settings", file, "--data", data, "--port", "1"),
@@ -279,13 +282,15 @@ def test_the_doctor_finds_everything_in_order(
 def test_the_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
     environment = {"PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")}
 
-    found = findings(tmp_path, "http://127.0.0.1:1", **environment)
+    origins = 'origins = ["https://his.nowhere.example"]\n'
+    found = findings(tmp_path, "http://127.0.0.1:1", origins, **environment)
 
     wrong = {name: each["problem"] for name, each in found.items() if not each["ok"]}
     codes = {name: problem["code"] for name, problem in wrong.items()}
     assert codes == {
         "smart_card_service": "pcsc.unavailable",
         "reader": "reader.none",
+        "browser_policy": "browser.policy_missing",
         "centre": "centre.unreachable",
     }
     assert all(problem["remedy"]["zh-CN"] for problem in wrong.values())

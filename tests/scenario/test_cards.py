@@ -184,7 +184,7 @@ def test_cards_of_two_people_are_refused_and_cannot_be_forced(
 
     assert ended.state == "failed"
     assert counter.code == "transaction.person_mismatch"
-    assert ended.allowed_actions == []
+    assert ended.allowed_actions == ["acknowledge"]
     assert centre.effects == []
 
 

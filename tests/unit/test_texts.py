@@ -49,7 +49,8 @@ def codes_in_the_source() -> set[str]:
     """Every string in the source that looks like a code of a known family."""
     pattern = re.compile(rf'"((?:{"|".join(sorted(FAMILIES))})\.[a-z_.]+)"')
     found = set()
-    for file in [*ROOT.glob("plugin/**/*.py"), *ROOT.glob("drivers/**/*.py")]:
+    written = ("plugin/**/*.py", "drivers/**/*.py", "console/*.js")
+    for file in (file for where in written for file in ROOT.glob(where)):
         found |= set(pattern.findall(file.read_text(encoding="utf-8")))
     return {code for code in found if not EVENTS.fullmatch(code)}
 

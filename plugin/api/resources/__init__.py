@@ -10,6 +10,7 @@ from plugin.api.resources.following import Events
 from plugin.api.resources.health import Health
 from plugin.api.resources.hello import Hello
 from plugin.api.resources.metrics import Metrics
+from plugin.api.resources.pages import Pages
 from plugin.api.resources.pairings import Pairings
 from plugin.api.resources.readers import Readers
 from plugin.api.resources.resource import Entrance, Parts
@@ -24,6 +25,7 @@ RESOURCES = (
     Readers,
     Events,
     Health,
+    Pages,
     Pairings,
     Clients,
     Hello,

@@ -35,7 +35,8 @@ class Entrance(Struct, frozen=True, kw_only=True):
 
 class Parts(Struct, frozen=True, kw_only=True):
     """What the resources speak to. `rejections` are the guard's refusals so far, by code;
-    `log` is the end of the log, `hashed` a keyed hash of this till's."""
+    `log` is the end of the log, `hashed` a keyed hash of this till's; `console_file` reads
+    a file of the console."""
 
     about: About
     counts: Counts
@@ -52,6 +53,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     checks: Callable[[], tuple[Finding, ...]]
     simulated_desk: SimulatedDesk | None
     simulated_centre: SimulatedCentreDesk | None
+    console_file: Callable[[str], bytes]
 
 
 class Resource:

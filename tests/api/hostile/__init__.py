@@ -49,7 +49,10 @@ def refused() -> tuple[Row, ...]:
 
 def admitted() -> tuple[Row, ...]:
     """What is let in on every route."""
-    return tuple(Row(line, *columns) for line, columns in _lines("admitted"))
+    return tuple(
+        Row(line, host, origin, site, kind)
+        for line, (host, origin, site, kind) in _lines("admitted")
+    )
 
 
 def _lines(name: str) -> Iterator[tuple[str, list[str | None]]]:

@@ -1,0 +1,67 @@
+"""What vendors copy works as it stands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from simulator.people import card as of_the_cast
+from simulator.reader import InProcessDesk
+from tests.agents import Pos, Running
+from tests.browser.till_page import TOKEN, playing
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PAIR = ("lin.medical", "lin.social_security")
+
+
+@contextmanager
+def shell(port: int, token: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The shell's example, somewhere else than here."""
+    environment = os.environ | {"TOKEN": token, "AGENT": f"127.0.0.1:{port}"}
+    command = ["sh", str(EXAMPLES / "activate.sh"), *arguments]
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    ) as process:
+        yield process
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "code"), [("y", "succeeded", 0), ("n", "cancelled", 1)]
+)
+def test_the_shell_activates_a_card_when_the_clerk_says_yes(
+    agent: Running, pos: Pos, hand: InProcessDesk, answer: str, state: str, code: int
+) -> None:
+    for name, reader in zip(PAIR, hand.readers(), strict=False):
+        hand.insert_card(of_the_cast(name), reader)
+
+    with shell(agent.port, pos.token, "pharmacy") as process:
+        said, _ = process.communicate(f"{answer}\n", timeout=30)
+
+    (ended,) = pos.request("GET", "/v1/transactions").body["transactions"]
+    assert process.returncode == code, said
+    assert ended["state"] == state
+    assert ended["step"]["text"]["zh-CN"] in said
+    assert pos.token not in said
+
+
+def test_the_shell_gives_its_token_to_nobody_else() -> None:
+    with playing() as squatter:
+        squatter.proves = False
+
+        with shell(squatter.port, TOKEN) as process:
+            said, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert "is not kaqi" in said
+    assert [each.path for each in squatter.received] == ["/v1/hello"]
+    assert not squatter.saw(TOKEN)
