@@ -3,6 +3,8 @@ moved by hand."""
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -333,3 +335,22 @@ def test_the_key_of_hello_says_nothing_about_who_is_known(entrance: Entrance) ->
     entrance.clients.revoke("his")
     assert entrance.clients.hello_key("his") != his
     assert entrance.clients.known(token) is None
+
+
+def test_nor_does_the_time_it_takes(entrance: Entrance) -> None:
+    """In turn, so that what else the machine does falls on all of them."""
+    names = [f"pos-{number}" for number in range(40)]
+    for name in names:
+        entrance.folder.pair(name, ("read",))
+
+    def seconds(name: str) -> float:
+        before = time.perf_counter()
+        entrance.clients.hello_key(name)
+        return time.perf_counter() - before
+
+    asked = [*names, "nobody"]
+    turns = [[seconds(name) for name in asked] for _ in range(15)]
+
+    *known, nobody = (statistics.median(each) for each in zip(*turns, strict=True))
+    assert nobody == pytest.approx(statistics.median(known), rel=0.4)
+    assert min(known) > 0.4 * nobody
