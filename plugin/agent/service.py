@@ -46,6 +46,7 @@ from plugin.agent.recovery import Activations
 from plugin.agent.run import Kind, Run
 from plugin.agent.space import MIB, Space
 from plugin.agent.teller import Teller
+from plugin.agent.testing import Tested, TestedCard, read_kind
 from plugin.agent.views import TransactionView
 from plugin.centre.port import Centre
 from plugin.journal.port import Journal, JournalError, Request
@@ -148,11 +149,13 @@ class Service:
         self._journal = journal
         self._teller = Teller(happenings)
         self._institution = institution
+        self._centre = centre
         self._profile = profile
         self._simulated = simulated
         self._changed = changed
         self._ids = IntentIds()
         self._outstanding = Outstanding()
+        self._testing: set[str] = set()  # readers
         self._runs: dict[str, Run] = {}
         self._passing: dict[tuple[str, str], Request] = {}  # keys of dry runs
         self._finished = Lapse(loop, KEPT_SECONDS, self._forget, KEPT_AT_MOST)
@@ -420,8 +423,70 @@ class Service:
         return self._durably(lambda: self._journal.recent(limit))
 
     def readers(self) -> tuple[ReaderView, ...]:
-        """Every reader."""
-        return self._board.views()
+        """Every reader, with the transaction that may use it."""
+        return tuple(
+            view if view.is_psam else replace(view, transaction=self._user_of(view.id))
+            for view in self._board.views()
+        )
+
+    def reader(self, reader_id: str) -> ReaderView:
+        """One reader. Raises ProblemError: reader.unknown."""
+        found = (view for view in self.readers() if view.id == reader_id)
+        view = next(found, None)
+        if view is None:
+            raise ProblemError(Problem("reader.unknown"))
+        return view
+
+    def is_present(self, insertion_id: str) -> bool:
+        """Whether this card is still where it was put; of one we never saw it is not."""
+        return self._board.is_present(insertion_id)
+
+    def test_reader(
+        self,
+        client: Client,
+        reader_id: str,
+        trace_id: str,
+        done: Callable[[Tested], None],
+    ) -> None:
+        """Read the card in this reader to see whether it can be read; `done` hears what came
+        of it, once. No transaction begins there meanwhile. Raises ProblemError:
+        reader.unknown, reader.busy."""
+        self._refuse_taken_readers(frozenset({reader_id}))
+        (slot,) = self._board.slots(frozenset({reader_id}))
+        before, began = self.reader(reader_id), self._loop.ticks()
+
+        def tested(outcome: TestedCard | Problem | None) -> None:
+            self._testing.discard(reader_id)
+            now = (view for view in self.readers() if view.id == reader_id)
+            view, took = next(now, before), self._loop.ticks() - began
+            if isinstance(outcome, Problem):
+                done(Tested(reader=view, milliseconds=took, problem=outcome))
+            else:
+                done(Tested(reader=view, milliseconds=took, card=outcome))
+
+        if slot.insertion_id is None:
+            tested(None)
+            return
+        order = Order(kind=Kind.DRY_RUN, scenario=Scenario.PHARMACY)
+        origin = self._origin(client, order, trace_id)
+        self._testing.add(reader_id)
+        self._board.read(
+            slot,
+            lambda atr: read_kind(self._profile.cards, atr),
+            tested,
+            lambda question: self._centre.authenticate(question, origin),
+            trace_id,
+        )
+
+    def _user_of(self, reader_id: str) -> str | None:
+        """The transaction that may use this reader now."""
+        users = (
+            run.origin.transaction_id
+            for run in self._runs.values()
+            if run.now.uses_readers
+            and (run.readers is None or reader_id in run.readers)
+        )
+        return next(users, None)
 
     def reader_troubles(self) -> tuple[Problem, ...]:
         """Why some readers cannot be asked."""
@@ -671,6 +736,9 @@ class Service:
         known = {view.id for view in self._board.views() if not view.is_psam}
         if wanted is not None and not wanted <= known:
             raise ProblemError(Problem("reader.unknown"))
+        for reader_id in known if wanted is None else wanted:
+            if reader_id in self._testing:
+                raise ProblemError(Problem("reader.busy"))
         for run in self._runs.values():
             if not run.now.uses_readers:
                 continue

@@ -153,3 +153,9 @@ class OneReader(Strict):
     """Which reader."""
 
     reader_id: ReaderId
+
+
+class OneStay(Strict):
+    """One stay of one card."""
+
+    insertion_id: ReaderId
