@@ -30,6 +30,7 @@ from plugin.activation.saga import (
     Verdict,
 )
 from plugin.agent import views
+from plugin.agent.attendance import LOSS_MS, Attendance
 from plugin.agent.clerk import Clerk
 from plugin.agent.courier import Courier
 from plugin.agent.failure import described
@@ -56,10 +57,12 @@ from plugin.settings import Institution, Terminal
 KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
 KEPT_AT_MOST = 500  # and how many: about 3 MiB; no till finishes as many in an hour
 LOOK_AGAIN_MS = 60_000
+CARD_MS = 1_000  # what a card at work is given before somebody looks again
 REMINDED_MAX = 100
 PIN_STARTS_A_MINUTE = 5
 _log = logging.getLogger("kaqi.service")
 
+CLIENT_LOST = desk.CancelAsked((Problem("transaction.client_lost"),))
 STUMBLED = desk.Stumbled(Problem("agent.failed"))
 _EVENTS: dict[Action, desk.Event] = {
     Action.CANCEL: desk.CancelAsked(),
@@ -101,13 +104,15 @@ def _whose(client: Client) -> str | None:
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """What a client wants started. `readers` are the ids it may use; None means all."""
+    """What a client wants started. `readers` are the ids it may use; None means all.
+    `cancel_when_lost` ends it when its client has not shown up for some time."""
 
     kind: Kind = Kind.ACTIVATION
     scenario: Scenario
     pos_ref: str | None = None
     operator_ref: str | None = None
     readers: frozenset[str] | None = None
+    cancel_when_lost: bool = False
 
 
 class Keyed(Struct, frozen=True, kw_only=True):
@@ -155,6 +160,7 @@ class Service:
         self._changed = changed
         self._ids = IntentIds()
         self._outstanding = Outstanding()
+        self._attendance = Attendance()
         self._testing: set[str] = set()  # readers
         self._runs: dict[str, Run] = {}
         self._passing: dict[tuple[str, str], Request] = {}  # keys of dry runs
@@ -221,6 +227,9 @@ class Service:
             self._passing[client.id, keyed.key] = request
         self._runs[origin.transaction_id] = run
         self._outstanding.add(origin.transaction_id, client.id)
+        if order.cancel_when_lost:
+            self._attendance.begin(origin.transaction_id, client.id, self._loop.ticks())
+            self._loop.after(LOSS_MS, lambda: self._look_for_client(run))
         self._teller.tell(run, "transaction.created")
         self._entered(run, first.effects, came_from=None)
         return self._view(run, client)
@@ -333,10 +342,15 @@ class Service:
         self._apply(run, event)
         return self._view(run, client)
 
-    def transaction(self, client: Client, transaction_id: str) -> TransactionView:
-        """One transaction, from memory or from its durable record."""
+    def transaction(
+        self, client: Client, transaction_id: str, patience: float = 0.0
+    ) -> TransactionView:
+        """One transaction, from memory or from its durable record. The client is there for
+        `patience` seconds at least, waiting for another answer."""
         run = self._runs.get(transaction_id)
         if run is not None:
+            if client.id == run.origin.client_id:
+                self._attendance.asked(transaction_id, self._loop.ticks(), patience)
             return self._view(run, client)
         intent_id = saga.intent_of(transaction_id)
         own = self._durably(lambda: self._journal.get(intent_id))
@@ -496,6 +510,14 @@ class Service:
         """The ids of the transactions that have not ended."""
         return tuple(key for key, run in self._runs.items() if not run.now.is_terminal)
 
+    def follows(self, client: Client) -> None:
+        """The client has an event stream open."""
+        self._attendance.follows(client.id)
+
+    def left(self, client: Client) -> None:
+        """That stream has ended."""
+        self._attendance.left(client.id, self._loop.ticks())
+
     def resume(self) -> int:
         """Take up what the last run left unfinished; returns how many. Raises
         JournalError."""
@@ -515,6 +537,18 @@ class Service:
             if run.now.uses_readers:
                 slots, trouble = self._board.slots(run.readers), self._board.trouble()
                 self._apply(run, desk.SlotsChanged(slots, trouble))
+
+    def _look_for_client(self, run: Run) -> None:
+        """Cancel what its client was lost for; never what may be under way at the centre or
+        at the card."""
+        transaction_id, state = run.origin.transaction_id, run.now.state
+        if Action.CANCEL not in ALLOWED[type(state)]:
+            self._attendance.end(transaction_id)
+            return
+        left = self._attendance.lost_in(transaction_id, self._loop.ticks())
+        if left <= 0 and not isinstance(state, desk.PinAtWork):
+            self._apply(run, CLIENT_LOST)
+        self._loop.after(max(left, CARD_MS), lambda: self._look_for_client(run))
 
     # From the desk's effects to the world
 
@@ -790,6 +824,8 @@ def _ending(state: desk.State, card_ref: str | None) -> saga.Event:
             return saga.Dropped(state.name, problem, outcome=outcome.value)
         case desk.Failed(problem) | desk.Expired(problem):
             return saga.Dropped(state.name, problem)
+        case desk.Cancelled(notices):
+            return saga.Dropped(state.name, notices[0] if notices else None)
         case _:
             return saga.Dropped(state.name)
 

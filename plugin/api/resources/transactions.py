@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -64,6 +65,7 @@ class Transactions(Resource):
             pos_ref=body.pos_ref,
             operator_ref=body.operator_ref,
             readers=frozenset(body.readers) if body.readers is not None else None,
+            cancel_when_lost=body.on_client_loss == "cancel",
         )
         start = self._parts.service.start
         return await self._once(asked, lambda: start(client, order, keyed))
@@ -186,8 +188,8 @@ class Transactions(Resource):
         async with self._parts.hub.changes_of(transaction_id) as changed:
             while True:
                 changed.clear()
-                view = await self._decide(lambda: look(client, transaction_id))
-                left = deadline - asyncio.get_running_loop().time()
+                left = max(0.0, deadline - asyncio.get_running_loop().time())
+                view = await self._decide(partial(look, client, transaction_id, left))
                 over = left <= 0 or self._parts.hub.is_stopping
                 if over or satisfied(view) or view.is_terminal:
                     return view
