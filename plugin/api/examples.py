@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from drivers.ports import SlotState
 from plugin.activation import desk, saga
 from plugin.activation.desk import Action, Clock
 from plugin.activation.problem import Problem
 from plugin.agent.doctor import Finding
-from plugin.agent.readers import ReaderView
+from plugin.agent.readers import ReaderState, ReaderView
 from plugin.agent.views import CardShown, Holder, TransactionView
 from plugin.api import answers, requests
 from plugin.api.rendering import Rendering
@@ -170,9 +171,9 @@ def _reader() -> ReaderView:
         transport="pcsc",
         slot=SlotState.PRESENT,
         insertion_id="i-0123456789abcdef",
-        reading=False,
+        state=ReaderState.READY,
         left_behind=False,
-        last_problem=None,
+        problem=None,
         is_psam=False,
     )
 
@@ -203,7 +204,7 @@ def _agent() -> answers.Agent:
 def _diagnostics(
     agent: answers.Agent, rendering: Rendering, checks: list[answers.Check]
 ) -> answers.Diagnostics:
-    mute = rendering.catalogue.answer(Problem("card.mute"), TRACE)
+    mute = Problem("card.mute")
     labels = {"type": "activation", "outcome": "activated", "code": ""}
     return answers.Diagnostics(
         agent=agent,
@@ -214,17 +215,7 @@ def _diagnostics(
         time=_LATER,
         safe_mode=False,
         disk_free_mib=120_000,
-        readers=[
-            answers.ReaderHealth(
-                id=READER,
-                name="Generic Reader 00 00",
-                transport="pcsc",
-                role="patient",
-                state="ready",
-                slot="mute",
-                problem=mute,
-            )
-        ],
+        readers=[rendering.reader(replace(_reader(), problem=mute), TRACE)],
         problems=[],
         checks=checks,
         activations={"SENDING": 1},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from plugin.activation.pins import Typed
 from plugin.activation.region import Scenario
@@ -32,13 +32,17 @@ class Nothing(Strict):
 class StartTransaction(Strict):
     """Start a transaction at the counter: an activation, or a dry run, which says whether
     one would be allowed and writes nothing anywhere. The references are the POS's own number for it
-    and who is at the counter; `readers` are the ids to use, all of them when absent."""
+    and who is at the counter; `readers` are the ids to use, all of them when absent. With
+    `on_client_loss` "cancel" it is cancelled when this client has neither asked for it nor
+    followed the events for 30 s, and never once the centre may have the message; otherwise
+    it is kept."""
 
     kind: Literal["activation", "dry_run"]
     scenario: Literal["pharmacy", "outpatient_registration", "inpatient_registration"]
     pos_ref: Reference | None = None
     operator_ref: Reference | None = None
     readers: Annotated[list[ReaderId], Meta(min_length=1, max_length=16)] | None = None
+    on_client_loss: Literal["keep", "cancel"] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         for key in ("pos_ref", "operator_ref"):
@@ -271,3 +275,9 @@ class OneReader(Strict):
     """Which reader."""
 
     reader_id: ReaderId
+
+
+class OneStay(Strict):
+    """One stay of one card."""
+
+    insertion_id: ReaderId

@@ -37,8 +37,14 @@ class Events(Resource):
         followed = self._parts.hub.follow()
         if followed is None:
             raise ProblemError(Problem("stream.too_many_clients"), retry_after=5)
-        content = self._following(followed, asked)
-        return EventStream(content, lambda: self._parts.hub.leave(followed))
+        loop, service, client = self._parts.loop, self._parts.service, asked.client
+        loop.post(lambda: service.follows(client))
+
+        def ended() -> None:
+            self._parts.hub.leave(followed)
+            loop.post(lambda: service.left(client))
+
+        return EventStream(self._following(followed, asked), ended)
 
     async def _following(
         self, followed: Following, asked: Bare
