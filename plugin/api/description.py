@@ -15,7 +15,6 @@ from plugin.api import answers, examples
 from plugin.api.events import EVENT_STREAM, as_event
 from plugin.api.operation import LAST_EVENT_ID, Heading, Operation
 from plugin.api.rendering import Rendering
-from plugin.api.requests import Nothing
 
 _SCHEMA = "#/components/schemas/{name}"
 _EXAMPLE = "#/components/examples/{name}"
@@ -145,10 +144,7 @@ class _Describing:
         }
         if operation.method != "GET":
             content = {"application/json": self._shown(body)}
-            described["requestBody"] = {
-                "required": body is not Nothing,
-                "content": content,
-            }
+            described["requestBody"] = {"required": True, "content": content}
         return described
 
     def _parameters(

@@ -180,10 +180,12 @@ def test_an_edge_belongs_to_its_bucket(seconds: float, bucket: int) -> None:
 
 def test_nothing_is_lost_that_two_threads_count() -> None:
     tally = Tally("x", "", "a")
-    threads = [
-        threading.Thread(target=lambda: [tally.add("1") for _ in range(20_000)])
-        for _ in range(4)
-    ]
+
+    def count() -> None:
+        for _ in range(20_000):
+            tally.add("1")
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
     for each in threads:
         each.start()
     for each in threads:
