@@ -34,7 +34,7 @@ def test_the_running_agent_writes_it_and_what_is_left_says_as_much(
     assert (by_the_agent.returncode, alone.returncode) == (0, 0)
     live, left = files_of(running), files_of(stopped)
     assert {"diagnostics.json", "metrics.txt", "activations.json"} <= set(live)
-    assert {"doctor.json", "settings.json", "log.jsonl", "README.txt"} == set(left)
+    assert {"doctor.json", "till.json", "log.jsonl", "README.txt"} == set(left)
     assert b'"apdu"' in live["log.jsonl"]
     assert b'"apdu"' in left["log.jsonl"]
     token = DataFolder(data).operator_token()
@@ -55,7 +55,7 @@ def test_without_an_agent_the_doctor_speaks_and_nobodys_path_is_told(
     files = files_of(bundle)
     found = {each["name"]: each for each in json.loads(files["doctor.json"])}
     assert {"program", "sqlite", "data_folder", "disk", "reader"} <= set(found)
-    assert json.loads(files["settings.json"])["institution"] == "P9999"
+    assert json.loads(files["till.json"])["institution"] == "P9999"
     assert not [name for name, content in files.items() if b"zhang-san" in content]
     assert not (data / "journal.key").exists()  # nothing was made that was not there
 
