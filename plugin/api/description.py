@@ -70,6 +70,7 @@ def describe(
     kinds = {kind for each in operations for kind in _kinds(each)} | {answers.Problem}
     in_order = sorted(kinds, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(in_order, ref_template=_SCHEMA)
+    schemas = {name: _for_others(schema) for name, schema in schemas.items()}
     describing = _Describing(operations, schemas, rendering)
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
@@ -101,6 +102,20 @@ def describe(
             "securitySchemes": {"bearer": bearer},
         },
     }
+
+
+def _for_others(schema: Any) -> Any:  # noqa: ANN401 - any part of a JSON schema
+    """The same for those who read patterns as JSON Schema means them (ECMA-262): there `$`
+    is the end, and no line end can follow."""
+    match schema:
+        case dict():
+            return {key: _for_others(value) for key, value in schema.items()}
+        case list():
+            return [_for_others(each) for each in schema]
+        case str():
+            return schema.removesuffix(r"(?!\n)")
+        case _:
+            return schema
 
 
 def _kinds(operation: Operation) -> Iterator[type[Struct]]:
