@@ -197,7 +197,7 @@ def test_nothing_is_lost_that_two_threads_count() -> None:
 def test_a_till_that_nobody_watches_does_not_load_the_library() -> None:
     script = (
         "import sys, plugin.main, plugin.commands.serve\n"
-        "wanted = ('prometheus_client', 'plugin.api.description', 'plugin.api.examples')\n"
+        "wanted = ('prometheus_client', 'plugin.api.description', 'zipfile')\n"
         "print([each for each in wanted if each in sys.modules])"
     )
     done = subprocess.run(
