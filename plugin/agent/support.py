@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -141,6 +140,8 @@ numbers are hashes that only this till can make.
 
 def packed(files: Mapping[str, object]) -> bytes:
     """A zip: text and bytes as they are, lists of lines as JSON lines, the rest as JSON."""
+    import zipfile  # a till that needs no support does not pay for it
+
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, held in {"README.txt": READ_ME, **files}.items():

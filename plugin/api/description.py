@@ -15,7 +15,6 @@ from plugin.api import answers, examples
 from plugin.api.events import EVENT_STREAM, as_event
 from plugin.api.operation import LAST_EVENT_ID, Heading, Operation
 from plugin.api.rendering import Rendering
-from plugin.api.requests import Nothing
 
 _SCHEMA = "#/components/schemas/{name}"
 _EXAMPLE = "#/components/examples/{name}"
@@ -71,6 +70,7 @@ def describe(
     kinds = {kind for each in operations for kind in _kinds(each)} | {answers.Problem}
     in_order = sorted(kinds, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(in_order, ref_template=_SCHEMA)
+    schemas = {name: _for_others(schema) for name, schema in schemas.items()}
     describing = _Describing(operations, schemas, rendering)
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
@@ -102,6 +102,20 @@ def describe(
             "securitySchemes": {"bearer": bearer},
         },
     }
+
+
+def _for_others(schema: Any) -> Any:  # noqa: ANN401 - any part of a JSON schema
+    """The same for those who read patterns as JSON Schema means them (ECMA-262): there `$`
+    is the end, and no line end can follow."""
+    match schema:
+        case dict():
+            return {key: _for_others(value) for key, value in schema.items()}
+        case list():
+            return [_for_others(each) for each in schema]
+        case str():
+            return schema.removesuffix(r"(?!\n)")
+        case _:
+            return schema
 
 
 def _kinds(operation: Operation) -> Iterator[type[Struct]]:
@@ -145,10 +159,7 @@ class _Describing:
         }
         if operation.method != "GET":
             content = {"application/json": self._shown(body)}
-            described["requestBody"] = {
-                "required": body is not Nothing,
-                "content": content,
-            }
+            described["requestBody"] = {"required": True, "content": content}
         return described
 
     def _parameters(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, json
 from msgspec.structs import replace
 
 from drivers.ports import SlotState
@@ -63,7 +63,7 @@ def of_problem(rendering: Rendering, code: str) -> dict[str, Any]:
 def of_shapes(rendering: Rendering) -> Mapping[type, dict[str, Any]]:
     """An example of every shape, as it is sent."""
     values: Iterable[Struct] = (*_said(), *_answered(rendering))
-    return {type(value): to_builtins(value) for value in values}
+    return {type(value): json.decode(json.encode(value)) for value in values}
 
 
 def _said() -> Iterable[Struct]:

@@ -78,7 +78,7 @@ def _from_outside(options: Options) -> dict[str, object]:
     files: dict[str, object] = {"doctor.json": findings}
     with suppress(CannotError):  # the doctor has said why; below too
         settings, _ = serve.read_settings(options)
-        files["settings.json"] = to_builtins(settings_shown(settings))
+        files["till.json"] = to_builtins(settings_shown(settings))
     with suppress(DataFolderError):
         folder = serve.opened_folder(options)
         log, hashed = support.tail(folder.logs), _hashing(folder)

@@ -180,10 +180,12 @@ def test_an_edge_belongs_to_its_bucket(seconds: float, bucket: int) -> None:
 
 def test_nothing_is_lost_that_two_threads_count() -> None:
     tally = Tally("x", "", "a")
-    threads = [
-        threading.Thread(target=lambda: [tally.add("1") for _ in range(20_000)])
-        for _ in range(4)
-    ]
+
+    def count() -> None:
+        for _ in range(20_000):
+            tally.add("1")
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
     for each in threads:
         each.start()
     for each in threads:
@@ -195,7 +197,7 @@ def test_nothing_is_lost_that_two_threads_count() -> None:
 def test_a_till_that_nobody_watches_does_not_load_the_library() -> None:
     script = (
         "import sys, plugin.main, plugin.commands.serve\n"
-        "wanted = ('prometheus_client', 'plugin.api.description', 'plugin.api.examples')\n"
+        "wanted = ('prometheus_client', 'plugin.api.description', 'zipfile')\n"
         "print([each for each in wanted if each in sys.modules])"
     )
     done = subprocess.run(
