@@ -17,7 +17,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from plugin.api.guard import Guard
+from plugin.api.guard import App
 
 HEADER_MAX_BYTES = 16 * 1024
 HEAD_SECONDS = 5
@@ -177,7 +177,7 @@ class Server:
     when the end has begun."""
 
     def __init__(
-        self, app: Guard, sockets: list[socket.socket], stopping: Callable[[], None]
+        self, app: App, sockets: list[socket.socket], stopping: Callable[[], None]
     ) -> None:
         self._sockets = sockets
         self._server = _Stopping(
