@@ -6,10 +6,10 @@ from __future__ import annotations
 import http.client
 import json
 import tempfile
-import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,34 +27,47 @@ from plugin.commands.failing import CannotError
 
 CONFORMS, DOES_NOT = 0, 1
 CONTRACT = 1
-Words = dict[str, str]
 Verdict = dict[str, Any]
 
 
 def run(url: str, keys: tuple[str, ...], seconds: float, *, as_json: bool) -> int:
     """Have the driver at `url` make its POS sell in these situations, or in all; returns
     whether it keeps every promise. Raises CannotError."""
-    verdicts = []
-    words = main.texts("conformance")()
+    if not url.startswith(("http://", "https://")):
+        raise CannotError(_usage(f"{url}: http://127.0.0.1:8765/"))
     chosen = _chosen(keys)
-    with (
-        closing(main.SimulatedCentre()) as centre,
-        tempfile.TemporaryDirectory(prefix="kaqi-conformance-") as folder,
-    ):
+    verdicts: list[Verdict] = []
+    with closing(main.SimulatedCentre()) as centre:
         for situation in chosen:
-            place = Path(folder) / situation.key
-            place.mkdir()
-            evidence = _sold(url, situation, place, centre.address, seconds)
-            found = list(_verdicts(evidence, words))
+            found = verdicts_on(url, situation, centre.address, seconds)
             verdicts += found
             if not as_json:
-                _show(words["situations"][situation.key], found)
+                _show(situation, found)
     passed = all(each["passed"] for each in verdicts)
     if as_json:
         screen.json_line({"passed": passed, "checks": verdicts})
     else:
-        _sum_up(verdicts, words)
+        _sum_up(verdicts)
     return CONFORMS if passed else DOES_NOT
+
+
+def verdicts_on(
+    url: str, situation: Situation, centre: str, seconds: float
+) -> list[Verdict]:
+    """One sale through the driver at `url`, which may take so long, and every check that
+    applies to it; `centre` is the address of a simulated centre."""
+    with tempfile.TemporaryDirectory(prefix="kaqi-conformance-") as folder:
+        evidence = _sold(url, situation, Path(folder), centre, seconds)
+    return [
+        {
+            "scenario": situation.key,
+            "check": check.key,
+            "passed": not details,
+            "promise": _words("checks", check.key),
+            "details": details,
+        }
+        for check, details in checks.examined(evidence)
+    ]
 
 
 def _chosen(keys: tuple[str, ...]) -> list[Situation]:
@@ -62,8 +75,7 @@ def _chosen(keys: tuple[str, ...]) -> list[Situation]:
     known = {situation.key: situation for situation in SITUATIONS}
     for key in keys:
         if key not in known:
-            reason = f"--scenario {key}: {', '.join(known)}"
-            raise CannotError(Problem("command.usage", {"reason": reason}))
+            raise CannotError(_usage(f"--scenario {key}: {', '.join(known)}"))
     return [known[key] for key in keys or known]
 
 
@@ -104,23 +116,8 @@ def _driven(url: str, order: dict[str, Any], seconds: float) -> Report:
         return decode(answer.read(), type=Report)
 
 
-def _verdicts(evidence: Evidence, words: dict[str, Any]) -> Iterator[Verdict]:
-    for check, details in checks.examined(evidence):
-        yield {
-            "scenario": evidence.situation.key,
-            "check": check.key,
-            "passed": not details,
-            "promise": _both(words["checks"][check.key]),
-            "details": details,
-        }
-
-
-def _both(words: Words) -> Words:
-    return {"zh-CN": words["zh"], "en": words["en"]}
-
-
-def _show(situation: Words, verdicts: Iterable[Verdict]) -> None:
-    screen.line(f"\n{screen.said(_both(situation))}")
+def _show(situation: Situation, verdicts: Iterable[Verdict]) -> None:
+    screen.line(f"\n{screen.said(_words('situations', situation.key))}")
     for each in verdicts:
         mark = "✓" if each["passed"] else "✗"
         screen.line(f"  {mark} {screen.said(each['promise'])}")
@@ -128,8 +125,21 @@ def _show(situation: Words, verdicts: Iterable[Verdict]) -> None:
             screen.line(f"      {detail}")
 
 
-def _sum_up(verdicts: list[Verdict], words: dict[str, Any]) -> None:
-    broken = [each for each in verdicts if not each["passed"]]
-    key = "broken" if broken else "kept"
-    said = screen.said(_both(words["end"][key]))
-    screen.line(f"\n{said.format(checks=len(verdicts), broken=len(broken))}")
+def _sum_up(verdicts: list[Verdict]) -> None:
+    broken = sum(not each["passed"] for each in verdicts)
+    said = screen.said(_words("end", "broken" if broken else "kept"))
+    screen.line(f"\n{said.format(checks=len(verdicts), broken=broken)}")
+
+
+@cache
+def _texts() -> dict[str, dict[str, dict[str, str]]]:
+    return main.texts("conformance")()
+
+
+def _words(section: str, key: str) -> dict[str, str]:
+    found = _texts()[section][key]
+    return {"zh-CN": found["zh"], "en": found["en"]}
+
+
+def _usage(reason: str) -> Problem:
+    return Problem("command.usage", {"reason": reason})

@@ -152,7 +152,7 @@ def test_a_silent_centre_leaves_a_doubt_and_one_activation(kit: Kit) -> None:
     assert kit.activated() == 1
 
 
-@pytest.mark.parametrize("how", [None, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [None, signal.SIGTERM])
 def test_it_ends_with_all_that_it_has_started(
     tmp_path: Path, how: signal.Signals | None
 ) -> None:
