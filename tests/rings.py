@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.matrix import noted
 
 ROOT = Path(__file__).parents[1]
-CODE = ("plugin", "drivers", "simulator", "tests")
+CODE = ("plugin", "drivers", "simulator", "examples", "tests")
 PYTEST = (sys.executable, "-m", "pytest", "-q", "--no-header")
 
 

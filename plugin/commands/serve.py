@@ -10,7 +10,7 @@ import socket
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from plugin import __version__, logs, main
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
 from plugin.agent.clients import SCOPES
+from plugin.api.guard import App
 from plugin.api.server import PortError, PortInUseError, Server, listen
 from plugin.client import Kaqi, KaqiUnreachableError
 from plugin.commands import screen
@@ -145,10 +146,17 @@ def _say_safe_mode() -> None:
     screen.line("!" * 72)
 
 
+def _as_it_is(app: App) -> App:
+    return app
+
+
 @contextmanager
-def prepared(options: Options) -> Iterator[Serving]:
-    """Everything started but the HTTP server, and given back at the end. Raises
-    CannotError, DataFolderError and JournalError."""
+def prepared(
+    options: Options, around: Callable[[App], App] = _as_it_is
+) -> Iterator[Serving]:
+    """Everything started but the HTTP server, and given back at the end; what is served
+    is what `around` makes of the application. Raises CannotError, DataFolderError and
+    JournalError."""
     with ExitStack() as stack:
         settings, profile = read_settings(options)
         folder = opened_folder(options)
@@ -188,7 +196,7 @@ def prepared(options: Options) -> Iterator[Serving]:
         gc.enable()
         stack.callback(folder.withdraw)
         yield Serving(
-            Server(agent.app, sockets, agent.stopping),
+            Server(around(agent.app), sockets, agent.stopping),
             port,
             folder,
             hand,
