@@ -39,7 +39,8 @@ CHINESE = re.compile(r"[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef]")
 EVENTS = re.compile(
     r"(card\.(inserted|recognised)|reader\.(attached|detached)|stream\.(gap|snapshot)"
     r"|transaction\.(created|changed|completed|input_required|in_doubt)"
-    r"|agent\.(started|stopping|degraded|recovered|json)|activation\.changed)"
+    r"|agent\.(started|stopping|degraded|recovered|json)|activation\.changed"
+    r"|client\.(paired|revoked)|security\.rejected)"
 )
 
 
