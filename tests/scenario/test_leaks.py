@@ -38,6 +38,7 @@ from tests.waiting import wait_until
 __all__ = ["story"]
 
 LIN, NAME = "999901190102021017", "林试一"
+CARD = PEOPLE["lin"].social_security.card_number
 HE = "贺试二（999901190203020102X）暂不受理"
 TRACE_PARENT = f"00-{LIN}{'a' * 14}-{'b' * 16}-01"
 EVERYTHING = (
@@ -79,8 +80,10 @@ class Witness:
         ):
             answer = self._pos.request("POST", "/v1/transactions", body, key=LIN)
             self._remember("refused", answer.body)
-        for path in (f"/v1/transactions/{LIN}", f"/v1/{LIN}", f"/v1/readers?x={LIN}"):
-            self._remember("path", self._pos.request("GET", path).body)
+        for value in (LIN, CARD):
+            for path in ("/v1/transactions/", "/v1/", "/v1/readers?x="):
+                answer = self._pos.request("GET", path + value)
+                self._remember("path", answer.body)
         self._remember("method", self._pos.request(LIN, "/v1/readers").body)
         for name in ("traceparent", "origin", "prefer", "last-event-id", "x-name"):
             said = {name: TRACE_PARENT if name == "traceparent" else LIN}
