@@ -1,4 +1,4 @@
-"""The agent's logs: JSON lines with allowed fields only, in the data folder, put aside by size.
+"""The agent's log: JSON lines with allowed fields only, in the data folder, rotated.
 
     kaqi.log     everything
     audit.log    who had what done, and what came of it (`AUDITED`): a file of its own, so
@@ -71,6 +71,7 @@ AUDITED = frozenset(
         "client.paired",
         "client.revoked",
         "request",
+        "security.rejected",
         "transaction.completed",
         "transaction.created",
     }
