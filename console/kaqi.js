@@ -284,8 +284,8 @@ export class Kaqi {
     const body = { client_id: this.#token.split("~")[0], nonce };
     const asked = { method: "POST", headers: {}, body };
     const patience = await patienceOfBrowser();
-    const { proof } = await this.#send("/v1/hello", asked, patience);
-    if (proof !== proofOf(this.#token, nonce, new URL(this.#address).host)) {
+    const found = await this.#send("/v1/hello", asked, patience);
+    if (found?.proof !== proofOf(this.#token, nonce, new URL(this.#address).host)) {
       throw problem("client.impostor");
     }
     this.#heard = performance.now();
@@ -356,7 +356,7 @@ export async function* eventsIn(body, heard = () => {}) {
       const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
       rest = lines.pop();
       for (const line of lines) {
-        if (line.trim() === "") {
+        if (line === "" || line === "\r") {
           if (event.data !== undefined) yield finished(event);
           event = {};
         } else {
@@ -408,7 +408,8 @@ async function send(url, { body, ...asked }, patience, signal) {
   }
   const deadline = new Deadline(patience, signal);
   try {
-    return await request(url, asked, deadline, (answer) => answer.json());
+    const read = (answer) => (answer.status === 204 ? {} : answer.json());
+    return await request(url, asked, deadline, read);
   } finally {
     deadline.end();
   }
@@ -420,7 +421,8 @@ async function request(url, asked, deadline, read) {
   try {
     const answer = await fetch(url, { ...closed, ...asked, signal: deadline.signal });
     if (answer.ok) return await read(answer);
-    throw new KaqiError(await answer.json(), answer.status);
+    const refused = await answer.json();
+    throw refused.code ? new KaqiError(refused, answer.status) : new Error("no kaqi");
   } catch (failed) {
     if (failed instanceof KaqiError || deadline.isAborted) throw failed;
     throw problem(await whyUnreachable());
@@ -464,7 +466,7 @@ class Deadline {
 const problem = (code) => new KaqiError({ code, ...PROBLEMS[code] });
 const isSilence = (failed) => failed.code === "browser.agent_unreachable";
 const mayBeTriedAgain = (failed) => !(failed instanceof KaqiError)
-  || isSilence(failed) || failed.code === "stream.too_many_clients";
+  || failed.problem.retry === "same_request";
 
 function query(values) {
   const said = Object.entries(values).filter(([, value]) => value !== undefined);

@@ -7,7 +7,7 @@
 //   Transaction := Agent.Start('pharmacy', '4711');
 //   while not TKaqi.HasEnded(Transaction) do
 //   begin
-//     Show(Transaction.GetValue<string>('step.text.zh-CN'));
+//     Show(Transaction.GetValue<TJSONObject>('step.text').GetValue('zh-CN').Value);
 //     if TKaqi.Allows(Transaction, 'confirm') and ClerkSaysYes(Transaction) then
 //       Next := Agent.Act(Transaction, 'confirm')
 //     else
