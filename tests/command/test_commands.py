@@ -313,9 +313,14 @@ def test_a_paired_client_gets_a_token_once(tmp_path: Path) -> None:
     token = done.stdout.strip()
 
     (file,) = (tmp_path / "clients").iterdir()
-    assert len(token) == 43
-    assert token not in file.name + file.read_text(encoding="utf-8")
-    assert json.loads(file.read_text("utf-8")) == {"id": "pos-7", "scopes": ["read"]}
+    name, _, secret = token.partition("~")
+    assert (name, len(secret)) == ("pos-7", 43)
+    assert secret not in file.name + file.read_text(encoding="utf-8")
+    assert json.loads(file.read_text("utf-8")) == {
+        "id": "pos-7",
+        "scopes": ["read"],
+        "origin": None,
+    }
     assert file.stat().st_mode & 0o077 == 0
 
 
