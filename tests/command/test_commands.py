@@ -278,12 +278,15 @@ def test_the_doctor_finds_everything_in_order(
 
 def test_the_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
     environment = {"PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")}
+    requests = DataFolder(tmp_path / "data").pairing_requests
+    (requests / "pos.json").write_text("{oops", encoding="utf-8")
 
     found = findings(tmp_path, "http://127.0.0.1:1", **environment)
 
     wrong = {name: each["problem"] for name, each in found.items() if not each["ok"]}
     codes = {name: problem["code"] for name, problem in wrong.items()}
     assert codes == {
+        "pairing_request": "pairing.bad_file",
         "smart_card_service": "pcsc.unavailable",
         "reader": "reader.none",
         "centre": "centre.unreachable",
