@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from tests.benchmarks import (
     activations,
     agents,
+    answers,
     cards,
     engines,
     journal,
@@ -41,6 +42,7 @@ SUBJECTS: dict[str, Subject] = {
     "activations": activations.activations,
     "simulation": simulation.simulation,
     "agent": agents.agent,
+    "answers": answers.answers,
     "notice": notices.notice,
     "serial": serial_lines.serial,
 }

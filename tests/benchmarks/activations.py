@@ -10,15 +10,18 @@ from datetime import date
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
 
 import apsw
+from msgspec.msgpack import encode as packed
 
 from plugin.activation import saga
 from plugin.activation.saga import Activation, Confirmation, Event
 from plugin.agent.recovery import Activations, Message
 from plugin.journal.port import Request
 from plugin.journal.sqlite import SqliteJournal
-from plugin.privacy import Keys
+from plugin.privacy import DIGEST_LENGTH, Keys
 from tests.benchmarks.figures import Measured, Promise, Row, interleaved
 from tests.benchmarks.journal import (
     MESSAGE,
@@ -35,6 +38,7 @@ READY_SECONDS = 10
 FEW, MANY = 1_000, 1_000_000
 FINGERPRINT = "0" * 64
 STARTS = 5
+_Row = list[Any]  # the columns of a table
 
 
 class AnsweringAtOnce:
@@ -185,7 +189,7 @@ def _start(path: Path, keys: Keys) -> float:
 
 def _fill(path: Path, keys: Keys, rows: int) -> None:
     """One real life, and copies of its rows with other numbers and cards: as large, and
-    never read."""
+    with their right codes."""
     journal = SqliteJournal(path, keys)
     received, sending, active = life(0)
     origin = received.origin
@@ -201,17 +205,34 @@ def _fill(path: Path, keys: Keys, rows: int) -> None:
     journal.close()
     bare = apsw.Connection(str(path))
     with bare:
-        for statement in _COPIES:
-            bare.execute(statement, (rows,))
+        for (table, copied), insert in _COPIES.items():
+            ((*columns, _),) = bare.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - constants
+            made = (copied(columns, number) for number in range(1, rows))
+            bare.executemany(insert, (_signed(row, keys) for row in made))
     bare.close()
 
 
-_COUNT = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
-_COPIES = (
-    "INSERT INTO finished "  # noqa: S608 - constants
-    f"{_COUNT} SELECT i, intent_id || i, state, version,"
-    " lower(hex(randomblob(16))), clear, sealed, mac FROM finished, n WHERE number = 0",
-    "INSERT INTO requests "  # noqa: S608 - the same
-    f"{_COUNT} SELECT client_id, randomblob(16), fingerprint, transaction_id, mac"
-    " FROM requests, n",
-)
+def _signed(row: _Row, keys: Keys) -> _Row:
+    """With the code that the journal gives it; the number of a record is not in it."""
+    columns = row[1:] if isinstance(row[0], int) else row
+    return [*row, keys.mac(packed(columns))]
+
+
+def _record(columns: _Row, number: int) -> _Row:
+    """The same of another intent and another card."""
+    _, _, state, version, _, clear, sealed = columns
+    intent_id, card_ref = str(UUID(int=number << 64)), f"{number:032x}"
+    return [number, intent_id, state, version, card_ref, clear, sealed]
+
+
+def _request(columns: _Row, number: int) -> _Row:
+    """The same with another key."""
+    client_id, _, fingerprint, transaction_id = columns
+    key_digest = number.to_bytes(DIGEST_LENGTH)
+    return [client_id, key_digest, fingerprint, transaction_id]
+
+
+_COPIES = {
+    ("finished", _record): "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    ("requests", _request): "INSERT INTO requests VALUES (?, ?, ?, ?, ?)",
+}

@@ -38,11 +38,15 @@ class Child:
 
     def ask(self, question: str, seconds: float = ANSWER_SECONDS) -> str:
         """One line there, one line back."""
+        self.say(question)
+        return self.line(seconds)
+
+    def say(self, line: str) -> None:
+        """One line there."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended: `line` says so better
-            self._process.stdin.write(f"{question}\n")
+            self._process.stdin.write(f"{line}\n")
             self._process.stdin.flush()
-        return self.line(seconds)
 
     def line(self, seconds: float = ANSWER_SECONDS) -> str:
         """The next line it says. Raises TimeoutError, and ChildProcessError when it has

@@ -25,9 +25,9 @@ class WebServer:
         self, command: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> None:
         self._name = " ".join(command[:3])
-        self._port = _free_port()
+        self.port = _free_port()
         self._began = time.perf_counter()
-        self._process = started([*command, str(self._port)], environment)
+        self._process = started([*command, str(self.port)], environment)
 
     def __enter__(self) -> WebServer:
         return self
@@ -56,9 +56,9 @@ class WebServer:
         return int(line.split()[1]) / KIB_A_MIB
 
     def _answers(self) -> bool:
-        request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n\r\n"
+        request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n\r\n"
         try:
-            address = ("127.0.0.1", self._port)
+            address = ("127.0.0.1", self.port)
             with socket.create_connection(address, START_SECONDS) as connection:
                 connection.sendall(request.encode())
                 return connection.recv(64).startswith(b"HTTP/1.1 204")

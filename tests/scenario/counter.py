@@ -10,6 +10,7 @@ from simulator.people import card as of_the_cast
 from simulator.reader import InProcessDesk
 from simulator.scenario import Card
 from tests.agents import Running
+from tests.waiting import wait_until
 
 
 class Hand(Protocol):
@@ -63,6 +64,18 @@ class Counter:
         """Take every card out."""
         for reader in range(len(self.readers)):
             self.take(reader)
+
+    def leave(self) -> None:
+        """The same, until it has been noticed: the next person finds empty readers."""
+        self.clear()
+        board = self.running.agent.till.board
+        ask = self.running.agent.till.loop.ask
+
+        def empty() -> bool:
+            slots = ask(lambda: board.slots(None)).result()
+            return all(slot.swiped or not slot.insertion_id for slot in slots)
+
+        wait_until(empty)
 
     def reaches(self, *wanted: str) -> Transaction:
         """Wait for one of these states, or state.role, on the way noting all."""

@@ -160,8 +160,7 @@ class _Till:
         now = counter.now
         if not now.ended and now.state != "in_doubt":
             counter.pos.kaqi.cancel(now)
-        for reader in range(len(counter.readers)):
-            counter.take(reader)
+        counter.leave()
         problem = now.problem or {"messages": now.data["step"]["text"]}
         return self._row(
             person.key,
