@@ -1,6 +1,6 @@
 """Another user of the same machine: a real second account, which may look wherever the
-system lets it. The data folder lies where everybody may pass, and was made by somebody who
-did not think of that."""
+system lets it. The data folder lies where everybody may pass, and was made, or copied, by
+somebody who did not think of that."""
 
 from __future__ import annotations
 
@@ -61,8 +61,9 @@ def open_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="kaqi-other-users-") as made:
         folder = Path(made)
         (folder / "data").mkdir()
+        (folder / "data" / "clients").mkdir()
         (folder / "data" / "control").write_text("x", encoding="ascii")
-        for each in (folder, folder / "data"):
+        for each in (folder, folder / "data", folder / "data" / "clients"):
             each.chmod(0o755)
         (folder / "data" / "control").chmod(0o644)
         yield folder / "data"
@@ -104,3 +105,23 @@ def test_another_user_reads_nothing_and_cannot_be_the_operator(
     assert uid == NOBODY
     assert found == {"read": ["control"], "written": [], "listed": []}
     assert calls == [401, 401]
+
+
+@needs_root
+def test_what_an_administrator_makes_belongs_to_the_folders_user(
+    open_folder: Path,
+) -> None:
+    """Or the agent could not use it."""
+    for each in (open_folder, open_folder / "clients"):
+        os.chown(each, NOBODY, NOBODY)
+
+    folder = DataFolder(open_folder)
+    folder.operator_token()
+
+    made = {
+        each.name: each.stat().st_uid
+        for each in open_folder.rglob("*")
+        if each.name != "control"
+    }
+    assert {"logs", "pairing-requests", "operator.token"} <= set(made)
+    assert set(made.values()) == {NOBODY}

@@ -216,10 +216,12 @@ def test_a_token_may_be_for_one_site_only(
 ) -> None:
     site = ["--origin", "https://his.example"]
 
-    assert cli.run(["pair", "his", *site, "--data", str(tmp_path)]) == 0
+    assert cli.run(["pair", "his", *site, "--json", "--data", str(tmp_path)]) == 0
 
-    client = DataFolder(tmp_path).client(capsys.readouterr().out.strip())
+    said = json.loads(capsys.readouterr().out)
+    client = DataFolder(tmp_path).client(said["token"])
     assert client is not None
+    assert client.id == said["client_id"] == "his"
     assert client.calls_from("https://his.example")
     assert not client.calls_from(None)
 
