@@ -152,6 +152,7 @@ def test_who_loses_interest_is_not_told_that_the_agent_is_gone(
     found = run(page, script, agent.address, TOKEN)
 
     assert found["thrown"] == "AbortError"
+    assert not agent.saw(TOKEN)
 
 
 def test_a_squatter_on_the_port_never_sees_the_token(page: Page, agent: Played) -> None:
