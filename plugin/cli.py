@@ -386,7 +386,7 @@ def pair(
 
     options = Options(data=data, simulate=simulate)
     if client is not None:
-        return command.run(client, scope, origin, options)
+        return command.run(client, scope, origin, options, as_json=as_json)
     if approve is not None:
         return command.approve(options, approve, as_json=as_json)
     if deny is not None:

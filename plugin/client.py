@@ -195,8 +195,9 @@ def pair(
 ) -> str:
     """Ask the agent to be let in under this name (letters, digits, . _ -), and wait while
     somebody at the till types the code that you show into `kaqi pair` or the console.
-    Returns the token: keep it as you keep a password. Raises KaqiNotPairedError, KaqiError
-    and KaqiUnreachableError."""
+    Returns the token: keep it as you keep a password. To somebody whom it does not know yet
+    the agent cannot prove itself; `kaqi doctor` shows who holds its port. Raises
+    KaqiNotPairedError, KaqiError and KaqiUnreachableError."""
     said = {"client": client, "scopes": list(scopes), "version": version}
     begun = _asked_once(address, "POST", "/v1/pairings", {}, said)
     show_code(begun["code"])

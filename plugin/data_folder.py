@@ -66,12 +66,11 @@ class DataFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.logs.mkdir(exist_ok=True, mode=0o700)
             probe = path / f".probe-{os.getpid()}"
             write_private(probe, "")
             probe.unlink()
-            self._clients.mkdir(exist_ok=True, mode=0o700)
-            self.pairing_requests.mkdir(exist_ok=True, mode=0o700)
+            for each in (self.logs, self._clients, self.pairing_requests):
+                _make_private(each)
         except OSError as failed:
             raise DataFolderError(path, failed.strerror or "unusable") from failed
         for file in (self._key_file, self._token_file, self.logs / "kaqi.log"):
@@ -257,6 +256,22 @@ def _written_at(file: Path) -> float:
         return 0.0
 
 
+def _make_private(folder: Path) -> None:
+    """A folder inside ours, for its user only; a copy may have lost that."""
+    if not folder.exists():
+        folder.mkdir(exist_ok=True, mode=0o700)
+        _give_to_user(folder, folder.parent)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def _give_to_user(path: Path, folder: Path) -> None:
+    """What an administrator writes belongs to whose folder it is in."""
+    if hasattr(os, "chown") and os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def write_private(file: Path, content: str) -> None:
     """Replace a file in one step, readable only by the user whose folder it is. Raises
     DataFolderError."""
@@ -267,9 +282,7 @@ def write_private(file: Path, content: str) -> None:
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())
-        if hasattr(os, "chown") and os.geteuid() == 0:
-            folder = file.parent.stat()
-            os.chown(draft, folder.st_uid, folder.st_gid)
+        _give_to_user(draft, file.parent)
         draft.replace(file)
     except OSError as failed:
         raise DataFolderError(file, failed.strerror or "cannot be written") from failed

@@ -119,6 +119,7 @@ def run(options: Options, *, yes: bool, empty: bool) -> int:
 def rescue_of(folder: DataFolder) -> Rescue:
     """The journal of this folder, to be looked at or restored. Raises DataFolderError and
     JournalError."""
+    serve.keep_to_ourselves()
     copies = [folder.path / name for name in (NEWEST, OLDER)]
     return Rescue(folder.path, folder.keys(), copies)
 

@@ -115,6 +115,7 @@ def prepared(options: Options) -> Iterator[Serving]:
             )
             hand = _simulated_readers(options.reader_kinds)
             stack.callback(hand.close)
+        keep_to_ourselves()  # simulated readers are there: theirs is for others too
         readers = hand.directories if hand else main.real_readers(settings)
         agent = main.agent(
             settings=settings,
@@ -197,9 +198,7 @@ def _settings(options: Options) -> Settings:
 
 
 def opened_folder(options: Options) -> DataFolder:
-    """The data folder; a simulation has one of its own. From now on whatever this process
-    writes is for its user only. Raises DataFolderError."""
-    os.umask(0o077)
+    """The data folder; a simulation has one of its own. Raises DataFolderError."""
     usual = user_data_path("kaqi") / ("simulated" if options.simulate else "till")
     return DataFolder(options.data or usual)
 
@@ -211,6 +210,11 @@ def running_agent(options: Options) -> Kaqi:
     if port is None:
         raise CannotError(Problem("agent.not_running"))
     return Kaqi(token=folder.operator_token(), address=f"127.0.0.1:{port}")
+
+
+def keep_to_ourselves() -> None:
+    """From now on, what this process writes is for its user only."""
+    os.umask(0o077)
 
 
 def _simulated_readers(kinds: tuple[str, ...]) -> main.SimulatedReaders:
