@@ -319,7 +319,8 @@ export class Kaqi {
 }
 
 /** Pair this site: shows a code, which whoever runs the till types into `kaqi pair` or the
- * console, and returns the token. Keep it with your own origin; nobody is told it again. */
+ * console, and returns the token. Keep it with your own origin; nobody is told it again. To
+ * somebody whom it does not know yet the agent cannot prove itself. */
 export async function pair({ client, version, scopes, showCode, address = ADDRESS, signal }) {
   const body = { client, version, scopes };
   const asked = { method: "POST", headers: {}, body };
