@@ -75,7 +75,6 @@ class Events(Resource):
         return await self._decide(seen)
 
 
-
 def _is_revoked(client: Client, event: Happening) -> bool:
     """Whether this is the end of what its follower may see."""
     subject = f"clients/{client.id}"
