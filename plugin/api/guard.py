@@ -148,7 +148,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
-            return  # there is no WebSocket here: the server asks for it like for any page
+            return  # there is no WebSocket here: the server asks as for any page
         trace_id = uuid.uuid4().hex[:16]
         origin = _only(scope, b"origin")
         door = self.doors.to(scope["method"], scope["path"])
