@@ -1,5 +1,6 @@
 // A web POS's client for the kaqi agent on this machine. Copy this file and sha256.js
-// into your site; they need no build step and nothing else.
+// into your site; they need no build step and nothing else. Their syntax is that of
+// Chromium 85, Firefox 90 and Safari 15.
 //
 //   import { Kaqi, hasEnded } from "./kaqi.js";
 //
@@ -248,7 +249,7 @@ export class Kaqi {
 
   /** One request that carries the token. `path` begins with a slash. */
   async call(method, path, { body, key, patience = SHORT_MS, signal } = {}) {
-    await this.#prove();
+    await this.#prove(signal);
     const asked = { method, headers: this.#headers(key), body };
     const found = await this.#send(path, asked, patience, signal);
     this.#heard = performance.now();
@@ -278,13 +279,13 @@ export class Kaqi {
 
   /** Whether it is the agent: anew after a failure, and after a silence, when somebody
    * else may have its port. */
-  async #prove() {
+  async #prove(signal) {
     if (performance.now() - this.#heard < QUIET_MS) return;
     const nonce = toHex(random(32));
     const body = { client_id: this.#token.split("~")[0], nonce };
     const asked = { method: "POST", headers: {}, body };
     const patience = await patienceOfBrowser();
-    const found = await this.#send("/v1/hello", asked, patience);
+    const found = await this.#send("/v1/hello", asked, patience, signal);
     if (found?.proof !== proofOf(this.#token, nonce, new URL(this.#address).host)) {
       throw problem("client.impostor");
     }
@@ -301,7 +302,7 @@ export class Kaqi {
   }
 
   async *#stream(last, signal) {
-    await this.#prove();
+    await this.#prove(signal);
     const headers = this.#headers();
     if (last !== undefined) headers["Last-Event-ID"] = String(last);
     const deadline = new Deadline(SHORT_MS, signal);
@@ -318,7 +319,8 @@ export class Kaqi {
 }
 
 /** Pair this site: shows a code, which whoever runs the till types into `kaqi pair` or the
- * console, and returns the token. Keep it with your own origin; nobody is told it again. */
+ * console, and returns the token. Keep it with your own origin; nobody is told it again. To
+ * somebody whom it does not know yet the agent cannot prove itself. */
 export async function pair({ client, version, scopes, showCode, address = ADDRESS, signal }) {
   const body = { client, version, scopes };
   const asked = { method: "POST", headers: {}, body };

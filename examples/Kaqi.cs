@@ -171,7 +171,8 @@ public sealed class Kaqi : IDisposable
         var nonce = Hex(random);
         var body = new Dictionary<string, object> { ["client_id"] = token.Split('~')[0], ["nonce"] = nonce };
         var answer = await SendAsync(HttpMethod.Post, "/v1/hello", body, null, null);
-        if (answer.GetProperty("proof").GetString() != Proof(token, nonce, host)) throw new KaqiImpostorException();
+        var isKaqi = answer.TryGetProperty("proof", out var told) && told.GetString() == Proof(token, nonce, host);
+        if (!isKaqi) throw new KaqiImpostorException();
         heard.Restart();
     }
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from plugin.client import Kaqi, KaqiUnreachableError
 from tests.agents import AgentProcess
 from tests.centre import CentreProcess
 
@@ -40,6 +41,17 @@ def besieged(port: int) -> Iterator[dict[str, int]]:
         counted |= json.loads(process.communicate()[0])
 
 
+def seconds_to_an_answer(kaqi: Kaqi) -> float:
+    """Who was too slow himself was taken for one of them, and asks again: once."""
+    began = time.monotonic()
+    try:
+        readers = kaqi.readers()
+    except KaqiUnreachableError:
+        readers = kaqi.readers()
+    assert readers
+    return time.monotonic() - began
+
+
 def test_l3_a_client_does_not_notice_the_slow_and_the_idle(
     tmp_path: Path, centre: CentreProcess
 ) -> None:
@@ -50,9 +62,7 @@ def test_l3_a_client_does_not_notice_the_slow_and_the_idle(
         with besieged(agent.pos.port) as counted:
             ends = time.monotonic() + SECONDS
             for client in itertools.cycle(clients):
-                began = time.monotonic()
-                assert client.kaqi.readers()
-                took.append(time.monotonic() - began)
+                took.append(seconds_to_an_answer(client.kaqi))
                 if time.monotonic() > ends:
                     break
                 pause.wait(APART_SECONDS)
