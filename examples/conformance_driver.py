@@ -40,7 +40,9 @@ class Pos:
         self.pause = Event()
 
     def sell(self) -> str:
-        """Press the button, and press it again where that helps; returns the outcome."""
+        """Take note of what was left over, then press the button, and press it again where
+        that helps; returns the outcome."""
+        self.take_note()
         for _ in range(CLICKS):
             try:
                 ended = self.follow(self.start())
@@ -53,6 +55,12 @@ class Pos:
             if ended.problem is None or ended.problem["code"] != "agent.restarted":
                 return self.outcome(ended)
         return "not_activated"
+
+    def take_note(self) -> None:
+        """Results of earlier sales that this POS has not kept: it ended too soon."""
+        for left in self.kaqi.unacknowledged():
+            if left.ended:
+                self.kaqi.acknowledge(left)
 
     def start(self) -> Transaction:
         """One click, with a key of its own however often it has to be sent."""
@@ -87,7 +95,7 @@ class Pos:
             if now.state == "in_doubt" and time.monotonic() > doubt_ends:
                 break
         self.show(now)
-        return now
+        return self.kaqi.acknowledge(now) if now.ended else now
 
     def next(self, now: Transaction) -> Transaction:
         """Wait for a change, also while the agent is being started again."""

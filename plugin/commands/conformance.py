@@ -103,6 +103,7 @@ def _sold(
             calls=list(counter.recorder.calls),
             report=report,
             failure=failure,
+            left_over=counter.left_over,
         )
 
 

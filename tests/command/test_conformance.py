@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -134,7 +135,7 @@ class ReadsTheWords(Pos):
                 return self.kaqi.cancel(now)  # whatever that may be
             else:
                 now = self.kaqi.next(now)
-        return now
+        return self.kaqi.acknowledge(now)
 
 
 class KnowsEveryField(Pos):
@@ -191,6 +192,33 @@ class AsksWithoutEnd(Pos):
         return now if now.data["seq"] != before else super().next(now)
 
 
+class TrustsAnybody(Pos):
+    """Sends its token to whoever has the port."""
+
+    def sell(self) -> str:
+        bearer = {"Authorization": f"Bearer {self.order['token']}"}
+        address = f"{self.order['address']}/v1/readers"
+        with urllib.request.urlopen(urllib.request.Request(address, headers=bearer)):
+            return super().sell()
+
+
+class NeverAcknowledges(Kaqi):
+    def acknowledge(self, transaction: Transaction) -> Transaction:
+        return transaction
+
+
+class Silent(Pos):
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        super().__init__(order)
+        address = order["address"].removeprefix("http://")
+        self.kaqi = NeverAcknowledges(token=order["token"], address=address)
+
+
+class Forgetful(Pos):
+    def take_note(self) -> None:
+        """What was, was."""
+
+
 class Breaks(Pos):
     def sell(self) -> str:
         raise ConnectionAbortedError
@@ -214,6 +242,9 @@ class Breaks(Pos):
         (PinInTheAddress, "pin_wanted", "pin_in_body"),
         (PinForAnySnapshot, "pin_wanted", "pin_in_body"),
         (AsksWithoutEnd, "sale", "asks_gently"),
+        (TrustsAnybody, "sale", "hello_first"),
+        (Silent, "sale", "acknowledges"),
+        (Forgetful, "left_over", "acknowledges"),
         (Breaks, "sale", "answered"),
     ],
 )
@@ -262,7 +293,7 @@ def test_the_command_says_what_is_wrong_in_words(
     said = capsys.readouterr().out
     assert code == 1
     assert "✗ It ends as it must\n      activated, not not_activated" in said
-    assert said.rstrip().endswith("1 of 8 checks failed")
+    assert said.rstrip().endswith("1 of 10 checks failed")
 
 
 @pytest.mark.parametrize("wrong", [("driver",), ("http://x/", "--scenario", "lunch")])

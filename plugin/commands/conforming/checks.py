@@ -10,6 +10,9 @@ from msgspec import Struct, field
 
 from plugin.commands.conforming.recording import Call
 from plugin.commands.conforming.situations import (
+    ACKNOWLEDGE,
+    HELLO,
+    POS,
     RETRY_AFTER,
     START,
     Mishap,
@@ -32,13 +35,15 @@ class Report(Struct, frozen=True, kw_only=True):
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """Everything about one sale; without a report when the driver did not answer, and
-    `failure` says why."""
+    `failure` says why. `left_over` is a transaction that succeeded before, and that the
+    POS has not acknowledged."""
 
     situation: Situation
     token: str
     calls: list[Call]
     report: Report | None
     failure: str = ""
+    left_over: str | None = None
 
 
 class Check(Struct, frozen=True, kw_only=True):
@@ -135,6 +140,31 @@ def _token_in_header(evidence: Evidence) -> Iterator[str]:
             yield f"{call.method} {call.path}: in the body"
 
 
+def _hello_first(evidence: Evidence) -> Iterator[str]:
+    """Whoever answers has proved to be the agent before it was sent the token."""
+    for call in evidence.calls:
+        if call.path != HELLO:
+            yield f"{call.method} {call.path}: before POST {HELLO}"
+            return
+        if call.said.get("client_id") == POS:
+            return
+
+
+def _acknowledges(evidence: Evidence) -> Iterator[str]:
+    """The agent knows that the POS knows of every success."""
+    answers = [
+        call.answer
+        for call in evidence.calls
+        if _arrived(call) and isinstance(call.answer, dict)
+    ]
+    succeeded = {each["id"] for each in answers if each.get("state") == "succeeded"}
+    left_over = {evidence.left_over} if evidence.left_over else set()
+    for each in sorted(succeeded | left_over):
+        path = f"{START}/{each}{ACKNOWLEDGE}"
+        if not any(call.path == path and _arrived(call) for call in evidence.calls):
+            yield f"{each}: {'from before' if each in left_over else 'this sale'}"
+
+
 def _pin_in_body(evidence: Evidence) -> Iterator[str]:
     """The PIN goes to one place, and says which snapshot it answers."""
     pin = evidence.situation.pin or ""
@@ -181,6 +211,8 @@ CHECKS: tuple[Check, ...] = (
         applies=lambda situation: situation.way_back,
         broken_by=_shows_way_back,
     ),
+    Check(key="hello_first", applies=_always, broken_by=_hello_first),
+    Check(key="acknowledges", applies=_always, broken_by=_acknowledges),
     Check(key="one_sale", applies=_always, broken_by=_one_sale),
     Check(key="keys", applies=_always, broken_by=_keys),
     Check(key="same_key_again", applies=_is_lost, broken_by=_same_key_again),

@@ -19,6 +19,7 @@ from plugin.client import Kaqi, KaqiError, Transaction
 from plugin.commands import serve
 from plugin.commands.conforming.recording import Recorder
 from plugin.commands.conforming.situations import (
+    POS,
     RETRY_AFTER,
     Does,
     Move,
@@ -26,7 +27,6 @@ from plugin.commands.conforming.situations import (
 )
 from plugin.commands.serve import Options, Serving
 
-POS, ANOTHER_POS = "pos", "another-pos"
 SCOPES = ("read", "activate", "identity", "operate")
 SETTINGS = """
 region = "{region}"
@@ -62,6 +62,7 @@ class Counter:
         self._over = threading.Event()
         self._customer = threading.Thread(target=self._play)
         self._occupied: Transaction | None = None
+        self.left_over: str | None = None
         self._serving: Serving
         self._acts: dict[Does, Callable[[Move], None]] = {
             Does.INSERT: lambda move: self._hand.insert(move.card, self._reader(move)),
@@ -70,6 +71,7 @@ class Counter:
             Does.RESTART: lambda _: self._restart(),
             Does.OCCUPY: lambda _: self._occupy(),
             Does.VACATE: lambda _: self._vacate(),
+            Does.SELL: self._sell,
             Does.CENTRE: self._mislead,
         }
 
@@ -79,6 +81,7 @@ class Counter:
         self.token = self._serving.folder.pair(POS, SCOPES)
         for move in self._situation.before:
             self._acts[move.does](move)
+        self.recorder.calls.clear()  # of a sale before this one
         self._customer.start()
         return self
 
@@ -154,16 +157,24 @@ class Counter:
         self._hand.plan(self._reader(move), planned)
 
     def _occupy(self) -> None:
-        self._occupied = self._another_pos().start("pharmacy")
+        self._occupied = self._pos(self.recorder.ours).start("pharmacy")
 
     def _vacate(self) -> None:
         assert self._occupied is not None  # noqa: S101 - occupied before
         with suppress(KaqiError):
-            self._another_pos().cancel(self._occupied)
+            self._pos(self.recorder.ours).cancel(self._occupied)
 
-    def _another_pos(self) -> Kaqi:
-        address = f"127.0.0.1:{self._serving.port}"
-        return Kaqi(token=self.recorder.ours, address=address)
+    def _sell(self, move: Move) -> None:
+        pos, reader = self._pos(self.token), self._reader(move)
+        now = pos.start("outpatient_registration")
+        self._hand.insert(move.card, reader)
+        while not now.ended:
+            now = pos.next(now)
+        self._hand.remove(reader)
+        self.left_over = now.id
+
+    def _pos(self, token: str) -> Kaqi:
+        return Kaqi(token=token, address=f"127.0.0.1:{self._serving.port}")
 
     def _mislead(self, move: Move) -> None:
         self._centre.misbehave(convert(list(move.faults), list[Fault]))

@@ -11,9 +11,12 @@ from typing import Any
 from msgspec import Struct
 
 START = "/v1/transactions"
+HELLO = "/v1/hello"
 CONFIRM = "/confirm"
+ACKNOWLEDGE = "/acknowledge"
 RETRY_AFTER = 1  # seconds
 PIN = "123456"
+POS = "pos"  # the client that is examined
 
 
 class Does(StrEnum):
@@ -25,6 +28,7 @@ class Does(StrEnum):
     RESTART = "restart"  # the agent
     OCCUPY = "occupy"  # another POS starts a transaction
     VACATE = "vacate"  # and cancels it
+    SELL = "sell"  # the POS itself, which then ends before it has kept the result
     CENTRE = "centre"  # misbehaves from now on, or no longer
 
 
@@ -179,6 +183,11 @@ SITUATIONS: tuple[Situation, ...] = (
         outcomes=NOT_ACTIVATED,
         shows=("card.lost",),
         way_back=True,
+    ),
+    Situation(
+        key="left_over",
+        before=(Move(does=Does.SELL, card="fang.social_security"),),
+        moves=_couple("bai"),
     ),
     Situation(
         key="in_doubt",
