@@ -265,9 +265,7 @@ class Guard:
         if self._catalogue.entry(code).category != "security":
             return
         if self._told.seconds_to_wait(code) == 0:
-            times = self.rejections[code]
-            _log.warning("refused", extra={"code": code, "requests": times})
-            self._house.rejected(code, times)
+            self._house.rejected(code, self.rejections[code])
 
     async def _refuse(self, send: Send, refused: RefusedError, trace_id: str) -> None:
         seconds = refused.retry_after
