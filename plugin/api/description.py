@@ -47,6 +47,8 @@ EVENTS: Mapping[str, str] = {
     "agent.stopping": "The agent stops; no more events come.",
     "reader.attached": "A reader is there.",
     "reader.detached": "A reader is gone.",
+    "reader.changed": "Whether it can be used has changed; `state` says how.",
+    "reader.faulted": "It does not work; `code` says why.",
     "card.inserted": "A card is in; `insertion_id` names its stay.",
     "card.mute": "A card is in and does not answer: turned, dirty or broken.",
     "card.recognised": "The card has been read.",
@@ -58,7 +60,12 @@ EVENTS: Mapping[str, str] = {
     "transaction.input_required": "Somebody at the counter must do something.",
     "transaction.in_doubt": "Nobody knows yet whether the card became active.",
     "transaction.completed": "It has ended; once for every transaction.",
+    "transaction.acknowledged": "A client has the result.",
+    "transaction.unacknowledged": "At the start: nobody has acknowledged this result yet.",
     "activation.changed": "The durable record has another `state`.",
+    "client.paired": "A client was paired; an earlier one of its name is void.",
+    "client.revoked": "Its token is void, and its event streams end.",
+    "security.rejected": "Requests were turned away; `times` counts this `code`.",
 }
 
 

@@ -23,6 +23,8 @@ from plugin.api.rendering import Rendering
 
 INTENT = "0198a1b2-c3d4-7000-8000-0123456789ab"
 READER = "r-0a1b2c3d4e5f"
+STAY = "i-0123456789abcdef"
+PAIRING = "p-0123abcd"
 TRACE = "0f1e2d3c4b5a6978"
 _THEN, _LATER = "2026-03-02T09:30:00+08:00", "2026-03-02T09:32:00+08:00"
 _HOLDER = Holder(
@@ -89,6 +91,24 @@ def _said() -> Iterable[Struct]:
     yield requests.OneActivation(intent_id=INTENT)
     yield requests.Newest(limit=20)
     yield requests.OneReader(reader_id=READER)
+    yield requests.OneStay(insertion_id=STAY)
+    yield from _said_at_the_door()
+    yield requests.AtCommand(at=3)
+    yield requests.Tear(at=3, answer_lost=True)
+    yield requests.Hang(at=3, seconds=10)
+    slow = requests.CentreFault(fault="slow", operation="activations", seconds=5)
+    yield requests.CentreFaults(faults=[slow])
+
+
+def _said_at_the_door() -> Iterable[Struct]:
+    yield requests.AskPairing(
+        client="pos-1", scopes=["read", "activate"], version="4.2"
+    )
+    yield requests.ApprovePairing(code="314159")
+    yield requests.SayHello(client_id="pos-1", nonce="0f" * 32)
+    yield requests.OpenConsole(code="5b" * 32)
+    yield requests.OnePairing(pairing_id=PAIRING)
+    yield requests.OneClient(client_id="pos-1")
 
 
 def _answered(rendering: Rendering) -> Iterable[Struct]:
@@ -115,16 +135,68 @@ def _answered(rendering: Rendering) -> Iterable[Struct]:
         kind="social_security",
         medium="processor",
         label=answers.Texts(
-            chinese="林试一的社会保障卡", english="Lin's social security card"
+            chinese="某人的社会保障卡", english="somebody's social security card"
         ),
         story=answers.Texts(chinese="可以启用", english="can be activated"),
         pin="135792",
     )
     there = answers.SimulatedReader(id=READER, name="Simulated Reader 1", attached=True)
     yield answers.Cast(cards=[card.name], cast=[card], readers=[there])
+    yield answers.CentreBooks(
+        today="2026-01-02", faults=[], activations=[], received={"activations": 1}
+    )
+    yield from _answered_at_the_door()
+    tested = answers.TestedCard(role="social_security", kind="2.00", warnings=[])
+    seen = rendering.reader(_reader(), TRACE)
+    yield answers.SelfTest(
+        ok=True, reader=seen, card=tested, problem=None, milliseconds=412
+    )
+    yield seen
+    yield answers.Presence(present=True)
     yield _event()
     yield (agent := _agent())
     yield _diagnostics(agent, rendering, ready.checks)
+
+
+def _answered_at_the_door() -> Iterable[Struct]:
+    scopes = ["activate", "read"]
+    yield answers.PairingBegun(
+        id=PAIRING,
+        code="314159",
+        secret="5b" * 32,
+        expires_at=_LATER,
+        expires_in=300,
+        poll_seconds=2,
+    )
+    yield answers.PairingSeen(
+        id=PAIRING,
+        state="approved",
+        client_id="pos-1",
+        scopes=scopes,
+        expires_at=_LATER,
+        token="pos-1~" + "A" * 43,
+    )
+    pairing = answers.Pairing(
+        id=PAIRING,
+        client="pos-1",
+        version="4.2",
+        scopes=scopes,
+        origin=None,
+        state="waiting",
+        asked_at=_THEN,
+        expires_at=_LATER,
+        replaces=False,
+        tries_left=5,
+    )
+    yield pairing
+    yield answers.Pairings(pairings=[pairing])
+    client = answers.PairedClient(id="pos-1", scopes=scopes, origin="", paired_at=_THEN)
+    yield answers.PairedClients(clients=[client])
+    yield answers.Hello(proof="9f" * 32)
+    yield answers.ConsoleCode(code="5b" * 32, expires_in=60)
+    yield answers.ConsoleSession(
+        client_id="console", token="console~" + "5b" * 32, scopes=scopes
+    )
 
 
 def _view() -> TransactionView:

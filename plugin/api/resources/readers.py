@@ -38,7 +38,7 @@ class Readers(Resource):
         return answer(rendering.readers(views, troubles, asked.trace_id))
 
     async def reader(self, asked: AtReader) -> Response:
-        """One reader."""
+        """One reader, and what was wrong with it last."""
         find, reader_id = self._parts.service.reader, asked.where.reader_id
         view = await self._decide(lambda: find(reader_id))
         return answer(self._parts.rendering.reader(view, asked.trace_id))
