@@ -4,6 +4,11 @@
     audit.log    who had what done, and what came of it (`AUDITED`): a file of its own, so
                  that no flood of other lines pushes these out
 
+Both are bounded by size and not by time, which no wall clock can be believed about. A
+pharmacy's activation leaves 1.5 KiB of audit, so 200 MiB hold the half year that is asked for
+(reliability, P5) at up to 700 of them a day. What became of every card is in the journal for
+400 days besides.
+
 A record's fields come as `extra`. One that is not on the list is dropped and counted,
 whatever it holds; what is left is searched for identity numbers once more. Of what a
 library says only the plain words it begins with are kept: the rest may quote anything.

@@ -31,7 +31,7 @@ from plugin.commands.failing import CannotError
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.data_folder import DataFolder
 from plugin.journal.safe import SafeModeError
-from plugin.machine import machine_id
+from plugin.machine import leave_no_core, machine_id
 from plugin.profile_file import load_profile
 from plugin.profile_shapes import check_address
 from plugin.settings import SIMULATED_INSTITUTION, Settings
@@ -162,7 +162,9 @@ def prepared(
         folder = opened_folder(options)
         folder.dedicate(simulated=options.simulate)
         stack.callback(logs.configure(folder.logs, debug=options.debug))
+        stack.callback(setattr, threading, "excepthook", threading.excepthook)
         threading.excepthook = logs.thread_failed
+        leave_no_core()
         is_copy = folder.lives_on(machine_id())
         if is_copy:
             _log.warning("a copy of another machine's folder: every token is void")

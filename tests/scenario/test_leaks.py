@@ -5,6 +5,7 @@ end. What a process keeps in memory is not: of a PIN no Python program can promi
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -208,6 +209,7 @@ def test_nothing_written_or_told_names_anybody(
             witness.look()
             witness.provoke()
             lines = command_lines(tmp_path)
+            limits = Path(f"/proc/{lines[0][0].split()[-1]}/limits").read_text("ascii")
             centre.misbehave("silence", "activations", seconds=30)
             pos.start("outpatient_registration", key="6")
             insert(pos, "jie.social_security")
@@ -243,6 +245,7 @@ def test_nothing_written_or_told_names_anybody(
     assert dropped(data) == []
     assert len(listening) > 50
     assert len(lines) == 1
+    assert re.search(r"Max core file size +0 +0 ", limits)
     assert len(read.stdout.splitlines()) > 100
     assert b"agent.safe_mode" in safe_mode
     assert restored.returncode == 0
