@@ -188,7 +188,7 @@ class _Describing:
             codes[self._catalogue.entry(code).http].append(code)
         described = {status: self._refusal(some) for status, some in codes.items()}
         for status, kind in operation.answers.items():
-            told = self._answer(operation, kind)
+            told = self._answer(operation, status, kind)
             refused = described.get(status, {"content": {}})
             content = {**told.get("content", {}), **refused["content"]}
             described[status] = {**told, **({"content": content} if content else {})}
@@ -211,7 +211,10 @@ class _Describing:
         return {"description": "\n".join(lines), "content": content}
 
     def _answer(
-        self, operation: Operation, kind: type[Struct | str | bytes] | None
+        self,
+        operation: Operation,
+        status: int,
+        kind: type[Struct | str | bytes] | None,
     ) -> dict[str, Any]:
         if kind is None:
             return {"description": HTTPStatus(204).phrase}
@@ -223,7 +226,7 @@ class _Describing:
             return {"description": about, "content": {EVENT_STREAM: self._stream()}}
         return {
             "description": about,
-            "content": {operation.media: self._shown(kind)},
+            "content": {operation.media: self._shown(kind, status)},
             **({"links": links} if (links := self._links(kind)) else {}),
         }
 
@@ -239,12 +242,11 @@ class _Describing:
             if name in each.path_names
         }
 
-    def _shown(self, kind: type) -> dict[str, Any]:
+    def _shown(self, kind: type, status: int = 0) -> dict[str, Any]:
         """A shape with its example, where it has one."""
         shown = {"schema": {"$ref": _SCHEMA.format(name=kind.__name__)}}
-        if kind in self._examples:
-            shown["example"] = self._examples[kind]
-        return shown
+        example = self._examples.get((kind, status)) or self._examples.get(kind)
+        return shown | ({"example": example} if example is not None else {})
 
     def _stream(self) -> dict[str, Any]:
         """Server-sent events, the data of each an Event."""

@@ -48,6 +48,10 @@ _ORIGIN = saga.Origin(
     trace_id=TRACE,
     received_at=_THEN,
 )
+_SOUND = Finding(name="journal", required=True, since=_THEN)
+_MISSING = Finding(
+    name="reader", required=True, problem=Problem("reader.none"), since=_THEN
+)
 _FACTS = {  # what stands in the sentences of problems
     "free": "12 MiB",
     "scenario": "inpatient_registration",
@@ -62,10 +66,22 @@ def of_problem(rendering: Rendering, code: str) -> dict[str, Any]:
     return rendering.catalogue.body(Problem(code, _FACTS), TRACE)
 
 
-def of_shapes(rendering: Rendering) -> Mapping[type, dict[str, Any]]:
-    """An example of every shape, as it is sent."""
+def of_shapes(
+    rendering: Rendering,
+) -> Mapping[type | tuple[type, int], dict[str, Any]]:
+    """An example of every shape, as it is sent; with a status, where it is sent with that
+    one too and says something else."""
     values: Iterable[Struct] = (*_said(), *_answered(rendering))
-    return {type(value): json.decode(json.encode(value)) for value in values}
+    found: dict[type | tuple[type, int], dict[str, Any]] = {
+        type(value): _sent(value) for value in values
+    }
+    not_ready = rendering.readiness((_SOUND, _MISSING), TRACE)
+    return found | {(answers.Readiness, 503): _sent(not_ready)}
+
+
+def _sent(value: Struct) -> dict[str, Any]:
+    sent: dict[str, Any] = json.decode(json.encode(value))
+    return sent
 
 
 def _said() -> Iterable[Struct]:
@@ -114,16 +130,12 @@ def _said_at_the_door() -> Iterable[Struct]:
 def _answered(rendering: Rendering) -> Iterable[Struct]:
     transaction = rendering.transaction(_view())
     activation = rendering.activation(_record())
-    finding = Finding(name="centre", required=False, since=_THEN, detail="https://…")
-    silent = Finding(
-        name="reader", required=True, problem=Problem("reader.none"), since=_THEN
-    )
     yield transaction
     yield answers.Transactions(transactions=[transaction])
     yield activation
     yield answers.Activations(activations=[activation])
     yield rendering.readers((_reader(),), (), TRACE)
-    ready = rendering.readiness((finding, silent), TRACE)
+    ready = rendering.readiness((_SOUND,), TRACE)
     yield ready
     errors = rendering.catalogue_list().errors
     yield answers.CatalogueList(

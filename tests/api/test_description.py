@@ -205,6 +205,13 @@ def test_what_is_answered_leads_to_what_can_be_asked_next() -> None:
     }
 
 
+@pytest.mark.parametrize(("status", "ready"), [("200", True), ("503", False)])
+def test_ready_and_not_ready_are_shown_as_such(status: str, ready: bool) -> None:
+    answer = DOCUMENT["paths"]["/readyz"]["get"]["responses"][status]
+
+    assert answer["content"]["application/json"]["example"]["ready"] is ready
+
+
 def test_nobody_is_named_in_an_example() -> None:
     assert find([("document", json.dumps(DOCUMENT).encode())], CAST) == []
 

@@ -10,10 +10,13 @@ import threading
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from drivers.errors import NoServiceError
+from drivers.ports import DirectoryState
 from plugin.agent.counting import OTHER, QUICK, ROWS_MAX, Tally, Timing
 from plugin.api.events import QUEUE_MAX
 from simulator.people import CAST, card
 from simulator.reader import InProcessDesk
+from simulator.scenario import ScriptedCard
 from tests.agents import Pos, Running
 from tests.centre import CentreProcess
 from tests.leaks import find
@@ -205,3 +208,31 @@ def test_a_till_that_nobody_watches_does_not_load_the_library() -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_readers_that_can_be_asked_again_are_counted(
+    agent: Running, hand: InProcessDesk
+) -> None:
+    till = agent.agent.till
+
+    def sees(state: DirectoryState) -> None:
+        till.loop.ask(lambda: till.board.directory_changed("inprocess", state)).result()
+
+    sees(DirectoryState(trouble=NoServiceError("gone")))
+    sees(DirectoryState(trouble=NoServiceError("still gone")))
+    sees(hand.look())
+
+    found = samples(agent.pos)
+    assert value(found, "pcsc_reconnects_total", transport="inprocess") == 1
+
+
+def test_what_a_card_refuses_is_counted_by_its_status_word(
+    pos: Pos, counter: Counter
+) -> None:
+    says = {number: bytes.fromhex("6F00") for number in range(1, 9)}
+    counter.start("pharmacy")
+    counter.put(ScriptedCard(card("lin.social_security"), replies=says))
+
+    wait_until(lambda: value(samples(pos), "apdu_errors_total", sw="6F00") > 0)
+    numbers = [name for name, _ in samples(pos) if name == "kaqi_apdu_errors_total"]
+    assert len(numbers) == 1  # neither success nor "more" is an error

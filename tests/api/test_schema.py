@@ -111,7 +111,7 @@ def explored(
             "seed": seed,
             "base-url": f"http://127.0.0.1:{agent.port}",
             "headers": {"Authorization": f"Bearer {token}"} if token else {},
-            "request-timeout": 10,
+            "request-timeout": 30,
             "continue-on-failure": True,
             "generation": {"max-examples": EACH, "database": "none"},
             "phases": {name: {"enabled": name in phases} for name in PHASES},
