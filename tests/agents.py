@@ -22,12 +22,14 @@ from msgspec.structs import replace
 from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
 from plugin import logs, main
 from plugin.activation.region import Clocks, RegionProfile
+from plugin.agent.happenings import Happening
 from plugin.agent.space import Space
 from plugin.api.server import Server, listen
 from plugin.client import Kaqi, KaqiError, Transaction
 from plugin.data_folder import DataFolder
 from plugin.profile_file import load_profile
 from plugin.settings import Institution, InstitutionKind, Settings
+from tests.telling import mistakes
 from tests.waiting import WAIT_SECONDS, wait_until
 
 SCOPES = ("read", "activate", "identity", "operate", "simulate")
@@ -169,7 +171,9 @@ def running(
     clock: Clock | None = None,
     space: Space | None = None,
 ) -> Iterator[Running]:
-    """An agent with a real server on a free port."""
+    """An agent with a real server on a free port. When it ends without a failure, all that
+    it told is looked through."""
+    told: list[Happening] = []
     with ExitStack() as stack:
         opened = DataFolder(folder)
         stack.callback(logs.configure(opened.logs, debug=True))
@@ -191,6 +195,7 @@ def running(
             clock=clock,
             space=space,
         )
+        built.till.happenings.listen(told.append)
         built.till.start()
         stack.callback(built.till.stop)
         server = Server(built.app, sockets, built.stopping)
@@ -199,6 +204,7 @@ def running(
         stack.callback(server.stop)
         token = opened.pair("pos", SCOPES)
         yield Running(built, Pos(port, token), opened, port)
+    assert not mistakes(told), mistakes(told)
 
 
 class AgentProcess:
