@@ -213,7 +213,7 @@ class Teller:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *failed: object) -> None:
         for _ in range(self._count):
             self._ahead.release()
         self._thread.join()
