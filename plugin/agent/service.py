@@ -366,7 +366,9 @@ class Service:
         intent_id = saga.intent_of(transaction_id)
         own = self._durably(lambda: self._journal.get(intent_id))
         if own is None:
-            raise ProblemError(Problem("transaction.unknown"))
+            gone = self._durably(lambda: self._journal.is_removed(intent_id))
+            code = "transaction.purged" if gone else "transaction.unknown"
+            raise ProblemError(Problem(code))
         return self._recorded(self._followed(own), own)
 
     def _recorded(self, record: Activation, own: Activation) -> TransactionView:
@@ -397,7 +399,7 @@ class Service:
         try:
             return self.transaction(client, transaction_id)
         except ProblemError as gone:
-            if gone.problem.code != "transaction.unknown":
+            if gone.problem.code not in ("transaction.unknown", "transaction.purged"):
                 raise
             self._outstanding.discard(transaction_id)
             return None

@@ -438,6 +438,11 @@ class SqliteJournal:
         ours = (each for each in found if each.origin.intent_id == intent_id)
         return next(ours, None)
 
+    def is_removed(self, intent_id: str) -> bool:
+        """Whether it is as old as those that were removed."""
+        removed = self._counted(REMOVED)
+        return 0 < removed >= number_of(intent_id)
+
     def of_card(self, card_ref: str) -> tuple[Activation, ...]:
         """Every record of this card, the oldest first."""
         return tuple(self._everywhere("WHERE card_ref = ?", card_ref))

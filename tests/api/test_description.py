@@ -167,7 +167,9 @@ def test_every_type_of_event_is_described() -> None:
         if file.name != "description.py"
     )
 
-    told = set(re.findall(r'(?:tell|as_event)\(\s*(?:run, )?"([a-z_]+\.[a-z_]+)"', source))
+    told = set(
+        re.findall(r'(?:tell|as_event)\(\s*(?:run, )?"([a-z_]+\.[a-z_]+)"', source)
+    )
     assert len(told) > 10
     assert told <= set(EVENTS)
     assert [kind for kind in EVENTS if f'"{kind}"' not in source] == []
