@@ -196,6 +196,11 @@ export class Kaqi {
     return this.#act(transaction, "acknowledge", {}, key);
   }
 
+  /** In doubt: have the centre asked now. */
+  reconcile(transaction, { key } = {}) {
+    return this.#act(transaction, "reconcile", {}, key);
+  }
+
   /** Present what the holder typed for this snapshot; without a PIN, begin on the reader's
    * keypad. It is presented once. `transaction.bad_state` means that the snapshot was not
    * the last one, and that no card was asked. */

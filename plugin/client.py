@@ -273,6 +273,10 @@ class Kaqi:
         """You have kept the result: it is not announced again."""
         return self._act(transaction, "acknowledge")
 
+    def reconcile(self, transaction: Transaction) -> Transaction:
+        """In doubt: have the centre asked now."""
+        return self._act(transaction, "reconcile")
+
     def unacknowledged(self) -> list[Transaction]:
         """What ended, or is still on its way, and you have not acknowledged; also after a
         restart of either side."""
@@ -324,6 +328,15 @@ class Kaqi:
     def is_present(self, insertion_id: str) -> bool:
         """Whether that same card is still in its reader, and was never out."""
         return bool(self.call("GET", f"/v1/presence/{insertion_id}")["present"])
+
+    def support_bundle(self) -> bytes:
+        """A zip for support, which names nobody."""
+        with self._proven(LONG_POLL_SECONDS) as connection:
+            path = "/v1/diagnostics/bundle"
+            status, raw = _exchange(connection, "GET", path, self._bearer)
+        if status >= 400:
+            raise KaqiError(status, _parsed(raw))
+        return raw
 
     def events(self, last_event_id: int | None = None) -> Iterator[Event]:
         """What happens, as it happens, without end; stop by leaving the loop. A stream that

@@ -207,6 +207,12 @@ def aside(file: Path) -> list[Path]:
     return sorted((each for each in named if number_of(each)), key=number_of)
 
 
+def latest(folder: Path) -> list[Path]:
+    """The last file that was put aside, and the one that is written, in this order."""
+    now = folder / EVERYTHING
+    return [*aside(now)[-1:], now]
+
+
 def number_of(put_aside: Path) -> int:
     """When one was put aside, in their order; 0 when it was not."""
     number = put_aside.suffix[1:]

@@ -24,7 +24,7 @@ from msgspec import Struct, field
 
 from drivers.ports import CastCard, Clock, Planned, ReaderDirectory, SimulatedDesk
 from drivers.serial_line.settings import SerialPort
-from plugin import __version__
+from plugin import __version__, logs
 from plugin.activation.region import RegionProfile
 from plugin.agent import doctor, drop_box, support
 from plugin.agent.about import About
@@ -375,7 +375,7 @@ def agent(
         counts=counts,
         rejections=lambda: app.rejections,
         free=room.known_free,
-        log=lambda: support.tail(folder.logs),
+        log=lambda: support.tail(logs.latest(folder.logs)),
         hashed=lambda value: keys.digest(support.HASHED, value),
         loop=till.loop,
         service=till.service,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from plugin import logs
 from plugin.activation.problem import Problem
 from plugin.agent import doctor, support
 from plugin.agent.doctor import Finding, Remembered
@@ -225,11 +226,12 @@ def test_a_line_that_is_none_leaves_nothing(raw: bytes) -> None:
 
 
 def test_only_the_end_of_a_long_log_is_taken(tmp_path: Path) -> None:
-    assert support.tail(tmp_path) == b""
-    (tmp_path / "kaqi.log.1").write_bytes(b'{"seq": 1}\n' * 100_000)
+    assert support.tail(logs.latest(tmp_path)) == b""
+    (tmp_path / "kaqi.log.6").write_bytes(b'{"seq": 0}\n' * 100_000)
+    (tmp_path / "kaqi.log.7").write_bytes(b'{"seq": 1}\n' * 100_000)
     (tmp_path / "kaqi.log").write_bytes(b'{"seq": 2}\n')
 
-    end = support.tail(tmp_path)
+    end = support.tail(logs.latest(tmp_path))
 
     assert support.TAIL_BYTES - 20 < len(end) <= support.TAIL_BYTES
     assert end.startswith(b'{"seq": 1}\n{')
