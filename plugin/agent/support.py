@@ -22,6 +22,7 @@ Hashing = Callable[[str], str]
 
 _WORD = re.compile(r"[a-z][a-z_]{0,31}(\.[a-z_]{1,31}){0,3}")
 _NUMBER = re.compile(r"[0-9]{1,5}")
+_KIND = re.compile("(transactions|activations|readers|clients)/")  # of a subject
 _YES_OR_NO = re.compile(r"True|False")
 # A field of a log line, and what its value must look like as text. Nobody's number fits.
 _FIELDS: Mapping[str, re.Pattern[str]] = {
@@ -82,7 +83,9 @@ def _allowed(said: Mapping[str, object], hashed: Hashing) -> dict[str, object]:
     for name, value in said.items():
         pattern = _FIELDS.get(name) if ours or name != "event" else None
         if name in _AS_HASHES and isinstance(value, str):
-            kept[name] = hashed(value)
+            kind = _KIND.match(value)
+            known = kind[0] if kind else ""
+            kept[name] = known + hashed(value.removeprefix(known))
         elif pattern and pattern.fullmatch(str(value)):
             kept[name] = value
     if left_out := len(said) - len(kept):

@@ -152,8 +152,10 @@ def test_a_bundle_holds_what_support_asks_for(pos: Pos, counter: Counter) -> Non
     lines = [json.loads(line) for line in files["log.jsonl"].splitlines()]
     assert any(line["event"] == "transaction.completed" for line in lines)
     assert any(line.get("sw") == "9000" for line in lines)
-    of_one = {line["transaction"] for line in lines if "transaction" in line}
-    assert of_one == {record["transaction"]}  # a hash still tells what belongs together
+    subjects = {line["subject"] for line in lines if "subject" in line}
+    of_one = {each for each in subjects if each.startswith("transactions/")}
+    # a hash still tells what belongs together
+    assert of_one == {f"transactions/{record['transaction']}"}
 
 
 def test_a_bundle_names_nobody(agent: Running, counter: Counter) -> None:

@@ -105,7 +105,7 @@ def explored(
 ) -> Seen:
     """Everything the engine finds in these phases."""
     # A request can fit the description and still be wrong at this moment, or name somebody.
-    refused_at_will = ["2xx", 400, 401, 403, 404, 409, 422, 428, 507]
+    refused_at_will = ["2xx", 400, 401, 403, 404, 409, 410, 422, 428, 429, 507]
     config = SchemathesisConfig.from_dict(
         {
             "seed": seed,

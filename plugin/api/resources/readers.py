@@ -24,9 +24,13 @@ class Readers(Resource):
     def operations(self) -> Iterator[Operation]:
         """What can be asked."""
         yield reading("/v1/readers", self.readers, answers.Readers)
-        yield reading(_ONE, self.reader, answers.Reader)
+        unknown = ("reader.unknown",)
+        yield reading(_ONE, self.reader, answers.Reader, problems=unknown)
         tested = {200: answers.SelfTest}
-        yield Operation("POST", f"{_ONE}/self-test", self.test, "operate", tested)
+        why = (*unknown, "reader.busy")
+        yield Operation(
+            "POST", f"{_ONE}/self-test", self.test, "operate", tested, problems=why
+        )
         yield reading("/v1/presence/{insertion_id}", self.presence, answers.Presence)
 
     async def readers(self, asked: Bare) -> Response:

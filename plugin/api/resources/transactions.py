@@ -41,11 +41,11 @@ _STARTING = (
     "scenario.not_allowed_here",
     *JOURNAL,
 )
+_UNKNOWN = ("transaction.purged", "transaction.unknown", *JOURNAL)
 _STEERING = (
     "transaction.bad_state",
     "transaction.not_cancellable",
-    "transaction.unknown",
-    *JOURNAL,
+    *_UNKNOWN,
 )
 _WITH_PIN = (  # why it is not presented to the card
     "pin.keypad_only",
@@ -81,7 +81,15 @@ class Transactions(Resource):
         yield _acting("confirm", self.confirm, _BEGUN, PREFER)
         yield _acting("continue", self.go_on, _BEGUN, PREFER)
         yield _acting("acknowledge", self.acknowledge, {200: answers.Transaction})
-        yield _acting("reconcile", self.reconcile, {202: answers.Transaction})
+        yield Operation(
+            "POST",
+            f"{_ONE}/reconcile",
+            self.reconcile,
+            "activate",
+            {202: answers.Transaction},
+            (KEY,),
+            problems=(*_STEERING, "activation.needs_a_person", "card.must_return"),
+        )
         yield Operation(
             "POST",
             f"{_ONE}/pin",
@@ -97,8 +105,7 @@ class Transactions(Resource):
             answers.Transactions,
             problems=JOURNAL,
         )
-        unknown = ("transaction.unknown", *JOURNAL)
-        yield reading(_ONE, self.transaction, answers.Transaction, problems=unknown)
+        yield reading(_ONE, self.transaction, answers.Transaction, problems=_UNKNOWN)
 
     async def start(self, asked: Asked[Nothing, requests.StartTransaction]) -> Response:
         """Start a transaction. 202 with the snapshot; 200 when it has ended meanwhile."""
