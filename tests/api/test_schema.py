@@ -141,7 +141,10 @@ def _note(event: events.EngineEvent, seen: Seen) -> None:
     for exchange in event.recorder.interactions.values():
         if exchange.response is not None:
             seen.statuses.add(exchange.response.status_code)
-            seen.content.append(exchange.response.content)
+            if (
+                "/v1/simulate/" not in exchange.response.request.url
+            ):  # the cast is named
+                seen.content.append(exchange.response.content)
     for checks in event.recorder.checks.values():
         seen.failures += [
             f"{event.recorder.label}: {each.name}: {each.failure_info.failure.message}"
@@ -170,7 +173,7 @@ def test_l5_every_answer_is_as_described(
     assert not seen.failures, (f"seed {seed}", seen.failures[:5])
     assert not find([("answers", b"\n".join(seen.content))], LIN)
     assert seen.statuses >= {200, 400, 404}
-    assert not seen.statuses & {429, 500}
+    assert 500 not in seen.statuses
     assert seen.cases >= at_least, f"seed {seed}"
 
 
@@ -178,9 +181,13 @@ def test_l2_without_a_token_nothing_is_told(agent: Running) -> None:
     seen = explored(agent, ("fuzzing",), SEED, token=None)
 
     assert not seen.failures, (f"seed {SEED}", seen.failures[:5])
-    at_the_door = {"auth.token_missing", "auth.token_invalid", "request.not_found"}
-    assert at_the_door - {"request.not_found"} <= seen.codes
-    assert seen.codes <= {*at_the_door, "request.invalid"}  # that of /healthz
+    at_the_door = {"auth.token_missing", "auth.token_invalid"}
+    before_it = {"pairing.unknown", "pairing.too_many", "auth.origin_denied"}
+    assert at_the_door <= seen.codes
+    assert seen.codes <= {
+        *(*at_the_door, *before_it, "console.code_void"),
+        *("request.not_found", "request.invalid"),
+    }
     assert not find([("answers", b"\n".join(seen.content))], LIN)
     assert seen.cases >= EACH * len(offered()) // 2
 
