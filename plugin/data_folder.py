@@ -32,6 +32,7 @@ from plugin.agent.service import Client
 from plugin.privacy import KEY_LENGTH, Keys
 
 TOKEN_BYTES = 32
+READ_MAX = 1_000  # clients whose files are remembered
 _OF_CLIENT = "[0-9a-f]" * 64 + ".json"
 
 
@@ -64,6 +65,7 @@ class DataFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._read: dict[Path, tuple[tuple[int, int, int], Client | None]] = {}
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             probe = path / f".probe-{os.getpid()}"
@@ -176,8 +178,21 @@ class DataFolder:
         return token
 
     def client(self, token: str) -> Client | None:
-        """The client with this token; one whose file is damaged must pair again."""
-        return _client(self._client_file(token))
+        """The client with this token; one whose file is damaged must pair again. A file is
+        read again only when it is another one. From any thread."""
+        file = self._client_file(token)
+        try:
+            found = file.stat()
+        except OSError:
+            self._read.pop(file, None)
+            return None
+        version = found.st_mtime_ns, found.st_ino, found.st_size
+        read = self._read.get(file)
+        if read is None or read[0] != version:
+            if len(self._read) >= READ_MAX:
+                self._read.clear()
+            read = self._read[file] = version, _client(file)
+        return read[1]
 
     def clients(self) -> tuple[Client, ...]:
         """Everybody who may call."""

@@ -88,6 +88,7 @@ KEPT = 20  # files of each kind: 200 MiB
 TRY_AGAIN_BYTES = 1024 * 1024
 _PLAIN_WORDS = re.compile(r"[A-Za-z_ .,]{0,80}")
 _USUAL = frozenset(vars(logging.makeLogRecord({})))
+_MADE = "line"  # where a record keeps it
 _log = logging.getLogger(f"{OURS}.logs")
 
 
@@ -95,7 +96,14 @@ class JsonLines(logging.Formatter):
     """One object a record: when, how grave, from where, what, and the allowed fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The line, made once for however many files."""
+        made: str | None = vars(record).get(_MADE)
+        if made is None:
+            made = self._made(record)
+            setattr(record, _MADE, made)
+        return made
+
+    def _made(self, record: logging.LogRecord) -> str:
         fields = vars(record).keys() - _USUAL
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created).astimezone().isoformat(),

@@ -141,8 +141,8 @@ def _note(event: events.EngineEvent, seen: Seen) -> None:
     for exchange in event.recorder.interactions.values():
         if exchange.response is not None:
             seen.statuses.add(exchange.response.status_code)
-            if (
-                "/v1/simulate/" not in exchange.response.request.url
+            if "/v1/simulate/" not in str(
+                exchange.response.request.url
             ):  # the cast is named
                 seen.content.append(exchange.response.content)
     for checks in event.recorder.checks.values():
