@@ -90,6 +90,7 @@ _SAID: Mapping[str, Mapping[str, str]] = {
 }
 
 
+@serve.to_ourselves()
 def run(options: Options, *, yes: bool, empty: bool) -> int:
     """Show what can be done, ask, do it, and say what is left to people. Raises
     CannotError, DataFolderError and JournalError."""
@@ -119,7 +120,6 @@ def run(options: Options, *, yes: bool, empty: bool) -> int:
 def rescue_of(folder: DataFolder) -> Rescue:
     """The journal of this folder, to be looked at or restored. Raises DataFolderError and
     JournalError."""
-    serve.keep_to_ourselves()
     copies = [folder.path / name for name in (NEWEST, OLDER)]
     return Rescue(folder.path, folder.keys(), copies)
 

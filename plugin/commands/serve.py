@@ -181,7 +181,8 @@ def prepared(
             )
             hand = _simulated_readers(options.reader_kinds)
             stack.callback(hand.close)
-        keep_to_ourselves()  # simulated readers are there: theirs is for others too
+        # Simulated readers are there by now: theirs is for others too.
+        stack.enter_context(to_ourselves())
         readers = hand.directories if hand else main.real_readers(settings)
         agent = main.agent(
             settings=settings,
@@ -278,9 +279,14 @@ def running_agent(options: Options) -> Kaqi:
     return Kaqi(token=folder.operator_token(), address=f"127.0.0.1:{port}")
 
 
-def keep_to_ourselves() -> None:
-    """From now on, what this process writes is for its user only."""
-    os.umask(0o077)
+@contextmanager
+def to_ourselves() -> Iterator[None]:
+    """What this process writes meanwhile is for its user only."""
+    usual = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(usual)
 
 
 def _simulated_readers(kinds: tuple[str, ...]) -> main.SimulatedReaders:
