@@ -65,7 +65,8 @@ class DataFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._read: dict[Path, tuple[tuple[int, int, int], Client | None]] = {}
+        self._clients_path = str(self._clients)
+        self._read: dict[str, tuple[tuple[int, int, int], Client | None]] = {}
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             probe = path / f".probe-{os.getpid()}"
@@ -172,7 +173,7 @@ class DataFolder:
         token = f"{client_id}~{secrets.token_urlsafe(TOKEN_BYTES)}"
         earlier = self._files_of(client_id)
         entry = {"id": client_id, "scopes": sorted(scopes), "origin": origin}
-        write_private(self._client_file(token), json.dumps(entry))
+        write_private(Path(self._client_file(token)), json.dumps(entry))
         for file in earlier:
             file.unlink(missing_ok=True)
         return token
@@ -182,7 +183,7 @@ class DataFolder:
         read again only when it is another one. From any thread."""
         file = self._client_file(token)
         try:
-            found = file.stat()
+            found = os.stat(file)  # noqa: PTH116 - for every request
         except OSError:
             self._read.pop(file, None)
             return None
@@ -191,7 +192,7 @@ class DataFolder:
         if read is None or read[0] != version:
             if len(self._read) >= READ_MAX:
                 self._read.clear()
-            read = self._read[file] = version, _client(file)
+            read = self._read[file] = version, _client(Path(file))
         return read[1]
 
     def clients(self) -> tuple[Client, ...]:
@@ -225,9 +226,9 @@ class DataFolder:
         ]
         return sorted(named, key=_written_at)
 
-    def _client_file(self, token: str) -> Path:
+    def _client_file(self, token: str) -> str:
         digest = hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
-        return self._clients / f"{digest}.json"
+        return f"{self._clients_path}{os.sep}{digest}.json"
 
     def announce(self, port: int) -> None:
         """Say where the agent listens, for the commands on this machine."""

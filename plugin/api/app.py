@@ -62,7 +62,7 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         },
     )
     app.router.redirect_slashes = False
-    noted = Noted(app, offered)
+    noted = Noted(app)
     return Guard(noted, house, doors(offered), parts.rendering.catalogue)
 
 

@@ -95,7 +95,7 @@ class Doors:
         for pattern, door in self._known:
             if door.method == method and pattern.fullmatch(path):
                 return door
-        return Door(method=method, path=path, scope="read")
+        return Door(method=method, path="", scope="read")
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -164,7 +164,7 @@ class Guard:
                 await _empty(answer, 204)  # a listed page may ask (Fetch, 4.8)
                 return
             scope.setdefault("state", {})["client"] = self._admitted(scope, door)
-            scope["state"]["trace_id"] = trace_id
+            scope["state"] |= {"trace_id": trace_id, "route": door.path}
         except RefusedError as refused:
             self._note(refused.problem.code)
             await self._refuse(answer, refused, trace_id)
