@@ -136,11 +136,14 @@ def describe(transaction: Transaction) -> str:
 
 
 def _answer(status: int, headers: Any, raw: bytes) -> Answer:  # noqa: ANN401 - two kinds
-    try:
-        body = json.loads(raw) if raw else None
-    except ValueError:
-        body = raw.decode("utf-8", "replace")
-    return Answer(status, {key.lower(): value for key, value in headers.items()}, body)
+    shown = {key.lower(): value for key, value in headers.items()}
+    body: Any = raw
+    if shown.get("content-type") != "application/zip":
+        try:
+            body = json.loads(raw) if raw else None
+        except ValueError:
+            body = raw.decode("utf-8", "replace")
+    return Answer(status, shown, body)
 
 
 @dataclass(frozen=True, slots=True)
