@@ -35,7 +35,9 @@ soak: setup
 	@$(BIN)/python -m tests.simulation --count 1000000
 	@KAQI_CUTS=1000000 KAQI_FLIPS=10000 $(BIN)/python -m pytest -q tests/power -n 2
 	@for turn in 1 2; do KAQI_KILLS=99 $(BIN)/python -m pytest -q tests/chaos -n 2 || exit 1; done
+	@KAQI_SLOW_SECONDS=300 $(BIN)/python -m pytest -q tests/api/test_slow.py
 	@KAQI_ROUNDS=200 $(BIN)/python -m pytest -q tests/api/test_clicks.py -n 2
+	@KAQI_SCHEMA_CASES=5000 $(BIN)/python -m pytest -q tests/api/test_schema.py -n 2
 	@$(BIN)/python -m tests.soak --cycles 10000
 
 fuzz: setup

@@ -1,5 +1,6 @@
 // A web POS's client for the kaqi agent on this machine. Copy this file and sha256.js
-// into your site; they need no build step and nothing else.
+// into your site; they need no build step and nothing else. Their syntax is that of
+// Chromium 85, Firefox 90 and Safari 15.
 //
 //   import { Kaqi, hasEnded } from "./kaqi.js";
 //
@@ -195,6 +196,11 @@ export class Kaqi {
     return this.#act(transaction, "acknowledge", {}, key);
   }
 
+  /** In doubt: have the centre asked now. */
+  reconcile(transaction, { key } = {}) {
+    return this.#act(transaction, "reconcile", {}, key);
+  }
+
   /** Present what the holder typed for this snapshot; without a PIN, begin on the reader's
    * keypad. It is presented once. `transaction.bad_state` means that the snapshot was not
    * the last one, and that no card was asked. */
@@ -248,7 +254,7 @@ export class Kaqi {
 
   /** One request that carries the token. `path` begins with a slash. */
   async call(method, path, { body, key, patience = SHORT_MS, signal } = {}) {
-    await this.#prove();
+    await this.#prove(signal);
     const asked = { method, headers: this.#headers(key), body };
     const found = await this.#send(path, asked, patience, signal);
     this.#heard = performance.now();
@@ -278,14 +284,14 @@ export class Kaqi {
 
   /** Whether it is the agent: anew after a failure, and after a silence, when somebody
    * else may have its port. */
-  async #prove() {
+  async #prove(signal) {
     if (performance.now() - this.#heard < QUIET_MS) return;
     const nonce = toHex(random(32));
     const body = { client_id: this.#token.split("~")[0], nonce };
     const asked = { method: "POST", headers: {}, body };
     const patience = await patienceOfBrowser();
-    const { proof } = await this.#send("/v1/hello", asked, patience);
-    if (proof !== proofOf(this.#token, nonce, new URL(this.#address).host)) {
+    const found = await this.#send("/v1/hello", asked, patience, signal);
+    if (found?.proof !== proofOf(this.#token, nonce, new URL(this.#address).host)) {
       throw problem("client.impostor");
     }
     this.#heard = performance.now();
@@ -301,7 +307,7 @@ export class Kaqi {
   }
 
   async *#stream(last, signal) {
-    await this.#prove();
+    await this.#prove(signal);
     const headers = this.#headers();
     if (last !== undefined) headers["Last-Event-ID"] = String(last);
     const deadline = new Deadline(SHORT_MS, signal);
@@ -318,7 +324,8 @@ export class Kaqi {
 }
 
 /** Pair this site: shows a code, which whoever runs the till types into `kaqi pair` or the
- * console, and returns the token. Keep it with your own origin; nobody is told it again. */
+ * console, and returns the token. Keep it with your own origin; nobody is told it again. To
+ * somebody whom it does not know yet the agent cannot prove itself. */
 export async function pair({ client, version, scopes, showCode, address = ADDRESS, signal }) {
   const body = { client, version, scopes };
   const asked = { method: "POST", headers: {}, body };
@@ -356,7 +363,7 @@ export async function* eventsIn(body, heard = () => {}) {
       const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
       rest = lines.pop();
       for (const line of lines) {
-        if (line.trim() === "") {
+        if (line === "" || line === "\r") {
           if (event.data !== undefined) yield finished(event);
           event = {};
         } else {
@@ -408,7 +415,8 @@ async function send(url, { body, ...asked }, patience, signal) {
   }
   const deadline = new Deadline(patience, signal);
   try {
-    return await request(url, asked, deadline, (answer) => answer.json());
+    const read = (answer) => (answer.status === 204 ? {} : answer.json());
+    return await request(url, asked, deadline, read);
   } finally {
     deadline.end();
   }
@@ -420,7 +428,8 @@ async function request(url, asked, deadline, read) {
   try {
     const answer = await fetch(url, { ...closed, ...asked, signal: deadline.signal });
     if (answer.ok) return await read(answer);
-    throw new KaqiError(await answer.json(), answer.status);
+    const refused = await answer.json();
+    throw refused.code ? new KaqiError(refused, answer.status) : new Error("no kaqi");
   } catch (failed) {
     if (failed instanceof KaqiError || deadline.isAborted) throw failed;
     throw problem(await whyUnreachable());
@@ -464,7 +473,7 @@ class Deadline {
 const problem = (code) => new KaqiError({ code, ...PROBLEMS[code] });
 const isSilence = (failed) => failed.code === "browser.agent_unreachable";
 const mayBeTriedAgain = (failed) => !(failed instanceof KaqiError)
-  || isSilence(failed) || failed.code === "stream.too_many_clients";
+  || failed.problem.retry === "same_request";
 
 function query(values) {
   const said = Object.entries(values).filter(([, value]) => value !== undefined);

@@ -336,6 +336,36 @@ def simulate(*, readers: str) -> int:
 
 
 @app.command()
+@click.argument("url")
+@option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    help="只检查这些情形 / only these situations; as a rule all",
+)
+@option(
+    "--seconds",
+    type=click.FloatRange(1, 600),
+    default=60.0,
+    show_default=True,
+    help="每次销售最多几秒 / how long a sale may take",
+)
+@with_json
+def conformance(
+    *, url: str, scenarios: tuple[str, ...], seconds: float, as_json: bool
+) -> int:
+    """检查 POS 的对接是否正确 / Examine a POS: URL is that of its test driver.
+
+    The contract with the driver is in docs/conformance.md.
+
+    退出码 / exit codes: 0 every promise is kept, 1 not.
+    """
+    from plugin.commands import conformance as command
+
+    return command.run(url, scenarios, seconds, as_json=as_json)
+
+
+@app.command()
 @with_json
 @with_settings
 @with_data
@@ -481,7 +511,7 @@ def pair(
 
     options = Options(data=data, simulate=simulate)
     if client is not None:
-        return command.run(client, scope, origin, options)
+        return command.run(client, scope, origin, options, as_json=as_json)
     if approve is not None:
         return command.approve(options, approve, as_json=as_json)
     if deny is not None:

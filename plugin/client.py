@@ -195,8 +195,9 @@ def pair(
 ) -> str:
     """Ask the agent to be let in under this name (letters, digits, . _ -), and wait while
     somebody at the till types the code that you show into `kaqi pair` or the console.
-    Returns the token: keep it as you keep a password. Raises KaqiNotPairedError, KaqiError
-    and KaqiUnreachableError."""
+    Returns the token: keep it as you keep a password. To somebody whom it does not know yet
+    the agent cannot prove itself; `kaqi doctor` shows who holds its port. Raises
+    KaqiNotPairedError, KaqiError and KaqiUnreachableError."""
     said = {"client": client, "scopes": list(scopes), "version": version}
     begun = _asked_once(address, "POST", "/v1/pairings", {}, said)
     show_code(begun["code"])
@@ -272,6 +273,10 @@ class Kaqi:
         """You have kept the result: it is not announced again."""
         return self._act(transaction, "acknowledge")
 
+    def reconcile(self, transaction: Transaction) -> Transaction:
+        """In doubt: have the centre asked now."""
+        return self._act(transaction, "reconcile")
+
     def unacknowledged(self) -> list[Transaction]:
         """What ended, or is still on its way, and you have not acknowledged; also after a
         restart of either side."""
@@ -323,6 +328,15 @@ class Kaqi:
     def is_present(self, insertion_id: str) -> bool:
         """Whether that same card is still in its reader, and was never out."""
         return bool(self.call("GET", f"/v1/presence/{insertion_id}")["present"])
+
+    def support_bundle(self) -> bytes:
+        """A zip for support, which names nobody."""
+        with self._proven(LONG_POLL_SECONDS) as connection:
+            path = "/v1/diagnostics/bundle"
+            status, raw = _exchange(connection, "GET", path, self._bearer)
+        if status >= 400:
+            raise KaqiError(status, _parsed(raw))
+        return raw
 
     def events(self, last_event_id: int | None = None) -> Iterator[Event]:
         """What happens, as it happens, without end; stop by leaving the loop. A stream that

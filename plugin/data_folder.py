@@ -32,6 +32,7 @@ from plugin.agent.service import Client
 from plugin.privacy import KEY_LENGTH, Keys
 
 TOKEN_BYTES = 32
+READ_MAX = 1_000  # clients whose files are remembered
 _OF_CLIENT = "[0-9a-f]" * 64 + ".json"
 
 
@@ -64,14 +65,15 @@ class DataFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._clients_path = str(self._clients)
+        self._read: dict[str, tuple[tuple[int, int, int], Client | None]] = {}
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.logs.mkdir(exist_ok=True, mode=0o700)
             probe = path / f".probe-{os.getpid()}"
             write_private(probe, "")
             probe.unlink()
-            self._clients.mkdir(exist_ok=True, mode=0o700)
-            self.pairing_requests.mkdir(exist_ok=True, mode=0o700)
+            for each in (self.logs, self._clients, self.pairing_requests):
+                _make_private(each)
         except OSError as failed:
             raise DataFolderError(path, failed.strerror or "unusable") from failed
         for file in (self._key_file, self._token_file, self.logs / "kaqi.log"):
@@ -171,14 +173,27 @@ class DataFolder:
         token = f"{client_id}~{secrets.token_urlsafe(TOKEN_BYTES)}"
         earlier = self._files_of(client_id)
         entry = {"id": client_id, "scopes": sorted(scopes), "origin": origin}
-        write_private(self._client_file(token), json.dumps(entry))
+        write_private(Path(self._client_file(token)), json.dumps(entry))
         for file in earlier:
             file.unlink(missing_ok=True)
         return token
 
     def client(self, token: str) -> Client | None:
-        """The client with this token; one whose file is damaged must pair again."""
-        return _client(self._client_file(token))
+        """The client with this token; one whose file is damaged must pair again. A file is
+        read again only when it is another one. From any thread."""
+        file = self._client_file(token)
+        try:
+            found = os.stat(file)  # noqa: PTH116 - for every request
+        except OSError:
+            self._read.pop(file, None)
+            return None
+        version = found.st_mtime_ns, found.st_ino, found.st_size
+        read = self._read.get(file)
+        if read is None or read[0] != version:
+            if len(self._read) >= READ_MAX:
+                self._read.clear()
+            read = self._read[file] = version, _client(Path(file))
+        return read[1]
 
     def clients(self) -> tuple[Client, ...]:
         """Everybody who may call."""
@@ -211,9 +226,9 @@ class DataFolder:
         ]
         return sorted(named, key=_written_at)
 
-    def _client_file(self, token: str) -> Path:
+    def _client_file(self, token: str) -> str:
         digest = hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
-        return self._clients / f"{digest}.json"
+        return f"{self._clients_path}{os.sep}{digest}.json"
 
     def announce(self, port: int) -> None:
         """Say where the agent listens, for the commands on this machine."""
@@ -257,6 +272,22 @@ def _written_at(file: Path) -> float:
         return 0.0
 
 
+def _make_private(folder: Path) -> None:
+    """A folder inside ours, for its user only; a copy may have lost that."""
+    if not folder.exists():
+        folder.mkdir(exist_ok=True, mode=0o700)
+        _give_to_user(folder, folder.parent)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def _give_to_user(path: Path, folder: Path) -> None:
+    """What an administrator writes belongs to whose folder it is in."""
+    if hasattr(os, "chown") and os.geteuid() == 0:
+        owner = folder.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def write_private(file: Path, content: str) -> None:
     """Replace a file in one step, readable only by the user whose folder it is. Raises
     DataFolderError."""
@@ -267,9 +298,7 @@ def write_private(file: Path, content: str) -> None:
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())
-        if hasattr(os, "chown") and os.geteuid() == 0:
-            folder = file.parent.stat()
-            os.chown(draft, folder.st_uid, folder.st_gid)
+        _give_to_user(draft, file.parent)
         draft.replace(file)
     except OSError as failed:
         raise DataFolderError(file, failed.strerror or "cannot be written") from failed

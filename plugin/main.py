@@ -24,7 +24,7 @@ from msgspec import Struct, field
 
 from drivers.ports import CastCard, Clock, Planned, ReaderDirectory, SimulatedDesk
 from drivers.serial_line.settings import SerialPort
-from plugin import __version__
+from plugin import __version__, logs
 from plugin.activation.region import RegionProfile
 from plugin.agent import doctor, drop_box, support
 from plugin.agent.about import About
@@ -54,7 +54,6 @@ from plugin.centre.simulated import SimulatedCentreDesk
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder, write_private
 from plugin.journal.place import Place
-from plugin.journal.port import Journal
 from plugin.journal.sqlite import SqliteJournal, age_of, is_sound
 from plugin.settings import Settings
 
@@ -319,92 +318,156 @@ def agent(
 
     Raises DataFolderError and JournalError.
     """
-    keys = folder.keys()
-    hub = Hub()
-    clock = clock or SystemClock()
-    centre = centre_of(profile, settings)
-    place, counts = Place(folder.path), Counts()
-    kept = place.opened(
-        lambda file: SqliteJournal(file, keys, committed=counts.commits.note)
-    )
-    room = space or Space(folder.path, ballast=hand is None)
-    till = Till(
-        clock=clock,
-        random=SystemRandom(),
-        institution=settings.institution,
+    site = Site(
+        settings=settings,
         profile=profile,
-        journal=kept,
-        keys=keys,
-        centre=centre,
+        folder=folder,
         directories=directories,
-        simulated=hand is not None,
-        psam=settings.psam_reader,
-        terminal=settings.terminal,
-        custody=lambda loop: Custody(
-            loop,
-            place=place,
-            space=room,
-            backups=Backups(
-                kept,
-                folder.path,
-                loop,
-                clock,
-                lambda copy: is_sound(copy, keys),
-                lambda: place.turn(kept),
-            ),
-            retention=_retention(loop, kept, clock, folder, profile, settings),
-        ),
-        counts=counts,
-        changed=hub.transaction_changed,
-        happened=hub.happened,
+        hand=hand,
+        clock=clock or SystemClock(),
+        space=space or Space(folder.path, ballast=hand is None),
     )
-    entrance = _entrance(till, folder, simulated=hand is not None)
-    receipts = Receipts(texts("receipts"), settings.institution.name)
-    parts = Parts(
-        about=About(
+    return _Assembly(site).agent(port, limits or Limits())
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """Where an agent is put together, and of what."""
+
+    settings: Settings
+    profile: RegionProfile
+    folder: DataFolder
+    directories: Mapping[str, ReaderDirectory]
+    hand: SimulatedDesk | None
+    clock: Clock
+    space: Space
+
+
+class _Assembly:
+    """The parts that others are made of, then those others. Raises DataFolderError and
+    JournalError."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._keys = keys = site.folder.keys()
+        self._hub = Hub()
+        self._counts = counts = Counts()
+        self._centre = centre_of(site.profile, site.settings)
+        self._place = Place(site.folder.path)
+        self._journal = self._place.opened(
+            lambda file: SqliteJournal(file, keys, committed=counts.commits.note)
+        )
+
+    def agent(self, port: int, limits: Limits) -> Agent:
+        """The till, and the application in front of it."""
+        till = self._till()
+        entrance = _entrance(
+            till, self._site.folder, simulated=self._site.hand is not None
+        )
+        parts = self._parts(till, entrance, lambda: app.rejections)
+        house = House(
+            port=port,
+            origins=self._site.settings.origins,
+            authenticate=entrance.clients.known,
+            ticks=till.loop.ticks,
+            rejected=till.rejected,
+            limits=limits,
+        )
+        app = build(parts, house, __version__)
+        return Agent(till, app, self._hub, self._place.trouble is not None)
+
+    def _till(self) -> Till:
+        site, settings = self._site, self._site.settings
+        return Till(
+            clock=site.clock,
+            random=SystemRandom(),
+            institution=settings.institution,
+            profile=site.profile,
+            journal=self._journal,
+            keys=self._keys,
+            centre=self._centre,
+            directories=site.directories,
+            simulated=site.hand is not None,
+            psam=settings.psam_reader,
+            terminal=settings.terminal,
+            custody=self._custody,
+            counts=self._counts,
+            changed=self._hub.transaction_changed,
+            happened=self._hub.happened,
+        )
+
+    def _custody(self, loop: DecidingLoop) -> Custody:
+        site, journal, keys = self._site, self._journal, self._keys
+        path = site.folder.path
+        return Custody(
+            loop,
+            place=self._place,
+            space=site.space,
+            backups=Backups(
+                journal,
+                path,
+                loop,
+                site.clock,
+                lambda copy: is_sound(copy, keys),
+                lambda: self._place.turn(journal),
+            ),
+            retention=Retention(
+                journal=journal,
+                keeping=site.settings.keeping,
+                words=site.profile.centre.known_words,
+                time=loop,
+                clock=site.clock,
+                folder=path,
+                age_of=lambda copy: age_of(copy, keys),
+            ),
+        )
+
+    def _parts(
+        self,
+        till: Till,
+        entrance: Entrance,
+        rejections: Callable[[], Mapping[str, int]],
+    ) -> Parts:
+        site, settings, profile = self._site, self._site.settings, self._site.profile
+        receipts = Receipts(texts("receipts"), settings.institution.name)
+        return Parts(
+            about=self._about(till),
+            counts=self._counts,
+            rejections=rejections,
+            free=site.space.known_free,
+            log=lambda: support.tail(logs.latest(site.folder.logs)),
+            hashed=lambda value: self._keys.digest(support.HASHED, value),
+            loop=till.loop,
+            service=till.service,
+            entrance=entrance,
+            happenings=till.happenings,
+            hub=self._hub,
+            rendering=Rendering(catalogue(profile), prompts(profile), receipts),
+            checks=Remembered(
+                lambda: (
+                    *findings(self._centre, site.directories, settings.psam_reader),
+                    *till.custody.findings(),
+                    *drop_box.findings(site.folder.pairing_requests),
+                ),
+                till.loop.wall,
+            ),
+            simulated_desk=site.hand,
+            simulated_centre=_centre_desk(settings) if site.hand else None,
+            console_file=lambda name: (CONSOLE / name).read_bytes(),
+        )
+
+    def _about(self, till: Till) -> About:
+        site = self._site
+        return About(
             version=__version__,
             instance_id=uuid.uuid4().hex[:16],
-            simulated=hand is not None,
-            safe_mode=place.trouble is not None,
-            profile=profile,
-            settings=settings,
-            clock=clock,
-            began=clock.monotonic(),
+            simulated=site.hand is not None,
+            safe_mode=self._place.trouble is not None,
+            profile=site.profile,
+            settings=site.settings,
+            clock=site.clock,
+            began=site.clock.monotonic(),
             started_at=till.loop.wall(),
-        ),
-        counts=counts,
-        rejections=lambda: app.rejections,
-        free=room.known_free,
-        log=lambda: support.tail(folder.logs),
-        hashed=lambda value: keys.digest(support.HASHED, value),
-        loop=till.loop,
-        service=till.service,
-        entrance=entrance,
-        happenings=till.happenings,
-        hub=hub,
-        rendering=Rendering(catalogue(profile), prompts(profile), receipts),
-        checks=Remembered(
-            lambda: (
-                *findings(centre, directories, settings.psam_reader),
-                *till.custody.findings(),
-                *drop_box.findings(folder.pairing_requests),
-            ),
-            till.loop.wall,
-        ),
-        simulated_desk=hand,
-        simulated_centre=_centre_desk(settings) if hand else None,
-        console_file=lambda name: (CONSOLE / name).read_bytes(),
-    )
-    house = House(
-        port=port,
-        origins=settings.origins,
-        authenticate=entrance.clients.known,
-        ticks=till.loop.ticks,
-        rejected=till.rejected,
-        limits=limits or Limits(),
-    )
-    app = build(parts, house, __version__)
-    return Agent(till, app, hub, place.trouble is not None)
+        )
 
 
 def _entrance(till: Till, folder: DataFolder, *, simulated: bool) -> Entrance:
@@ -424,26 +487,6 @@ def _centre_desk(settings: Settings) -> SimulatedCentreDesk:
     """The control of the centre that an agent that simulates speaks to."""
     assert settings.centre_address is not None  # noqa: S101 - never the profile's
     return SimulatedCentreDesk(settings.centre_address)
-
-
-def _retention(
-    loop: DecidingLoop,
-    journal: Journal,
-    clock: Clock,
-    folder: DataFolder,
-    profile: RegionProfile,
-    settings: Settings,
-) -> Retention:
-    keys = folder.keys()
-    return Retention(
-        journal=journal,
-        keeping=settings.keeping,
-        words=profile.centre.known_words,
-        time=loop,
-        clock=clock,
-        folder=folder.path,
-        age_of=lambda copy: age_of(copy, keys),
-    )
 
 
 def findings(

@@ -24,6 +24,7 @@ TAG_LENGTH = 16
 MAC_LENGTH = 32
 DIGEST_LENGTH = 16
 _CIPHER_KEY_LENGTH = 16
+_LONG = 15  # the digits of an old identity number
 _LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d{15}(?:\d{2}[0-9Xx])?(?![0-9A-Za-z])")
 _TWO_CHARACTER_SURNAME = re.compile(
     "欧阳|太史|上官|端木|司马|东方|独孤|南宫|夏侯|诸葛|尉迟|皇甫|公孙|慕容|宇文|"
@@ -137,6 +138,8 @@ def scrubbed(text: str, personal: Iterable[str | None] = ()) -> str:
     for value in personal:
         if value:
             text = text.replace(value, "*" * len(value))
+    if len(text) < _LONG:
+        return text
     return _LONG_NUMBER.sub(lambda found: masked_number(found[0]) or "", text)
 
 

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
 from plugin import logs, main
 from plugin.activation.region import Clocks, RegionProfile
+from plugin.agent.happenings import Happening
 from plugin.agent.space import Space
 from plugin.api.guard import Limits
 from plugin.api.server import Server, listen
@@ -30,6 +31,7 @@ from plugin.data_folder import DataFolder
 from plugin.profile_file import load_profile
 from plugin.settings import Institution, InstitutionKind, Settings
 from tests.listed import unlisted
+from tests.telling import mistakes
 from tests.waiting import WAIT_SECONDS, wait_until
 
 SCOPES = ("read", "activate", "identity", "operate", "simulate")
@@ -134,11 +136,14 @@ def describe(transaction: Transaction) -> str:
 
 
 def _answer(status: int, headers: Any, raw: bytes) -> Answer:  # noqa: ANN401 - two kinds
-    try:
-        body = json.loads(raw) if raw else None
-    except ValueError:
-        body = raw.decode("utf-8", "replace")
-    return Answer(status, {key.lower(): value for key, value in headers.items()}, body)
+    shown = {key.lower(): value for key, value in headers.items()}
+    body: Any = raw
+    if shown.get("content-type") != "application/zip":
+        try:
+            body = json.loads(raw) if raw else None
+        except ValueError:
+            body = raw.decode("utf-8", "replace")
+    return Answer(status, shown, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,9 @@ def running(
     limits: Limits = UNLIMITED,
 ) -> Iterator[Running]:
     """An agent with a real server on a free port; unlimited, because tests look very often
-    whether something has come."""
+    whether something has come. When it ends without a failure, all that it told is looked
+    through."""
+    told: list[Happening] = []
     with ExitStack() as stack:
         opened = DataFolder(folder)
         stack.callback(logs.configure(opened.logs, debug=True))
@@ -201,6 +208,7 @@ def running(
             space=space,
             limits=limits,
         )
+        built.till.happenings.listen(told.append)
         built.till.start()
         stack.callback(built.till.stop)
         server = Server(built.app, sockets, built.stopping)
@@ -209,6 +217,7 @@ def running(
         stack.callback(server.stop)
         token = opened.pair("pos", SCOPES)
         yield Running(built, Pos(port, token), opened, port)
+    assert not mistakes(told), mistakes(told)
 
 
 class AgentProcess:

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.matrix import noted
 
 ROOT = Path(__file__).parents[1]
-CODE = ("plugin", "drivers", "simulator", "tests")
+CODE = ("plugin", "drivers", "simulator", "examples", "tests")
 PYTEST = (sys.executable, "-m", "pytest", "-q", "--no-header")
 
 
@@ -40,12 +40,12 @@ RINGS: dict[str, tuple[str, ...]] = {
     "imports": (program("lint-imports"), "--no-cache"),
     "unit": ring("tests/unit"),
     "simulation": ring("tests/simulation", spread="loadgroup"),
-    "contract": ring("tests/contract"),
+    "contract": ring("tests/contract", workers=3),
     "power": ring("tests/power"),
-    "scenario": ring("tests/scenario", workers=3),
-    "faults": ring("tests/faults", workers=3),
-    "api": ring("tests/api"),
-    "command": ring("tests/command"),
+    "scenario": ring("tests/scenario", workers=4),
+    "faults": ring("tests/faults", workers=4),
+    "api": ring("tests/api", workers=3),
+    "command": ring("tests/command", workers=3),
     "browser": ring("tests/browser"),
     "saboteurs": (sys.executable, "-m", "tests.saboteurs", "--fast"),
     "matrix": (sys.executable, "-m", "tests.matrix"),

@@ -276,7 +276,7 @@ class Failed(Struct, frozen=True):
 
 
 class Cancelled(Struct, frozen=True):
-    """Somebody said no; `notices` say what had been done by then."""
+    """Somebody said no, or was lost; `notices` say so, and what had been done by then."""
 
     notices: tuple[Problem, ...] = ()
     name = "cancelled"
@@ -461,7 +461,9 @@ class ContinueAsked(Struct, frozen=True):
 
 
 class CancelAsked(Struct, frozen=True):
-    """The operator or the POS says no."""
+    """The operator or the POS says no; or nobody does, and `notices` say why."""
+
+    notices: tuple[Problem, ...] = ()
 
 
 class ClockRanOut(Struct, frozen=True):

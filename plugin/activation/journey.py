@@ -152,9 +152,9 @@ def step(desk: Desk, event: Event) -> Step:
             return _advance(_asked_again(facts, Registered.SAID))
         case ContinueAsked() if isinstance(state, WaitingCard | WaitingRemoval):
             return _advance(_second_look(facts))
-        case CancelAsked() if Action.CANCEL in ALLOWED[type(state)]:
+        case CancelAsked(notices) if Action.CANCEL in ALLOWED[type(state)]:
             said = (Problem("card.may_be_active"),) if facts.said else ()
-            return _leave(facts, Cancelled(said))
+            return _leave(facts, Cancelled((*notices, *said)))
         case ClockRanOut(clock) if CLOCKS.get(type(state)) is clock:
             return _clock_ran_out(facts, state, clock)
         case ActivationMoved(record) if isinstance(state, Committing | InDoubt):
@@ -616,7 +616,7 @@ def _abandoned(record: Activation) -> State:
             outcome = Outcome(record.outcome or Outcome.NOT_CHECKED)
             return Succeeded(outcome, notices=(problem,) if problem else ())
         case Cancelled.name:
-            return Cancelled()
+            return Cancelled((problem,) if problem else ())
         case Expired.name if problem is not None:
             return Expired(problem)
         case _:

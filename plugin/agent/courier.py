@@ -61,9 +61,11 @@ class Courier:
 
     def timed(self, errand: Callable[[], Result]) -> Result:
         """Do this, and note how long it took. From any thread."""
-        began, outcome = self._clock.monotonic(), ANSWERED
+        began, outcome = self._clock.monotonic(), CentreError.code
         try:
-            return errand()
+            found = errand()
+            outcome = ANSWERED
+            return found
         except CentreError as silent:
             outcome = silent.code
             raise

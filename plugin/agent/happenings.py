@@ -47,12 +47,12 @@ class Happenings:
     ) -> None:
         """Number an event, keep it, pass it on."""
         said = data or {}
-        traced = {"trace_id": trace_id} if trace_id else {}
-        _log.info(kind, extra={**said, **traced, "subject": subject})
         event = Happening(self._number(), kind, self._wall(), subject, said, trace_id)
         self._kept.append(event)
         for listener in list(self._listeners):
             listener(event)
+        traced = {"trace_id": trace_id} if trace_id else {}
+        _log.info(kind, extra={**said, **traced, "subject": subject})
 
     def since(self, last_id: int) -> tuple[bool, tuple[Happening, ...]]:
         """What came after this id, and whether that is all of it."""

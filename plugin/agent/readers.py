@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from enum import StrEnum
 from functools import partial
 from typing import Any, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from drivers.conversation import Procedure
@@ -27,11 +28,29 @@ from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.worker import Job, ReaderWorker
 from plugin.card.pin import Answer, Unanswered
-from plugin.card.reading import AtReader
 from plugin.privacy import sm3
 
 STALL_SECONDS = 4.4  # and half a second to find out why: five in all
 Found = TypeVar("Found")
+_BY_OTHERS = frozenset({"reader.in_use_by_other", "reader.port_busy"})
+_OF_READERS = ("reader.", "pcsc.")  # how their codes begin
+# What came of a reading, as an event about the card; of one that is gone, and of another
+# program's doing, nothing is said of the card.
+_OF_CARDS: dict[str, str | None] = {
+    "card.mute": "card.mute",
+    "card.removed": None,
+    "card.absent": None,
+    "card.reset_by_other": None,
+}
+
+
+class ReaderState(StrEnum):
+    """Whether a reader can be used, as far as is known from the last time."""
+
+    READY = "ready"
+    BUSY = "busy"
+    IN_USE_BY_OTHER = "in_use_by_other"
+    FAULTED = "faulted"
 
 
 class ReaderView(Struct, frozen=True, kw_only=True):
@@ -42,10 +61,11 @@ class ReaderView(Struct, frozen=True, kw_only=True):
     transport: str
     slot: SlotState
     insertion_id: str | None
-    reading: bool
+    state: ReaderState
     left_behind: bool
-    last_problem: str | None
+    problem: Problem | None  # the last, of this card or of the reader
     is_psam: bool
+    transaction: str | None = None  # the one that may use it now
 
 
 class _Pending(Struct, eq=False):
@@ -63,9 +83,21 @@ class _Reader(Struct):
     status: ReaderStatus
     insertion_id: str | None = None
     used: bool = False
-    last_problem: str | None = None
+    problem: Problem | None = None
     worker: ReaderWorker | None = None
-    reading: _Pending | None = field(default=None)
+    reading: _Pending | None = None
+    told: ReaderState = ReaderState.READY
+
+    @property
+    def state(self) -> ReaderState:
+        """How it stands."""
+        code = self.problem.code if self.problem is not None else ""
+        if self.reading is not None:
+            return ReaderState.BUSY
+        if code in _BY_OTHERS:
+            return ReaderState.IN_USE_BY_OTHER
+        faulted = code.startswith(_OF_READERS)
+        return ReaderState.FAULTED if faulted else ReaderState.READY
 
 
 class ReaderBoard:
@@ -119,9 +151,9 @@ class ReaderBoard:
                 transport=reader.transport,
                 slot=reader.status.slot,
                 insertion_id=reader.insertion_id,
-                reading=reader.reading is not None,
+                state=reader.state,
                 left_behind=reader.used and reader.insertion_id is not None,
-                last_problem=reader.last_problem,
+                problem=reader.problem,
                 is_psam=self._is_psam(reader),
             )
             for reader in self._readers.values()
@@ -149,6 +181,15 @@ class ReaderBoard:
             if (chosen is None or reader.id in chosen) and not self._is_psam(reader)
         )
 
+    def is_present(self, insertion_id: str) -> bool:
+        """Whether the card of this stay still lies in its reader; one that was swiped does
+        not."""
+        return any(
+            reader.insertion_id == insertion_id
+            and reader.status.slot is not SlotState.SWIPED
+            for reader in self._readers.values()
+        )
+
     def atr(self, insertion_id: str) -> bytes:
         """The answer to reset of the card of this stay; empty when it is gone."""
         found = (r for r in self._readers.values() if r.insertion_id == insertion_id)
@@ -165,8 +206,8 @@ class ReaderBoard:
     def read(
         self,
         slot: Slot,
-        procedure: Callable[[bytes], Procedure[AtReader]],
-        done: Callable[[AtReader | Problem], None],
+        procedure: Callable[[bytes], Procedure[Found]],
+        done: Callable[[Found | Problem], None],
         ask_hsm: AskHsm,
         trace_id: str,
     ) -> None:
@@ -180,7 +221,7 @@ class ReaderBoard:
 
         began = self._clock.monotonic()
 
-        def noted(outcome: AtReader | Problem) -> None:
+        def noted(outcome: Found | Problem) -> None:
             self._counts.read_seconds.note(self._clock.monotonic() - began)
             self._note_outcome(reader, outcome)
             done(outcome)
@@ -227,11 +268,13 @@ class ReaderBoard:
         abandoned."""
         worker = self._worker(reader)
         pending = reader.reading = _Pending([job.done])
+        self._tell_state(reader)
 
         def finish(outcome: Found | Problem) -> None:
             if reader.reading is pending:
                 reader.reading = None
                 pending.done.pop()(outcome)
+                self._tell_state(reader)
 
         def give_up_when_stalled() -> None:
             if reader.reading is not pending:
@@ -306,18 +349,33 @@ class ReaderBoard:
         reader.used = False
         if status.slot is not SlotState.EMPTY:
             reader.insertion_id = f"i-{uuid.uuid4().hex[:16]}"
-            reader.last_problem = None
+            reader.problem = None
             mute = status.slot is SlotState.MUTE
             self._tell("card.mute" if mute else "card.inserted", reader)
+            self._tell_state(reader)
 
-    def _note_outcome(self, reader: _Reader, outcome: AtReader | Problem) -> None:
+    def _note_outcome(self, reader: _Reader, outcome: object) -> None:
         code = outcome.code if isinstance(outcome, Problem) else ""
         self._counts.reads.add(reader.id, code)
-        if isinstance(outcome, Problem):
-            reader.last_problem = outcome.code
-            self._tell("card.unsupported", reader, code=outcome.code)
-        else:
+        if not isinstance(outcome, Problem):
+            reader.problem = None
             self._tell("card.recognised", reader)
+            return
+        reader.problem = outcome
+        of_card = _OF_CARDS.get(outcome.code, "card.unsupported")
+        if of_card is not None and not outcome.code.startswith(_OF_READERS):
+            self._tell(of_card, reader, code=outcome.code)
+
+    def _tell_state(self, reader: _Reader) -> None:
+        """Once for every change, and while it is still there."""
+        now = reader.state
+        if now is reader.told or reader.id not in self._readers:
+            return
+        reader.told = now
+        if now is ReaderState.FAULTED and reader.problem is not None:
+            self._tell("reader.faulted", reader, code=reader.problem.code)
+        else:
+            self._tell("reader.changed", reader, state=now.value)
 
     def _note_trouble(self, transport: str, state: DirectoryState) -> None:
         if state.trouble is not None:

@@ -31,6 +31,7 @@ from plugin.activation.saga import (
     Verdict,
 )
 from plugin.agent import views
+from plugin.agent.attendance import LOSS_MS, Attendance
 from plugin.agent.clerk import Clerk
 from plugin.agent.counting import Counts
 from plugin.agent.courier import Courier
@@ -48,6 +49,7 @@ from plugin.agent.recovery import Activations
 from plugin.agent.run import Kind, Run
 from plugin.agent.space import MIB, Space
 from plugin.agent.teller import Teller
+from plugin.agent.testing import Tested, TestedCard, read_kind
 from plugin.agent.views import TransactionView
 from plugin.centre.port import Centre
 from plugin.journal.port import Journal, JournalError, Request
@@ -57,10 +59,12 @@ from plugin.settings import Institution, Terminal
 KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
 KEPT_AT_MOST = 500  # and how many: about 3 MiB; no till finishes as many in an hour
 LOOK_AGAIN_MS = 60_000
+CARD_MS = 1_000  # what a card at work is given before somebody looks again
 REMINDED_MAX = 100
 PIN_STARTS_A_MINUTE = 5
 _log = logging.getLogger("kaqi.service")
 
+CLIENT_LOST = desk.CancelAsked((Problem("transaction.client_lost"),))
 STUMBLED = desk.Stumbled(Problem("agent.failed"))
 _EVENTS: dict[Action, desk.Event] = {
     Action.CANCEL: desk.CancelAsked(),
@@ -109,13 +113,15 @@ def _whose(client: Client) -> str | None:
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """What a client wants started. `readers` are the ids it may use; None means all."""
+    """What a client wants started. `readers` are the ids it may use; None means all.
+    `cancel_when_lost` ends it when its client has not shown up for some time."""
 
     kind: Kind = Kind.ACTIVATION
     scenario: Scenario
     pos_ref: str | None = None
     operator_ref: str | None = None
     readers: frozenset[str] | None = None
+    cancel_when_lost: bool = False
 
 
 class Keyed(Struct, frozen=True, kw_only=True):
@@ -158,11 +164,14 @@ class Service:
         self._journal = journal
         self._teller = Teller(happenings, counts, loop.ticks)
         self._institution = institution
+        self._centre = centre
         self._profile = profile
         self._simulated = simulated
         self._changed = changed
         self._ids = IntentIds()
         self._outstanding = Outstanding()
+        self._attendance = Attendance()
+        self._testing: set[str] = set()  # readers
         self._runs: dict[str, Run] = {}
         self._passing: dict[tuple[str, str], Request] = {}  # keys of dry runs
         self._finished = Lapse(loop, KEPT_SECONDS, self._forget, KEPT_AT_MOST)
@@ -229,6 +238,9 @@ class Service:
             self._passing[client.id, keyed.key] = request
         self._runs[origin.transaction_id] = run
         self._outstanding.add(origin.transaction_id, client.id)
+        if order.cancel_when_lost:
+            self._attendance.begin(origin.transaction_id, client.id, self._loop.ticks())
+            self._loop.after(LOSS_MS, lambda: self._look_for_client(run))
         self._teller.tell(run, "transaction.created")
         self._entered(run, first.effects, came_from=None)
         return self._view(run, client)
@@ -341,15 +353,22 @@ class Service:
         self._apply(run, event)
         return self._view(run, client)
 
-    def transaction(self, client: Client, transaction_id: str) -> TransactionView:
-        """One transaction, from memory or from its durable record."""
+    def transaction(
+        self, client: Client, transaction_id: str, patience: float = 0.0
+    ) -> TransactionView:
+        """One transaction, from memory or from its durable record. The client is there for
+        `patience` seconds at least, waiting for another answer."""
         run = self._runs.get(transaction_id)
         if run is not None:
+            if client.id == run.origin.client_id:
+                self._attendance.asked(transaction_id, self._loop.ticks(), patience)
             return self._view(run, client)
         intent_id = saga.intent_of(transaction_id)
         own = self._durably(lambda: self._journal.get(intent_id))
         if own is None:
-            raise ProblemError(Problem("transaction.unknown"))
+            gone = self._durably(lambda: self._journal.is_removed(intent_id))
+            code = "transaction.purged" if gone else "transaction.unknown"
+            raise ProblemError(Problem(code))
         return self._recorded(self._followed(own), own)
 
     def _recorded(self, record: Activation, own: Activation) -> TransactionView:
@@ -380,7 +399,7 @@ class Service:
         try:
             return self.transaction(client, transaction_id)
         except ProblemError as gone:
-            if gone.problem.code != "transaction.unknown":
+            if gone.problem.code not in ("transaction.unknown", "transaction.purged"):
                 raise
             self._outstanding.discard(transaction_id)
             return None
@@ -431,8 +450,70 @@ class Service:
         return self._durably(lambda: self._journal.recent(limit))
 
     def readers(self) -> tuple[ReaderView, ...]:
-        """Every reader."""
-        return self._board.views()
+        """Every reader, with the transaction that may use it."""
+        return tuple(
+            view if view.is_psam else replace(view, transaction=self._user_of(view.id))
+            for view in self._board.views()
+        )
+
+    def reader(self, reader_id: str) -> ReaderView:
+        """One reader. Raises ProblemError: reader.unknown."""
+        found = (view for view in self.readers() if view.id == reader_id)
+        view = next(found, None)
+        if view is None:
+            raise ProblemError(Problem("reader.unknown"))
+        return view
+
+    def is_present(self, insertion_id: str) -> bool:
+        """Whether this card is still where it was put; of one we never saw it is not."""
+        return self._board.is_present(insertion_id)
+
+    def test_reader(
+        self,
+        client: Client,
+        reader_id: str,
+        trace_id: str,
+        done: Callable[[Tested], None],
+    ) -> None:
+        """Read the card in this reader to see whether it can be read; `done` hears what came
+        of it, once. No transaction begins there meanwhile. Raises ProblemError:
+        reader.unknown, reader.busy."""
+        self._refuse_taken_readers(frozenset({reader_id}))
+        (slot,) = self._board.slots(frozenset({reader_id}))
+        before, began = self.reader(reader_id), self._loop.ticks()
+
+        def tested(outcome: TestedCard | Problem | None) -> None:
+            self._testing.discard(reader_id)
+            now = (view for view in self.readers() if view.id == reader_id)
+            view, took = next(now, before), self._loop.ticks() - began
+            if isinstance(outcome, Problem):
+                done(Tested(reader=view, milliseconds=took, problem=outcome))
+            else:
+                done(Tested(reader=view, milliseconds=took, card=outcome))
+
+        if slot.insertion_id is None:
+            tested(None)
+            return
+        order = Order(kind=Kind.DRY_RUN, scenario=Scenario.PHARMACY)
+        origin = self._origin(client, order, trace_id)
+        self._testing.add(reader_id)
+        self._board.read(
+            slot,
+            lambda atr: read_kind(self._profile.cards, atr),
+            tested,
+            lambda question: self._centre.authenticate(question, origin),
+            trace_id,
+        )
+
+    def _user_of(self, reader_id: str) -> str | None:
+        """The transaction that may use this reader now."""
+        users = (
+            run.origin.transaction_id
+            for run in self._runs.values()
+            if run.now.uses_readers
+            and (run.readers is None or reader_id in run.readers)
+        )
+        return next(users, None)
 
     def reader_troubles(self) -> tuple[Problem, ...]:
         """Why some readers cannot be asked."""
@@ -445,6 +526,14 @@ class Service:
     def unfinished(self) -> Mapping[ActivationState, int]:
         """How many durable activations have not ended, by state."""
         return self._teller.unfinished()
+
+    def follows(self, client: Client) -> None:
+        """The client has an event stream open."""
+        self._attendance.follows(client.id)
+
+    def left(self, client: Client) -> None:
+        """That stream has ended."""
+        self._attendance.left(client.id, self._loop.ticks())
 
     def resume(self) -> int:
         """Take up what the last run left unfinished; returns how many. Raises
@@ -467,6 +556,18 @@ class Service:
             if run.now.uses_readers:
                 slots, trouble = self._board.slots(run.readers), self._board.trouble()
                 self._apply(run, desk.SlotsChanged(slots, trouble))
+
+    def _look_for_client(self, run: Run) -> None:
+        """Cancel what its client was lost for; never what may be under way at the centre or
+        at the card."""
+        transaction_id, state = run.origin.transaction_id, run.now.state
+        if Action.CANCEL not in ALLOWED[type(state)]:
+            self._attendance.end(transaction_id)
+            return
+        left = self._attendance.lost_in(transaction_id, self._loop.ticks())
+        if left <= 0 and not isinstance(state, desk.PinAtWork):
+            self._apply(run, CLIENT_LOST)
+        self._loop.after(max(left, CARD_MS), lambda: self._look_for_client(run))
 
     # From the desk's effects to the world
 
@@ -649,6 +750,7 @@ class Service:
             holder=run.clear if entitled and run.clear else run.masked,
             masked=run.masked,
             card=run.card,
+            attended=run.origin.transaction_id in self._attendance,
         )
 
     def _first_activation(self, run: Run, outcome: str | None) -> Activation | None:
@@ -689,6 +791,9 @@ class Service:
         known = {view.id for view in self._board.views() if not view.is_psam}
         if wanted is not None and not wanted <= known:
             raise ProblemError(Problem("reader.unknown"))
+        for reader_id in known if wanted is None else wanted:
+            if reader_id in self._testing:
+                raise ProblemError(Problem("reader.busy"))
         for run in self._runs.values():
             if not run.now.uses_readers:
                 continue
@@ -740,6 +845,8 @@ def _ending(state: desk.State, card_ref: str | None) -> saga.Event:
             return saga.Dropped(state.name, problem, outcome=outcome.value)
         case desk.Failed(problem) | desk.Expired(problem):
             return saga.Dropped(state.name, problem)
+        case desk.Cancelled(notices):
+            return saga.Dropped(state.name, notices[0] if notices else None)
         case _:
             return saga.Dropped(state.name)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,13 +16,13 @@ from plugin.activation import saga
 from plugin.agent.doctor import Finding
 
 TAIL_BYTES = 512 * 1024
-LOGS = ("kaqi.log.1", "kaqi.log")  # the older first
 HASHED = "support"  # what the keyed hashes are for
 
 Hashing = Callable[[str], str]
 
 _WORD = re.compile(r"[a-z][a-z_]{0,31}(\.[a-z_]{1,31}){0,3}")
 _NUMBER = re.compile(r"[0-9]{1,5}")
+_KIND = re.compile("(transactions|activations|readers|clients)/")  # of a subject
 _YES_OR_NO = re.compile(r"True|False")
 # A field of a log line, and what its value must look like as text. Nobody's number fits.
 _FIELDS: Mapping[str, re.Pattern[str]] = {
@@ -36,27 +35,35 @@ _FIELDS: Mapping[str, re.Pattern[str]] = {
     "dropped": _NUMBER,
     "error": re.compile(r"[A-Z][A-Za-z]{1,47}"),
     "forgotten": _NUMBER,
-    "header": re.compile(r"[0-9A-F]{8}"),
+    "header": re.compile(r"[0-9A-F]{2}([0-9A-F]{6})?"),
+    "lost": _NUMBER,
+    "method": re.compile("[A-Z]{3,7}"),
+    "ms": _NUMBER,
     "outcome": _WORD,
+    "question": _WORD,
     "reader": re.compile(r"r-[0-9a-f]{12}"),
     "received": _NUMBER,
     "removed": _NUMBER,
     "requests": _NUMBER,
     "role": _WORD,
+    "route": re.compile(r"/[a-z0-9/_{}.-]{0,79}"),
     "sends": _NUMBER,
     "sent": _NUMBER,
     "seq": _NUMBER,
     "state": re.compile(r"[A-Za-z_]{1,32}"),
+    "status": _NUMBER,
     "sw": re.compile(r"[0-9A-F]{4}"),
     "test_data": _YES_OR_NO,
-    "trace_id": re.compile(r"(?=.*[a-f])[0-9a-f]{16}"),
+    "times": _NUMBER,
+    "trace_id": re.compile(r"(?=.*[a-f])[0-9a-f]{16}([0-9a-f]{16})?"),
+    "transport": re.compile("[a-z]{1,16}"),
     "unfinished": _NUMBER,
 }
 # Findings whose detail holds no path and nobody's words.
 _DETAILED = frozenset(
     {"backup", "centre", "disk", "port", "program", "psam", "reader", "sqlite"}
 )
-_AS_HASHES = ("intent", "transaction")
+_AS_HASHES = ("client", "intent", "message_id", "subject", "transaction")
 _SHORT_CODE = re.compile(r"[0-9A-Za-z]{1,8}")
 
 
@@ -76,7 +83,9 @@ def _allowed(said: Mapping[str, object], hashed: Hashing) -> dict[str, object]:
     for name, value in said.items():
         pattern = _FIELDS.get(name) if ours or name != "event" else None
         if name in _AS_HASHES and isinstance(value, str):
-            kept[name] = hashed(value)
+            kind = _KIND.match(value)
+            known = kind[0] if kind else ""
+            kept[name] = known + hashed(value.removeprefix(known))
         elif pattern and pattern.fullmatch(str(value)):
             kept[name] = value
     if left_out := len(said) - len(kept):
@@ -84,11 +93,12 @@ def _allowed(said: Mapping[str, object], hashed: Hashing) -> dict[str, object]:
     return kept
 
 
-def tail(folder: Path) -> bytes:
-    """The end of the log in this folder, without the line it begins in. Never raises."""
+def tail(files: Iterable[Path]) -> bytes:
+    """The end of a log in these files, the older first, without the line it begins in.
+    Never raises."""
     content = b""
-    for name in LOGS:
-        with suppress(OSError), (folder / name).open("rb") as file:
+    for path in files:
+        with suppress(OSError), path.open("rb") as file:
             size = file.seek(0, io.SEEK_END)
             file.seek(max(0, size - TAIL_BYTES))
             content += file.read(TAIL_BYTES)
@@ -141,6 +151,8 @@ numbers are hashes that only this till can make.
 
 def packed(files: Mapping[str, object]) -> bytes:
     """A zip: text and bytes as they are, lists of lines as JSON lines, the rest as JSON."""
+    import zipfile  # a till that needs no support does not pay for it
+
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, held in {"README.txt": READ_ME, **files}.items():

@@ -88,6 +88,7 @@ class TransactionView(Struct, frozen=True, kw_only=True):
     masked: Holder | None = None
     card: CardShown | None = None
     replayed: bool = False
+    attended: bool = False  # its client must be there: asking for it is being there
 
     @property
     def is_terminal(self) -> bool:

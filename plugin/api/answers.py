@@ -216,16 +216,19 @@ class CardInReader(Struct, frozen=True, kw_only=True):
 
 
 class Reader(Struct, frozen=True, kw_only=True):
-    """One reader."""
+    """One reader. `last_problem` is the code of `problem`, which the last card or the reader
+    itself had; `transaction` the one that may use it now."""
 
     id: str
     name: str
     transport: str
     role: Literal["patient", "psam"]
-    state: Literal["ready", "busy"]
+    state: Literal["ready", "busy", "in_use_by_other", "faulted"]
     slot: Literal["empty", "present", "mute", "swiped"]
     card: CardInReader | None
     last_problem: str | None
+    problem: Problem | None
+    transaction: str | None
 
 
 class Readers(Struct, frozen=True, kw_only=True):
@@ -233,6 +236,32 @@ class Readers(Struct, frozen=True, kw_only=True):
 
     readers: list[Reader]
     problems: list[Problem]
+
+
+class TestedCard(Struct, frozen=True, kw_only=True):
+    """What kind of card was read: the version of its specification, where it says one, and
+    the codes of what is odd about it. Nothing of what stands on it."""
+
+    role: Literal["medical", "social_security"]
+    kind: str
+    warnings: list[str]
+
+
+class SelfTest(Struct, frozen=True, kw_only=True):
+    """Whether a card could be read, which kind it is, and how long that took; `card` is null
+    when there is none, or when it was not read, with the `problem`."""
+
+    ok: bool
+    reader: Reader
+    card: TestedCard | None
+    problem: Problem | None
+    milliseconds: int
+
+
+class Presence(Struct, frozen=True, kw_only=True):
+    """Whether the card of one stay is still in its reader."""
+
+    present: bool
 
 
 class CatalogueEntry(Struct, frozen=True, kw_only=True):
@@ -295,18 +324,6 @@ class Agent(Struct, frozen=True, kw_only=True):
     capabilities: list[str]
 
 
-class ReaderHealth(Struct, frozen=True, kw_only=True):
-    """One reader, and why its last card could not be read."""
-
-    id: str
-    name: str
-    transport: str
-    role: Literal["patient", "psam"]
-    state: Literal["ready", "busy"]
-    slot: Literal["empty", "present", "mute", "swiped"]
-    problem: Problem | None
-
-
 class Count(Struct, frozen=True, kw_only=True):
     """How often something happened since the start."""
 
@@ -343,7 +360,7 @@ class Diagnostics(Struct, frozen=True, kw_only=True):
     time: str
     safe_mode: bool
     disk_free_mib: int | None
-    readers: list[ReaderHealth]
+    readers: list[Reader]
     problems: list[Problem]
     checks: list[Check]
     activations: dict[str, int]

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -60,7 +62,7 @@ def build(parts: Parts, house: House, version: str) -> Guard:
         },
     )
     app.router.redirect_slashes = False
-    noted = Noted(app, offered)
+    noted = Noted(app)
     return Guard(noted, house, doors(offered), parts.rendering.catalogue)
 
 
@@ -76,10 +78,15 @@ def doors(offered: list[Operation]) -> Doors:
 
 
 def _description(offered: list[Operation], version: str, parts: Parts) -> Route:
-    async def description(_: Request) -> Response:
+    @cache
+    def document() -> bytes:
         from plugin.api.description import describe
 
-        return JSONResponse(describe(offered, version, parts.rendering))
+        return msgspec.json.encode(describe(offered, version, parts.rendering))
+
+    async def description(_: Request) -> Response:
+        content = await asyncio.to_thread(document)
+        return Response(content, media_type="application/json")
 
     return Route("/openapi.json", description)
 

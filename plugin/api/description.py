@@ -15,7 +15,6 @@ from plugin.api import answers, examples
 from plugin.api.events import EVENT_STREAM, as_event
 from plugin.api.operation import LAST_EVENT_ID, Heading, Operation
 from plugin.api.rendering import Rendering
-from plugin.api.requests import Nothing
 
 _SCHEMA = "#/components/schemas/{name}"
 _EXAMPLE = "#/components/examples/{name}"
@@ -48,6 +47,8 @@ EVENTS: Mapping[str, str] = {
     "agent.stopping": "The agent stops; no more events come.",
     "reader.attached": "A reader is there.",
     "reader.detached": "A reader is gone.",
+    "reader.changed": "Whether it can be used has changed; `state` says how.",
+    "reader.faulted": "It does not work; `code` says why.",
     "card.inserted": "A card is in; `insertion_id` names its stay.",
     "card.mute": "A card is in and does not answer: turned, dirty or broken.",
     "card.recognised": "The card has been read.",
@@ -59,7 +60,12 @@ EVENTS: Mapping[str, str] = {
     "transaction.input_required": "Somebody at the counter must do something.",
     "transaction.in_doubt": "Nobody knows yet whether the card became active.",
     "transaction.completed": "It has ended; once for every transaction.",
+    "transaction.acknowledged": "A client has the result.",
+    "transaction.unacknowledged": "At the start: nobody has acknowledged this result yet.",
     "activation.changed": "The durable record has another `state`.",
+    "client.paired": "A client was paired; an earlier one of its name is void.",
+    "client.revoked": "Its token is void, and its event streams end.",
+    "security.rejected": "Requests were turned away; `times` counts this `code`.",
 }
 
 
@@ -71,6 +77,7 @@ def describe(
     kinds = {kind for each in operations for kind in _kinds(each)} | {answers.Problem}
     in_order = sorted(kinds, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(in_order, ref_template=_SCHEMA)
+    schemas = {name: _for_others(schema) for name, schema in schemas.items()}
     describing = _Describing(operations, schemas, rendering)
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
@@ -102,6 +109,20 @@ def describe(
             "securitySchemes": {"bearer": bearer},
         },
     }
+
+
+def _for_others(schema: Any) -> Any:  # noqa: ANN401 - any part of a JSON schema
+    """The same for those who read patterns as JSON Schema means them (ECMA-262): there `$`
+    is the end, and no line end can follow."""
+    match schema:
+        case dict():
+            return {key: _for_others(value) for key, value in schema.items()}
+        case list():
+            return [_for_others(each) for each in schema]
+        case str():
+            return schema.removesuffix(r"(?!\n)")
+        case _:
+            return schema
 
 
 def _kinds(operation: Operation) -> Iterator[type[Struct]]:
@@ -145,10 +166,7 @@ class _Describing:
         }
         if operation.method != "GET":
             content = {"application/json": self._shown(body)}
-            described["requestBody"] = {
-                "required": body is not Nothing,
-                "content": content,
-            }
+            described["requestBody"] = {"required": True, "content": content}
         return described
 
     def _parameters(
@@ -170,7 +188,7 @@ class _Describing:
             codes[self._catalogue.entry(code).http].append(code)
         described = {status: self._refusal(some) for status, some in codes.items()}
         for status, kind in operation.answers.items():
-            told = self._answer(operation, kind)
+            told = self._answer(operation, status, kind)
             refused = described.get(status, {"content": {}})
             content = {**told.get("content", {}), **refused["content"]}
             described[status] = {**told, **({"content": content} if content else {})}
@@ -193,7 +211,10 @@ class _Describing:
         return {"description": "\n".join(lines), "content": content}
 
     def _answer(
-        self, operation: Operation, kind: type[Struct | str | bytes] | None
+        self,
+        operation: Operation,
+        status: int,
+        kind: type[Struct | str | bytes] | None,
     ) -> dict[str, Any]:
         if kind is None:
             return {"description": HTTPStatus(204).phrase}
@@ -205,7 +226,7 @@ class _Describing:
             return {"description": about, "content": {EVENT_STREAM: self._stream()}}
         return {
             "description": about,
-            "content": {operation.media: self._shown(kind)},
+            "content": {operation.media: self._shown(kind, status)},
             **({"links": links} if (links := self._links(kind)) else {}),
         }
 
@@ -221,12 +242,11 @@ class _Describing:
             if name in each.path_names
         }
 
-    def _shown(self, kind: type) -> dict[str, Any]:
+    def _shown(self, kind: type, status: int = 0) -> dict[str, Any]:
         """A shape with its example, where it has one."""
         shown = {"schema": {"$ref": _SCHEMA.format(name=kind.__name__)}}
-        if kind in self._examples:
-            shown["example"] = self._examples[kind]
-        return shown
+        example = self._examples.get((kind, status)) or self._examples.get(kind)
+        return shown | ({"example": example} if example is not None else {})
 
     def _stream(self) -> dict[str, Any]:
         """Server-sent events, the data of each an Event."""

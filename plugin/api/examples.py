@@ -8,20 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, json
+from msgspec.structs import replace
 
 from drivers.ports import SlotState
 from plugin.activation import desk, saga
 from plugin.activation.desk import Action, Clock
 from plugin.activation.problem import Problem
 from plugin.agent.doctor import Finding
-from plugin.agent.readers import ReaderView
+from plugin.agent.readers import ReaderState, ReaderView
 from plugin.agent.views import CardShown, Holder, TransactionView
 from plugin.api import answers, requests
 from plugin.api.rendering import Rendering
 
 INTENT = "0198a1b2-c3d4-7000-8000-0123456789ab"
 READER = "r-0a1b2c3d4e5f"
+STAY = "i-0123456789abcdef"
+PAIRING = "p-0123abcd"
 TRACE = "0f1e2d3c4b5a6978"
 _THEN, _LATER = "2026-03-02T09:30:00+08:00", "2026-03-02T09:32:00+08:00"
 _HOLDER = Holder(
@@ -45,6 +48,10 @@ _ORIGIN = saga.Origin(
     trace_id=TRACE,
     received_at=_THEN,
 )
+_SOUND = Finding(name="journal", required=True, since=_THEN)
+_MISSING = Finding(
+    name="reader", required=True, problem=Problem("reader.none"), since=_THEN
+)
 _FACTS = {  # what stands in the sentences of problems
     "free": "12 MiB",
     "scenario": "inpatient_registration",
@@ -59,10 +66,22 @@ def of_problem(rendering: Rendering, code: str) -> dict[str, Any]:
     return rendering.catalogue.body(Problem(code, _FACTS), TRACE)
 
 
-def of_shapes(rendering: Rendering) -> Mapping[type, dict[str, Any]]:
-    """An example of every shape, as it is sent."""
+def of_shapes(
+    rendering: Rendering,
+) -> Mapping[type | tuple[type, int], dict[str, Any]]:
+    """An example of every shape, as it is sent; with a status, where it is sent with that
+    one too and says something else."""
     values: Iterable[Struct] = (*_said(), *_answered(rendering))
-    return {type(value): to_builtins(value) for value in values}
+    found: dict[type | tuple[type, int], dict[str, Any]] = {
+        type(value): _sent(value) for value in values
+    }
+    not_ready = rendering.readiness((_SOUND, _MISSING), TRACE)
+    return found | {(answers.Readiness, 503): _sent(not_ready)}
+
+
+def _sent(value: Struct) -> dict[str, Any]:
+    sent: dict[str, Any] = json.decode(json.encode(value))
+    return sent
 
 
 def _said() -> Iterable[Struct]:
@@ -88,21 +107,35 @@ def _said() -> Iterable[Struct]:
     yield requests.OneActivation(intent_id=INTENT)
     yield requests.Newest(limit=20)
     yield requests.OneReader(reader_id=READER)
+    yield requests.OneStay(insertion_id=STAY)
+    yield from _said_at_the_door()
+    yield requests.AtCommand(at=3)
+    yield requests.Tear(at=3, answer_lost=True)
+    yield requests.Hang(at=3, seconds=10)
+    slow = requests.CentreFault(fault="slow", operation="activations", seconds=5)
+    yield requests.CentreFaults(faults=[slow])
+
+
+def _said_at_the_door() -> Iterable[Struct]:
+    yield requests.AskPairing(
+        client="pos-1", scopes=["read", "activate"], version="4.2"
+    )
+    yield requests.ApprovePairing(code="314159")
+    yield requests.SayHello(client_id="pos-1", nonce="0f" * 32)
+    yield requests.OpenConsole(code="5b" * 32)
+    yield requests.OnePairing(pairing_id=PAIRING)
+    yield requests.OneClient(client_id="pos-1")
 
 
 def _answered(rendering: Rendering) -> Iterable[Struct]:
     transaction = rendering.transaction(_view())
     activation = rendering.activation(_record())
-    finding = Finding(name="centre", required=False, since=_THEN, detail="https://…")
-    silent = Finding(
-        name="reader", required=True, problem=Problem("reader.none"), since=_THEN
-    )
     yield transaction
     yield answers.Transactions(transactions=[transaction])
     yield activation
     yield answers.Activations(activations=[activation])
     yield rendering.readers((_reader(),), (), TRACE)
-    ready = rendering.readiness((finding, silent), TRACE)
+    ready = rendering.readiness((_SOUND,), TRACE)
     yield ready
     errors = rendering.catalogue_list().errors
     yield answers.CatalogueList(
@@ -114,16 +147,68 @@ def _answered(rendering: Rendering) -> Iterable[Struct]:
         kind="social_security",
         medium="processor",
         label=answers.Texts(
-            chinese="林试一的社会保障卡", english="Lin's social security card"
+            chinese="某人的社会保障卡", english="somebody's social security card"
         ),
         story=answers.Texts(chinese="可以启用", english="can be activated"),
         pin="135792",
     )
     there = answers.SimulatedReader(id=READER, name="Simulated Reader 1", attached=True)
     yield answers.Cast(cards=[card.name], cast=[card], readers=[there])
+    yield answers.CentreBooks(
+        today="2026-01-02", faults=[], activations=[], received={"activations": 1}
+    )
+    yield from _answered_at_the_door()
+    tested = answers.TestedCard(role="social_security", kind="2.00", warnings=[])
+    seen = rendering.reader(_reader(), TRACE)
+    yield answers.SelfTest(
+        ok=True, reader=seen, card=tested, problem=None, milliseconds=412
+    )
+    yield seen
+    yield answers.Presence(present=True)
     yield _event()
     yield (agent := _agent())
     yield _diagnostics(agent, rendering, ready.checks)
+
+
+def _answered_at_the_door() -> Iterable[Struct]:
+    scopes = ["activate", "read"]
+    yield answers.PairingBegun(
+        id=PAIRING,
+        code="314159",
+        secret="5b" * 32,
+        expires_at=_LATER,
+        expires_in=300,
+        poll_seconds=2,
+    )
+    yield answers.PairingSeen(
+        id=PAIRING,
+        state="approved",
+        client_id="pos-1",
+        scopes=scopes,
+        expires_at=_LATER,
+        token="pos-1~" + "A" * 43,
+    )
+    pairing = answers.Pairing(
+        id=PAIRING,
+        client="pos-1",
+        version="4.2",
+        scopes=scopes,
+        origin=None,
+        state="waiting",
+        asked_at=_THEN,
+        expires_at=_LATER,
+        replaces=False,
+        tries_left=5,
+    )
+    yield pairing
+    yield answers.Pairings(pairings=[pairing])
+    client = answers.PairedClient(id="pos-1", scopes=scopes, origin="", paired_at=_THEN)
+    yield answers.PairedClients(clients=[client])
+    yield answers.Hello(proof="9f" * 32)
+    yield answers.ConsoleCode(code="5b" * 32, expires_in=60)
+    yield answers.ConsoleSession(
+        client_id="console", token="console~" + "5b" * 32, scopes=scopes
+    )
 
 
 def _view() -> TransactionView:
@@ -170,9 +255,9 @@ def _reader() -> ReaderView:
         transport="pcsc",
         slot=SlotState.PRESENT,
         insertion_id="i-0123456789abcdef",
-        reading=False,
+        state=ReaderState.READY,
         left_behind=False,
-        last_problem=None,
+        problem=None,
         is_psam=False,
     )
 
@@ -204,7 +289,7 @@ def _agent() -> answers.Agent:
 def _diagnostics(
     agent: answers.Agent, rendering: Rendering, checks: list[answers.Check]
 ) -> answers.Diagnostics:
-    mute = rendering.catalogue.answer(Problem("card.mute"), TRACE)
+    mute = Problem("card.mute")
     labels = {"type": "activation", "outcome": "activated", "code": ""}
     return answers.Diagnostics(
         agent=agent,
@@ -215,17 +300,7 @@ def _diagnostics(
         time=_LATER,
         safe_mode=False,
         disk_free_mib=120_000,
-        readers=[
-            answers.ReaderHealth(
-                id=READER,
-                name="Generic Reader 00 00",
-                transport="pcsc",
-                role="patient",
-                state="ready",
-                slot="mute",
-                problem=mute,
-            )
-        ],
+        readers=[rendering.reader(replace(_reader(), problem=mute), TRACE)],
         problems=[],
         checks=checks,
         activations={"SENDING": 1},

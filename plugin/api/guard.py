@@ -95,7 +95,7 @@ class Doors:
         for pattern, door in self._known:
             if door.method == method and pattern.fullmatch(path):
                 return door
-        return Door(method=method, path=path, scope="read")
+        return Door(method=method, path="", scope="read")
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -137,6 +137,8 @@ class Guard:
     ) -> None:
         self._app = app
         self._house = house
+        self._authorities = house.authorities
+        self._listed = house.origins | house.own_origins
         self.doors = doors
         self._catalogue = catalogue
         self.rejections: Counter[str] = Counter()
@@ -156,11 +158,13 @@ class Guard:
         door = self.doors.to(scope["method"], scope["path"])
         answer = _with_headers(send, self._answer_headers(origin, door, trace_id))
         try:
-            if self._is_preflight(scope, door, origin):
-                await _empty(answer, 204)
+            self._check_address(scope)
+            self._check_origin(scope, door)
+            if scope["method"] == "OPTIONS" and origin is not None:
+                await _empty(answer, 204)  # a listed page may ask (Fetch, 4.8)
                 return
             scope.setdefault("state", {})["client"] = self._admitted(scope, door)
-            scope["state"]["trace_id"] = trace_id
+            scope["state"] |= {"trace_id": trace_id, "route": door.path}
         except RefusedError as refused:
             self._note(refused.problem.code)
             await self._refuse(answer, refused, trace_id)
@@ -173,14 +177,8 @@ class Guard:
             return
         await self._app(scope, receive, answer)
 
-    def _is_preflight(self, scope: Scope, door: Door, origin: str | None) -> bool:
-        """Whether a browser asks for a listed page if it may ask (Fetch, 4.8)."""
-        self._check_address(scope)
-        self._check_origin(scope, door)
-        return scope["method"] == "OPTIONS" and origin is not None
-
     def _admitted(self, scope: Scope, door: Door) -> Client | None:
-        """The client, once everything about the request is in order."""
+        """The client, once what is asked is in order as well."""
         self._check_content(scope)
         client = None if door.scope is None else self._known(scope, door.scope)
         self._check_length(scope)
@@ -192,7 +190,7 @@ class Guard:
             raise RefusedError("auth.host_denied")
         if not scope["raw_path"].startswith(b"/"):  # a whole address, or an asterisk
             raise RefusedError("auth.host_denied")
-        if _only(scope, b"host") not in self._house.authorities:
+        if _only(scope, b"host") not in self._authorities:
             raise RefusedError("auth.host_denied")
         if not PATH.fullmatch(scope["path"]):
             raise RefusedError("request.not_found")
@@ -200,8 +198,7 @@ class Guard:
     def _check_origin(self, scope: Scope, door: Door) -> None:
         """Go's CrossOriginProtection is the model: exact match, or not a browser."""
         origins = _all(scope, b"origin")
-        listed = self._house.origins | self._house.own_origins
-        if origins and (len(origins) > 1 or origins[0] not in listed):
+        if origins and (len(origins) > 1 or origins[0] not in self._listed):
             raise RefusedError("auth.origin_denied")
         match _all(scope, b"sec-fetch-site"):
             case [] | ["same-origin"]:
@@ -268,9 +265,7 @@ class Guard:
         if self._catalogue.entry(code).category != "security":
             return
         if self._told.seconds_to_wait(code) == 0:
-            times = self.rejections[code]
-            _log.warning("refused", extra={"code": code, "requests": times})
-            self._house.rejected(code, times)
+            self._house.rejected(code, self.rejections[code])
 
     async def _refuse(self, send: Send, refused: RefusedError, trace_id: str) -> None:
         seconds = refused.retry_after

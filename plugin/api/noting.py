@@ -6,10 +6,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable
 
 from plugin.api.guard import UNSAFE, App, Message, Receive, Scope, Send
-from plugin.api.operation import Operation
 
 _METHODS = UNSAFE | {"GET", "HEAD", "OPTIONS"}  # others are any text at all
 _OURS = "t-[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -21,9 +19,8 @@ class Noted:
     """Wraps what is behind the guard. What has an effect is noted always, what only reads
     where somebody reads the log closely."""
 
-    def __init__(self, app: App, offered: Iterable[Operation]) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
-        self._offered = [(each.path_pattern, each.path) for each in offered]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -55,8 +52,7 @@ class Noted:
             "ms": ms,
             "trace_id": scope["state"]["trace_id"],
         }
-        routes = (route for pattern, route in self._offered if pattern.fullmatch(path))
-        if route := next(routes, None):
+        if route := scope["state"]["route"]:
             told["route"] = route
         if client is not None:
             told["client"] = client.id

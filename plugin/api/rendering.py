@@ -9,8 +9,10 @@ from msgspec.structs import asdict
 from plugin.activation import moments, saga
 from plugin.activation.desk import Action
 from plugin.activation.problem import Problem
+from plugin.activation.region import Role
 from plugin.agent.doctor import Finding
 from plugin.agent.readers import ReaderView
+from plugin.agent.testing import Tested, TestedCard
 from plugin.agent.views import PinShown, TransactionView
 from plugin.api import answers
 from plugin.api.problems import Catalogue, Prompts
@@ -125,8 +127,38 @@ class Rendering:
     ) -> answers.Readers:
         """Every reader, and why some cannot be asked."""
         return answers.Readers(
-            readers=[_reader(view) for view in views],
+            readers=[self.reader(view, trace_id) for view in views],
             problems=[self.catalogue.answer(each, trace_id) for each in troubles],
+        )
+
+    def reader(self, view: ReaderView, trace_id: str) -> answers.Reader:
+        """One of them."""
+        card = None
+        if view.insertion_id is not None:
+            card = answers.CardInReader(
+                insertion_id=view.insertion_id, left_behind=view.left_behind
+            )
+        return answers.Reader(
+            id=view.id,
+            name=view.name,
+            transport=view.transport,
+            role="psam" if view.is_psam else "patient",
+            state=view.state.value,
+            slot=view.slot.value,
+            card=card,
+            last_problem=view.problem.code if view.problem else None,
+            problem=self._problem(view.problem, trace_id),
+            transaction=view.transaction,
+        )
+
+    def self_test(self, found: Tested, trace_id: str) -> answers.SelfTest:
+        """What came of reading a card to see whether it can be read."""
+        return answers.SelfTest(
+            ok=found.problem is None,
+            reader=self.reader(found.reader, trace_id),
+            card=_tested_card(found.card) if found.card else None,
+            problem=self._problem(found.problem, trace_id),
+            milliseconds=found.milliseconds,
         )
 
     def readiness(self, found: tuple[Finding, ...], trace_id: str) -> answers.Readiness:
@@ -168,6 +200,14 @@ class Rendering:
         return self.catalogue.answer(problem, trace_id) if problem else None
 
 
+def _tested_card(card: TestedCard) -> answers.TestedCard:
+    return answers.TestedCard(
+        role="medical" if card.role is Role.MEDICAL else "social_security",
+        kind=card.kind,
+        warnings=list(card.warnings),
+    )
+
+
 def _expectation(view: TransactionView) -> answers.Expectation | None:
     if view.pin is not None:
         return _pin_expectation(view.role, view.pin)
@@ -203,22 +243,4 @@ def _settlement(found: saga.Settlement | None) -> answers.Settlement | None:
         reason=found.reason,
         operator_ref=found.operator_ref,
         at=found.at,
-    )
-
-
-def _reader(view: ReaderView) -> answers.Reader:
-    card = None
-    if view.insertion_id is not None:
-        card = answers.CardInReader(
-            insertion_id=view.insertion_id, left_behind=view.left_behind
-        )
-    return answers.Reader(
-        id=view.id,
-        name=view.name,
-        transport=view.transport,
-        role="psam" if view.is_psam else "patient",
-        state="busy" if view.reading else "ready",
-        slot=view.slot.value,
-        card=card,
-        last_problem=view.last_problem,
     )

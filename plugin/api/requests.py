@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from plugin.activation.pins import Typed
 from plugin.activation.region import Scenario
@@ -19,6 +19,13 @@ LIST_MAX = 100
 Reference = Annotated[str, whole(r"[0-9A-Za-z._:/#-]{1,64}")]
 TransactionId = Annotated[str, whole(r"t-[0-9a-f]{32}")]
 IntentId = Annotated[str, whole(r"[0-9a-f-]{36}")]
+Moment = Annotated[
+    str,
+    whole(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([0-9]{2}:){2}[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
+    ),
+]
+_ANY_DAY = "2026-01-01T00:00:00Z"
 ReaderId = Annotated[str, whole(r"[!-~]{1,64}")]
 PairingId = Annotated[str, whole(r"p-[0-9a-f]{8}")]
 _SECRET = {"format": "password", "writeOnly": True}
@@ -32,13 +39,17 @@ class Nothing(Strict):
 class StartTransaction(Strict):
     """Start a transaction at the counter: an activation, or a dry run, which says whether
     one would be allowed and writes nothing anywhere. The references are the POS's own number for it
-    and who is at the counter; `readers` are the ids to use, all of them when absent."""
+    and who is at the counter; `readers` are the ids to use, all of them when absent. With
+    `on_client_loss` "cancel" it is cancelled when this client has neither asked for it nor
+    followed the events for 30 s, and never once the centre may have the message; otherwise
+    it is kept."""
 
     kind: Literal["activation", "dry_run"]
     scenario: Literal["pharmacy", "outpatient_registration", "inpatient_registration"]
     pos_ref: Reference | None = None
     operator_ref: Reference | None = None
     readers: Annotated[list[ReaderId], Meta(min_length=1, max_length=16)] | None = None
+    on_client_loss: Literal["keep", "cancel"] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         for key in ("pos_ref", "operator_ref"):
@@ -241,17 +252,22 @@ class Chosen(Strict):
 
     pos_ref: Annotated[str, Meta(max_length=64)] | None = None
     state: Annotated[str, Meta(max_length=32)] | None = None
-    since: Annotated[datetime, Meta(tz=True)] | None = None
+    since: Moment | None = None
     unacknowledged: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            datetime.fromisoformat(self.since or _ANY_DAY)
+        except ValueError:
+            raise WrongValueError("since", "no such moment") from None
 
     def takes(self, pos_ref: str | None, state: str, received_at: str) -> bool:
         """Whether a transaction like this is one of them."""
+        received = datetime.fromisoformat(received_at)
         return (
             self.pos_ref in (None, pos_ref)
             and self.state in (None, state)
-            and (
-                self.since is None or self.since <= datetime.fromisoformat(received_at)
-            )
+            and (self.since is None or datetime.fromisoformat(self.since) <= received)
         )
 
 
@@ -271,3 +287,9 @@ class OneReader(Strict):
     """Which reader."""
 
     reader_id: ReaderId
+
+
+class OneStay(Strict):
+    """One stay of one card."""
+
+    insertion_id: ReaderId

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterator
-from contextlib import closing
 
 import apsw
 
@@ -114,7 +113,7 @@ def _journal(options: Options) -> Iterator[Finding]:
         folder = serve.opened_folder(options)
         if not folder.has_a_key:  # nor a journal
             return
-        with closing(rescue_of(folder)) as rescue:
+        with rescue_of(folder) as rescue:
             condition = rescue.condition()
     except JournalInUseError:
         yield doctor.journal(None)

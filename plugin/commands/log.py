@@ -97,16 +97,21 @@ class Written:
 
     def newest_first(self) -> Iterator[list[bytes]]:
         """The lines of each file that there is now."""
-        newest: Number | None = None
-        for file in (self._file, *reversed(logs.aside(self._file))):
+        for file in self._files_back():
             if (found := _content(file, {})) is None:
                 continue
             number, content = found
-            if newest is None:
-                newest = self._known = number
+            if self._known is None:
+                self._known = number
                 yield self._finished(content)
-            elif number != newest:  # else it was put aside since
+            elif number != self._known:
                 yield content.splitlines()
+
+    def _files_back(self) -> Iterator[Path]:
+        """What was put aside is looked for after the file was read, so that one that is put
+        aside meanwhile is found twice rather than never."""
+        yield self._file
+        yield from reversed(logs.aside(self._file))
 
     def more(self) -> Iterator[bytes]:
         """The lines that came since, from whatever file they are in by now."""

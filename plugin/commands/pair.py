@@ -45,7 +45,12 @@ _SAID: Mapping[str, Mapping[str, str]] = {
 
 
 def run(
-    client: str, scopes: tuple[str, ...], origin: str | None, options: Options
+    client: str,
+    scopes: tuple[str, ...],
+    origin: str | None,
+    options: Options,
+    *,
+    as_json: bool,
 ) -> int:
     """Make a token at once and show it. Raises CannotError and DataFolderError."""
     wanted = scopes or USUAL
@@ -57,7 +62,11 @@ def run(
         raise CannotError(_usage(f"{client}: 0-9 A-Z a-z . _ -, 1-40, not {taken}"))
     folder = serve.opened_folder(options)
     folder.dedicate(simulated=options.simulate)
-    screen.line(folder.pair(client, wanted, origin))
+    token = folder.pair(client, wanted, origin)
+    if as_json:
+        screen.json_line({"client_id": client, "token": token})
+    else:
+        screen.line(token)
     return DONE
 
 

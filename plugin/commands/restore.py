@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 
 import click
@@ -96,7 +96,7 @@ def run(options: Options, *, yes: bool, empty: bool) -> int:
     folder = serve.opened_folder(options)
     if not folder.journal.exists() and not folder.has_a_key:
         return _say_nothing_to_do()
-    with closing(rescue_of(folder)) as rescue:
+    with rescue_of(folder) as rescue:
         proposal = rescue.proposal(time.time_ns() // 1_000_000, _progress())
         if proposal is None:
             return _say_nothing_to_do()
@@ -116,11 +116,16 @@ def run(options: Options, *, yes: bool, empty: bool) -> int:
     return DONE
 
 
-def rescue_of(folder: DataFolder) -> Rescue:
+@contextmanager
+def rescue_of(folder: DataFolder) -> Iterator[Rescue]:
     """The journal of this folder, to be looked at or restored. Raises DataFolderError and
     JournalError."""
     copies = [folder.path / name for name in (NEWEST, OLDER)]
-    return Rescue(folder.path, folder.keys(), copies)
+    with (
+        serve.to_ourselves(),
+        closing(Rescue(folder.path, folder.keys(), copies)) as rescue,
+    ):
+        yield rescue
 
 
 def _say(name: str, **facts: object) -> str:

@@ -10,7 +10,7 @@ import socket
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from plugin import __version__, logs, main
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
 from plugin.agent.clients import SCOPES
+from plugin.api.guard import App
 from plugin.api.server import PortError, PortInUseError, Server, listen
 from plugin.client import Kaqi, KaqiUnreachableError
 from plugin.commands import screen
@@ -30,7 +31,7 @@ from plugin.commands.failing import CannotError
 from plugin.data_file import DataFileError, FileMissingError
 from plugin.data_folder import DataFolder
 from plugin.journal.safe import SafeModeError
-from plugin.machine import machine_id
+from plugin.machine import leave_no_core, machine_id
 from plugin.profile_file import load_profile
 from plugin.profile_shapes import check_address
 from plugin.settings import SIMULATED_INSTITUTION, Settings
@@ -145,16 +146,25 @@ def _say_safe_mode() -> None:
     screen.line("!" * 72)
 
 
+def _as_it_is(app: App) -> App:
+    return app
+
+
 @contextmanager
-def prepared(options: Options) -> Iterator[Serving]:
-    """Everything started but the HTTP server, and given back at the end. Raises
-    CannotError, DataFolderError and JournalError."""
+def prepared(
+    options: Options, around: Callable[[App], App] = _as_it_is
+) -> Iterator[Serving]:
+    """Everything started but the HTTP server, and given back at the end; what is served
+    is what `around` makes of the application. Raises CannotError, DataFolderError and
+    JournalError."""
     with ExitStack() as stack:
         settings, profile = read_settings(options)
         folder = opened_folder(options)
         folder.dedicate(simulated=options.simulate)
         stack.callback(logs.configure(folder.logs, debug=options.debug))
+        stack.callback(setattr, threading, "excepthook", threading.excepthook)
         threading.excepthook = logs.thread_failed
+        leave_no_core()
         is_copy = folder.lives_on(machine_id())
         if is_copy:
             _log.warning("a copy of another machine's folder: every token is void")
@@ -171,6 +181,8 @@ def prepared(options: Options) -> Iterator[Serving]:
             )
             hand = _simulated_readers(options.reader_kinds)
             stack.callback(hand.close)
+        # Simulated readers are there by now: theirs is for others too.
+        stack.enter_context(to_ourselves())
         readers = hand.directories if hand else main.real_readers(settings)
         agent = main.agent(
             settings=settings,
@@ -188,7 +200,7 @@ def prepared(options: Options) -> Iterator[Serving]:
         gc.enable()
         stack.callback(folder.withdraw)
         yield Serving(
-            Server(agent.app, sockets, agent.stopping),
+            Server(around(agent.app), sockets, agent.stopping),
             port,
             folder,
             hand,
@@ -253,9 +265,7 @@ def _settings(options: Options) -> Settings:
 
 
 def opened_folder(options: Options) -> DataFolder:
-    """The data folder; a simulation has one of its own. From now on whatever this process
-    writes is for its user only. Raises DataFolderError."""
-    os.umask(0o077)
+    """The data folder; a simulation has one of its own. Raises DataFolderError."""
     usual = user_data_path("kaqi") / ("simulated" if options.simulate else "till")
     return DataFolder(options.data or usual)
 
@@ -267,6 +277,16 @@ def running_agent(options: Options) -> Kaqi:
     if port is None:
         raise CannotError(Problem("agent.not_running"))
     return Kaqi(token=folder.operator_token(), address=f"127.0.0.1:{port}")
+
+
+@contextmanager
+def to_ourselves() -> Iterator[None]:
+    """What this process writes meanwhile is for its user only."""
+    usual = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(usual)
 
 
 def _simulated_readers(kinds: tuple[str, ...]) -> main.SimulatedReaders:

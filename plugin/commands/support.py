@@ -3,13 +3,13 @@ seen from outside."""
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from msgspec import to_builtins
 
+from plugin import logs
 from plugin.activation.problem import Problem
 from plugin.agent import support
 from plugin.api.resources.diagnostics import settings_shown
@@ -21,7 +21,6 @@ from plugin.data_folder import DataFolder, DataFolderError
 from plugin.privacy import Keys
 
 WRITTEN = 0
-PATIENCE_SECONDS = 30
 _SAID: Mapping[str, Mapping[str, str]] = {
     "agent": {
         "zh-CN": "已写入 {file}（来自运行中的服务）",
@@ -37,7 +36,7 @@ _SAID: Mapping[str, Mapping[str, str]] = {
 def run(options: Options, file: Path) -> int:
     """Write it; nothing is overwritten. Raises CannotError."""
     try:
-        content, who = _from_the_agent(options), "agent"
+        content, who = serve.running_agent(options).support_bundle(), "agent"
     except (CannotError, DataFolderError, KaqiError, KaqiUnreachableError):
         content, who = support.packed(_from_outside(options)), "alone"
     try:
@@ -50,27 +49,6 @@ def run(options: Options, file: Path) -> int:
     return WRITTEN
 
 
-def _from_the_agent(options: Options) -> bytes:
-    """Raises CannotError, KaqiError and KaqiUnreachableError."""
-    serve.running_agent(options).call("GET", "/v1/agent")  # whether it is ours
-    folder = serve.opened_folder(options)
-    headers = {"Authorization": f"Bearer {folder.operator_token()}"}
-    connection = http.client.HTTPConnection(
-        "127.0.0.1", folder.announced_port(), timeout=PATIENCE_SECONDS
-    )
-    try:
-        connection.request("GET", "/v1/diagnostics/bundle", headers=headers)
-        answer = connection.getresponse()
-        content = answer.read()
-    except (OSError, http.client.HTTPException) as failed:
-        raise KaqiUnreachableError(str(failed)) from failed
-    finally:
-        connection.close()
-    if answer.status != http.client.OK:
-        raise KaqiUnreachableError(f"it answered {answer.status}")
-    return content
-
-
 def _from_outside(options: Options) -> dict[str, object]:
     """The doctor's findings, the settings and the end of the log, as far as they can be
     read."""
@@ -78,10 +56,10 @@ def _from_outside(options: Options) -> dict[str, object]:
     files: dict[str, object] = {"doctor.json": findings}
     with suppress(CannotError):  # the doctor has said why; below too
         settings, _ = serve.read_settings(options)
-        files["settings.json"] = to_builtins(settings_shown(settings))
+        files["till.json"] = to_builtins(settings_shown(settings))
     with suppress(DataFolderError):
         folder = serve.opened_folder(options)
-        log, hashed = support.tail(folder.logs), _hashing(folder)
+        log, hashed = support.tail(logs.latest(folder.logs)), _hashing(folder)
         files["log.jsonl"] = list(support.log_lines(log, hashed))
     return files
 

@@ -72,6 +72,10 @@ class MemoryJournal:
         """The record of this intent."""
         return self._activations.get(intent_id)
 
+    def is_removed(self, intent_id: str) -> bool:
+        """Whether it is as old as those that were removed."""
+        return intent_id <= self._removed
+
     def of_card(self, card_ref: str) -> tuple[Activation, ...]:
         """Every record of this card, the oldest first."""
         return tuple(

@@ -106,6 +106,11 @@ class Journal(Protocol):
         """The record of this intent."""
         ...
 
+    def is_removed(self, intent_id: str) -> bool:
+        """Of an intent without a record: whether it is as old as those that were removed
+        for their age."""
+        ...
+
     def of_card(self, card_ref: str) -> tuple[Activation, ...]:
         """Every record of this card, the oldest first."""
         ...

@@ -53,6 +53,10 @@ class SafeJournal:
         """Refused: it may be there."""
         _refuse(intent_id)
 
+    def is_removed(self, intent_id: str) -> bool:
+        """Refused: nobody knows."""
+        _refuse(intent_id)
+
     def of_card(self, card_ref: str) -> tuple[Activation, ...]:
         """Not known; nothing is sent for this card."""
         return ()

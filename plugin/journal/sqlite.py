@@ -434,9 +434,16 @@ class SqliteJournal:
 
     def get(self, intent_id: str) -> Activation | None:
         """The record of this intent."""
-        found = self._everywhere("WHERE number = ?", number_of(intent_id))
-        ours = (each for each in found if each.origin.intent_id == intent_id)
-        return next(ours, None)
+        place = "WHERE number = ?", number_of(intent_id)
+        found = (each for table in _FROM for each in self._activations(table, *place))
+        return next(
+            (each for each in found if each.origin.intent_id == intent_id), None
+        )
+
+    def is_removed(self, intent_id: str) -> bool:
+        """Whether it is as old as those that were removed."""
+        removed = self._counted(REMOVED)
+        return 0 < removed >= number_of(intent_id)
 
     def of_card(self, card_ref: str) -> tuple[Activation, ...]:
         """Every record of this card, the oldest first."""
@@ -620,7 +627,7 @@ class SqliteJournal:
             self._last_sealed = entry.intent_id, now, sealed
         return sealed
 
-    def _everywhere(self, where: str, value: str | int) -> list[Activation]:
+    def _everywhere(self, where: str, value: str) -> list[Activation]:
         """The records of both tables, the oldest first."""
         found = [
             each for table in _FROM for each in self._activations(table, where, value)
@@ -691,6 +698,8 @@ class _ErrorsAsOurs:
         failed: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        if failed is None:
+            return
         for theirs, ours in _ERRORS:
             if isinstance(failed, theirs):
                 raise ours(str(failed)) from failed
@@ -703,8 +712,9 @@ class _Verb(_ErrorsAsOurs):
         self._journal = journal
 
     def __enter__(self) -> None:
-        with _ErrorsAsOurs():
-            self._journal._trust_again()
+        if not self._journal._trusted:
+            with _ErrorsAsOurs():
+                self._journal._trust_again()
 
     def __exit__(
         self,
@@ -712,6 +722,8 @@ class _Verb(_ErrorsAsOurs):
         failed: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        if failed is None:
+            return
         refused = isinstance(failed, apsw.Error)
         if refused and not isinstance(failed, apsw.ConstraintError):
             self._journal._distrust()

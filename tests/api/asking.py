@@ -51,7 +51,9 @@ async def ask(
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(name.lower().encode(), text.encode()) for name, text in headers],
+        "headers": [
+            (name.lower().encode(), text.encode("latin-1")) for name, text in headers
+        ],
         "client": peer,
     }
     asked = asyncio.ensure_future(app(scope, receive, send))

@@ -168,6 +168,25 @@ def test_after_a_restart_only_the_unacknowledged_are_named_again(
     assert not {f"transactions/{each}" for each in (active, known, unknown)} & about
 
 
+def test_what_was_removed_for_its_age_is_gone_and_nobody_is_reminded(
+    start: Start,
+) -> None:
+    with start() as first:
+        ended = cancelled(first.pos)
+        till = first.agent.till
+        till.loop.ask(lambda: [*till._journal.review(lambda _: None)]).result()
+
+    with start() as second:
+        pos = second.pos
+        assert_problem(
+            pos.request("GET", f"{TRANSACTIONS}/{ended}"), 410, "transaction.purged"
+        )
+        assert_problem(acknowledge(pos, ended), 410, "transaction.purged")
+        assert unacknowledged(pos) == []
+        never = pos.request("GET", f"{TRANSACTIONS}/t-{'f' * 32}")
+        assert_problem(never, 404, "transaction.unknown")
+
+
 def test_a_stream_begins_with_what_is_unacknowledged(pos: Pos) -> None:
     ended, seen = cancelled(pos), cancelled(pos)
     acknowledge(pos, seen)

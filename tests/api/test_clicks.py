@@ -96,3 +96,46 @@ def test_a8_many_confirmations_are_one_activation(
         assert firsts(answers) == 1
         assert counter.reaches("succeeded").outcome == "activated"
     assert len(centre.effects) == 1
+
+
+def test_a8_the_same_clicks_after_a_restart_have_no_second_effect(
+    tmp_path: Path, centre: CentreProcess, fingers: ThreadPoolExecutor
+) -> None:
+    """Nor while one of them is answered: what a key does is decided on one thread, before
+    the next request is looked at, so nobody can meet one that is in progress. Who waits
+    with the first waits for the transaction, not for the key."""
+    hand = InProcessDesk()
+    readers = {"inprocess": hand}
+    paths: dict[str, str] = {}
+    with running(
+        tmp_path, centre.address, readers, hand, institution=PHARMACY
+    ) as agent:
+        counter = Counter(agent, hand)
+        begun = counter.start("pharmacy", pos_ref="sale-1")
+        counter.put("lin.medical")
+        counter.reaches("waiting_card.social_security")
+        counter.put("lin.social_security", 1)
+        counter.reaches("waiting_confirm")
+        for action in ("confirm", "acknowledge"):
+            paths[action] = f"{TRANSACTIONS}/{begun.id}/{action}"
+            agent.pos.request("POST", paths[action], {}, key=action)
+            counter.reaches("succeeded")
+    with running(
+        tmp_path, centre.address, readers, hand, institution=PHARMACY
+    ) as agent:
+        told = agent.agent.till.happenings
+        again = [
+            answer
+            for action, path in paths.items()
+            for answer in clicks(
+                fingers,
+                lambda: agent.pos.request("POST", path, {}, key=action),  # noqa: B023 - used at once
+            )
+        ]
+        _, events = agent.agent.till.loop.ask(lambda: told.since(0)).result()
+
+    assert {each.status for each in again} == {200, 202}
+    assert firsts(again) == 0
+    assert {each.body["state"] for each in again} == {"succeeded"}
+    assert [each for each in events if each.subject.startswith("transactions/")] == []
+    assert len(centre.effects) == 1

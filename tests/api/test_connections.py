@@ -34,6 +34,18 @@ def head(pos: Pos, method: str, path: str, **more: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
+def switching(pos: Pos) -> bytes:
+    """What the script of a foreign page sends that wants a web socket."""
+    asked = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec_WebSocket_Version": "13",
+        "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Origin": "https://evil.example",
+    }
+    return head(pos, "GET", "/v1/events", **asked)
+
+
 def all_of(line: socket.socket) -> bytes:
     """What comes until the other side hangs up."""
     found = b""
@@ -77,14 +89,7 @@ def test_who_waits_for_the_answer_may_ask_again(pos: Pos, line: socket.socket) -
 def test_a_switch_to_a_web_socket_is_refused_like_any_page(
     pos: Pos, line: socket.socket
 ) -> None:
-    asked = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec_WebSocket_Version": "13",
-        "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "Origin": "https://evil.example",
-    }
-    line.sendall(head(pos, "GET", "/v1/events", **asked))
+    line.sendall(switching(pos))
 
     answer = all_of(line)
 
@@ -146,19 +151,23 @@ def is_open(line: socket.socket) -> bool:
         return False
 
 
-def test_whom_the_guard_turns_away_everybody_hears_of_once(
-    pos: Pos, agent: Running
-) -> None:
-    for _ in range(20):
-        agent.pos.request(
-            "GET", "/v1/readers", headers={"Origin": "https://evil.example"}
-        )
+def test_strangers_make_no_noise_in_the_events_or_in_the_log(agent: Running) -> None:
     happenings = agent.agent.till.happenings
+    elsewhere = {"Origin": "https://evil.example"}
 
-    def told() -> list[object]:
-        return [
-            each for each in happenings.since(0)[1] if each.type.startswith("security")
-        ]
+    def told() -> list[str]:
+        kinds = [each.type for each in happenings.since(0)[1]]
+        return [kind for kind in kinds if kind.startswith("security")]
 
+    for _ in range(20):
+        agent.pos.request("GET", "/v1/readers", headers=elsewhere)
+        for rubbish in (b"\x16\x03\x01 hello\r\n\r\n", switching(agent.pos)):
+            with socket.create_connection(("127.0.0.1", agent.port), 10) as line:
+                line.sendall(rubbish)
+                all_of(line)
     wait_until(lambda: bool(told()))
-    assert len(told()) == 1
+
+    logged = (agent.folder.logs / "kaqi.log").read_text(encoding="utf-8")
+    assert told() == ["security.rejected"]
+    assert logged.count("auth.origin_denied") <= 1
+    assert "uvicorn" not in logged

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from tests.agents import Pos
+from plugin.api.events import QUEUE_MAX
+from tests.agents import AgentProcess, Pos, Running
+from tests.centre import CentreProcess
 from tests.scenario.counter import Counter, two_cards
+from tests.waiting import wait_until
+
+CUTS = int(os.environ.get("KAQI_STREAM_CUTS", "40"))
 
 
 class Stream:
@@ -188,3 +198,127 @@ def test_only_sixteen_may_follow_however_they_come(pos: Pos) -> None:
     assert refused.headers["retry-after"] == "5"
     for stream in streams:
         stream.close()
+
+
+class Teller:
+    """Tells many events from the deciding thread, never far ahead of who follows them."""
+
+    def __init__(self, agent: Running, count: int, ahead: int, size: int = 1) -> None:
+        self._till = agent.agent.till
+        self._count, self._data = count, {"padding": "x" * size}
+        self._ahead = threading.Semaphore(ahead)
+        self._thread = threading.Thread(target=self._tell)
+
+    def __enter__(self) -> Teller:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        for _ in range(self._count):
+            self._ahead.release()
+        self._thread.join()
+
+    def followed(self) -> None:
+        """One of them has arrived."""
+        self._ahead.release()
+
+    def _tell(self) -> None:
+        happenings, loop = self._till.happenings, self._till.loop
+        for number in range(self._count):
+            self._ahead.acquire()
+            subject, data = f"readers/{number}", self._data
+            loop.ask(lambda: happenings.tell("reader.changed", subject, data)).result()  # noqa: B023 - waited for
+
+
+def test_however_often_a_stream_is_cut_everything_comes_once_and_in_order(
+    pos: Pos, agent: Running
+) -> None:
+    random, count, seen, starts = Random(7), 20 * CUTS, list[str](), list[str]()
+    last = str(agent.agent.till.happenings.last_id)
+
+    with Teller(agent, count, ahead=300) as teller:
+        while len(seen) < count:
+            with following(pos, last) as stream:
+                events = stream.events()
+                starts.append(next(events)["event"])
+                for _ in range(min(random.randrange(40), count - len(seen))):
+                    event = next(events)
+                    assert event["data"]["subject"] == f"readers/{len(seen)}"
+                    seen.append(event["data"]["subject"])
+                    last = event["id"]
+                    teller.followed()
+
+    assert set(starts) == {"stream.snapshot"}
+    assert len(starts) > CUTS // 2
+
+
+def test_a_client_that_does_not_read_is_let_go_and_no_other_notices(
+    pos: Pos, agent: Running
+) -> None:
+    hub, count = agent.agent.hub, 8 * QUEUE_MAX
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    deaf.connect(("127.0.0.1", pos.port))
+    head = f"Host: 127.0.0.1:{pos.port}\r\nAuthorization: Bearer {pos.token}\r\n"
+    deaf.sendall(f"GET /v1/events HTTP/1.1\r\n{head}\r\n".encode())
+    wait_until(lambda: len(hub._streams) == 1)
+    last = str(agent.agent.till.happenings.last_id)
+
+    with following(pos, last) as stream, Teller(agent, count, 300, 1_024) as teller:
+        events = stream.events()
+        begins, seen = next(events), list[str]()
+        while len(seen) < count:
+            event = next(events)
+            assert event["data"]["subject"] == f"readers/{len(seen)}"
+            seen.append(event["data"]["subject"])
+            teller.followed()
+        left = len(hub._streams)
+
+    deaf.close()
+    assert begins["event"] == "stream.snapshot"
+    assert left == 1  # only the one that reads
+
+
+def test_numbers_grow_over_restarts_and_what_was_missed_is_a_gap(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    last, begins, numbers = "", list[dict[str, Any]](), list[int]()
+    with AgentProcess(tmp_path, centre.address) as agent:
+        for end in (agent.kill, agent.stop, None):
+            with following(agent.pos, last or "0") as stream:
+                seen = stream.until("agent.started")
+            begins.append(seen[0])
+            numbers += [int(each["id"]) for each in seen if "id" in each]
+            last = str(numbers[-1])
+            if end is not None:
+                end()
+                agent.start()
+
+    assert [each["event"] for each in begins[1:]] == ["stream.gap"] * 2
+    assert begins[1]["data"]["last_event_id"] in numbers
+    assert numbers == sorted(set(numbers))
+
+
+def test_who_comes_without_a_number_hears_only_what_comes_after_the_snapshot(
+    pos: Pos, agent: Running
+) -> None:
+    for _ in range(20):
+        with Teller(agent, 50, ahead=50), following(pos) as stream:
+            events = stream.events()
+            begins = next(events)
+            last = agent.agent.till.happenings.last_id
+            agent.agent.till.loop.ask(
+                lambda: agent.agent.till.happenings.tell("agent.started", "agent")
+            ).result()
+            seen = [int(each["id"]) for each in _until_started(events)]
+
+        assert begins["event"] == "stream.snapshot"
+        assert seen == [*range(seen[0], seen[-1] + 1)]
+        assert seen[-1] > last
+
+
+def _until_started(events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for event in events:
+        yield event
+        if event["event"] == "agent.started":
+            return

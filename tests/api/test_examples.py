@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from plugin.api.resources.hello import proof
 from simulator.people import card as of_the_cast
 from simulator.reader import InProcessDesk
 from tests.agents import Pos, Running
@@ -33,6 +36,22 @@ def shell(port: int, token: str, *arguments: str) -> Iterator[subprocess.Popen[s
         encoding="utf-8",
     ) as process:
         yield process
+
+
+@pytest.mark.parametrize("name", ["Kaqi.cs", "Kaqi.pas"])
+def test_what_nobody_compiled_here_says_so_and_has_a_proof_to_check_it_by(
+    name: str,
+) -> None:
+    source = (EXAMPLES / name).read_text(encoding="utf-8")
+    flowing = re.sub(r"\n *///? ?", " ", source)
+    said = r"Proof\(['\"](\S+?)['\"], ['\"](\S+?)['\"], ['\"](\S+?)['\"]\) is (\w{64})"
+    told = re.search(said, flowing)
+
+    assert told is not None
+    token, nonce, authority, answer = told.groups()
+    key = hashlib.sha256(token.encode()).digest()
+    assert answer == proof(key, nonce, authority)
+    assert "was never compiled or run there" in source.partition("\n\n")[0]
 
 
 @pytest.mark.parametrize(

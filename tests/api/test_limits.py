@@ -123,6 +123,34 @@ def test_only_a_page_is_opened_by_its_address_and_none_by_a_link_from_elsewhere(
     assert answer.status == status
 
 
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("65536", 204), ("65537", 413), ("9999999999", 413), ("-1", 413), ("²", 413)],
+)
+def test_a_body_is_measured_before_it_is_read(
+    entrance: Entrance, length: str, status: int
+) -> None:
+    answer = entrance.ask(
+        method="POST", content_type="application/json", content_length=length
+    )
+
+    assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "*",
+        "http://127.0.0.1:15274/v1/readers",
+        "https://127.0.0.1:15274/v1/readers",
+        "%2Fv1/readers",
+        "127.0.0.1:15274",
+    ],
+)
+def test_only_a_path_is_a_target(entrance: Entrance, target: str) -> None:
+    assert entrance.ask(path=target).code == "auth.host_denied"
+
+
 def test_two_answers_to_where_it_comes_from_are_none(entrance: Entrance) -> None:
     headers = [
         ("host", f"127.0.0.1:{PORT}"),

@@ -10,10 +10,14 @@ import threading
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from drivers.errors import NoServiceError
+from drivers.ports import DirectoryState
 from plugin.agent.counting import OTHER, QUICK, ROWS_MAX, Tally, Timing
+from plugin.agent.readers import ReaderState
 from plugin.api.events import QUEUE_MAX
 from simulator.people import CAST, card
 from simulator.reader import InProcessDesk
+from simulator.scenario import ScriptedCard
 from tests.agents import Pos, Running
 from tests.centre import CentreProcess
 from tests.leaks import find
@@ -110,15 +114,17 @@ def test_a_reader_says_how_it_is(
         labels = {"reader": counter.ids[0], "transport": "inprocess", "state": name}
         return value(samples(pos), "reader_state", **labels)
 
-    assert (state("ready"), state("busy"), state("faulted")) == (1, 0, 0)
+    def states() -> tuple[float, ...]:
+        return tuple(state(each.value) for each in ReaderState)
+
+    assert states() == (1, 0, 0, 0)
     pulled = Tripwire(card("lin.medical"), 2, lambda: hand.remove(counter.readers[0]))
     counter.start("pharmacy")
     counter.put(pulled)
 
-    wait_until(lambda: state("faulted") == 1)
-    assert (state("ready"), state("busy")) == (0, 0)
     failed = {"reader": counter.ids[0], "code": "card.removed"}
-    assert value(samples(pos), "card_reads_total", **failed) == 1
+    wait_until(lambda: value(samples(pos), "card_reads_total", **failed) == 1)
+    assert states() == (1, 0, 0, 0)  # it was the card's fault
 
 
 def test_who_was_refused_at_the_door_is_counted_by_the_reason(pos: Pos) -> None:
@@ -180,10 +186,12 @@ def test_an_edge_belongs_to_its_bucket(seconds: float, bucket: int) -> None:
 
 def test_nothing_is_lost_that_two_threads_count() -> None:
     tally = Tally("x", "", "a")
-    threads = [
-        threading.Thread(target=lambda: [tally.add("1") for _ in range(20_000)])
-        for _ in range(4)
-    ]
+
+    def count() -> None:
+        for _ in range(20_000):
+            tally.add("1")
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
     for each in threads:
         each.start()
     for each in threads:
@@ -195,7 +203,7 @@ def test_nothing_is_lost_that_two_threads_count() -> None:
 def test_a_till_that_nobody_watches_does_not_load_the_library() -> None:
     script = (
         "import sys, plugin.main, plugin.commands.serve\n"
-        "wanted = ('prometheus_client', 'plugin.api.description', 'plugin.api.examples')\n"
+        "wanted = ('prometheus_client', 'plugin.api.description', 'zipfile')\n"
         "print([each for each in wanted if each in sys.modules])"
     )
     done = subprocess.run(
@@ -203,3 +211,31 @@ def test_a_till_that_nobody_watches_does_not_load_the_library() -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_readers_that_can_be_asked_again_are_counted(
+    agent: Running, hand: InProcessDesk
+) -> None:
+    till = agent.agent.till
+
+    def sees(state: DirectoryState) -> None:
+        till.loop.ask(lambda: till.board.directory_changed("inprocess", state)).result()
+
+    sees(DirectoryState(trouble=NoServiceError("gone")))
+    sees(DirectoryState(trouble=NoServiceError("still gone")))
+    sees(hand.look())
+
+    found = samples(agent.pos)
+    assert value(found, "pcsc_reconnects_total", transport="inprocess") == 1
+
+
+def test_what_a_card_refuses_is_counted_by_its_status_word(
+    pos: Pos, counter: Counter
+) -> None:
+    says = {number: bytes.fromhex("6F00") for number in range(1, 9)}
+    counter.start("pharmacy")
+    counter.put(ScriptedCard(card("lin.social_security"), replies=says))
+
+    wait_until(lambda: value(samples(pos), "apdu_errors_total", sw="6F00") > 0)
+    numbers = [name for name, _ in samples(pos) if name == "kaqi_apdu_errors_total"]
+    assert len(numbers) == 1  # neither success nor "more" is an error

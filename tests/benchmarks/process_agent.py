@@ -8,6 +8,7 @@ Ends when its input does.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import tempfile
 import threading
@@ -30,6 +31,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         running(Path(folder), NOBODY, {"inprocess": hand}, hand) as agent,
     ):
+        logging.getLogger("kaqi").setLevel(logging.INFO)  # as on a till
         tokens = [agent.folder.pair(f"pos-{n}", SCOPES) for n in range(CLIENTS)]
         say(json.dumps({"port": agent.port, "tokens": tokens}))
         for line in sys.stdin:

@@ -44,8 +44,8 @@ async def add(said: Item) -> Item:
 
 
 @app.post("/kept")
-async def keep(said: Item) -> Item:
-    """The same again, once it is on the disk."""
+def keep(said: Item) -> Item:
+    """The same again, once it is on the disk: on a thread, so that nobody else waits."""
     _disk().execute("INSERT INTO audit (row) VALUES (?)", (said.name,))
     return said
 

@@ -22,19 +22,38 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--host-resolver-rules=MAP *.example 127.0.0.1",  # a name that is made to mean us
 ]
 
 
 class _EmptyPage(BaseHTTPRequestHandler):
-    """The same page for everybody."""
+    """The same page for everybody; but /away?to= sends everybody on, whatever they do."""
 
     def do_GET(self) -> None:
+        to = self.path.partition("/away?to=")[2]
+        if to:
+            self._empty(307, Location=to)
+            return
         body = b"<!doctype html><title>a page</title>"
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def do_OPTIONS(self) -> None:
+        allowed = "authorization, content-type, idempotency-key"
+        self._empty(204, Access_Control_Allow_Headers=allowed)
+
+    def _empty(self, status: int, **headers: str) -> None:
+        self.send_response(status)
+        headers |= {"Access_Control_Allow_Origin": "*", "Content_Length": "0"}
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -48,6 +67,10 @@ class Site:
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
         self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def away(self, address: str) -> str:
+        """An address here that leads there, and on to whatever path is put behind it."""
+        return f"{self.origin}/away?to={address}"
 
     def close(self) -> None:
         self._server.shutdown()

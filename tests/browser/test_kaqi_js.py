@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page
 from plugin import main
 from plugin.activation.problem import Problem
 from tests.browser.till_page import TOKEN, Played, playing, run, vendor_site
+from tests.waiting import wait_until
 
 START = """(k, address, token) =>
   new k.Kaqi({address, token}).start("pharmacy", {posRef: "4711"})"""
@@ -151,6 +152,7 @@ def test_who_loses_interest_is_not_told_that_the_agent_is_gone(
     found = run(page, script, agent.address, TOKEN)
 
     assert found["thrown"] == "AbortError"
+    assert not agent.saw(TOKEN)
 
 
 def test_a_squatter_on_the_port_never_sees_the_token(page: Page, agent: Played) -> None:
@@ -316,6 +318,28 @@ def test_events_go_on_after_a_broken_connection(page: Page, agent: Played) -> No
     assert [each.headers["last-event-id"] for each in agent.asked] == ["3", "5"]
 
 
+def test_a_follower_comes_again_where_there_was_no_room(
+    page: Page, agent: Played
+) -> None:
+    full = main.catalogue().body(Problem("stream.too_many_clients"))
+    agent.answers["/v1/events"] = (503, full)
+    script = """async (k, address, token) => {
+      const later = setTimeout;
+      globalThis.setTimeout = (work, ms) => later(work, ms === 1_000 ? 10 : ms);
+      const following = new k.Kaqi({address, token}).events()[Symbol.asyncIterator]();
+      globalThis.next = following.next();
+    }"""
+    run(page, script, agent.address, TOKEN)
+    wait_until(lambda: len(agent.asked) > 0)
+
+    agent.streams = [b"event: card.removed\nid: 1\ndata: 1\n\n"]
+    found = run(page, "async () => (await next).value.type")
+
+    assert found == "card.removed"
+    assert {each.path for each in agent.asked} == {"/v1/events"}
+    assert len(agent.asked) >= 2
+
+
 def test_a_follower_that_may_not_follow_is_told(page: Page, agent: Played) -> None:
     agent.answers["/v1/events"] = (403, main.catalogue().body(Problem("auth.scope")))
     script = """async (k, address, token) => {
@@ -364,6 +388,28 @@ def test_a_page_is_paired_or_told_that_it_is_not(
     assert ended.get("thrown", ended) == found
     assert agent.asked[0].body == {"client": "pos", "version": "1", "scopes": ["read"]}
     assert agent.asked[1].headers["authorization"] == "Bearer a secret"
+
+
+def test_what_has_nothing_to_say_is_an_answer(page: Page, agent: Played) -> None:
+    agent.answers["/v1/simulate/readers/r/remove"] = (204, None)
+    script = """(k, address, token) => new k.Kaqi({address, token})
+      .call("POST", "/v1/simulate/readers/r/remove", {body: {}})"""
+
+    found = run(page, script, agent.address, TOKEN)
+
+    assert found == {}
+
+
+@pytest.mark.parametrize("answer", [(404, {"detail": "Not Found"}), (200, None)])
+def test_another_program_on_the_port_is_not_the_agent(
+    page: Page, agent: Played, answer: tuple[int, object]
+) -> None:
+    agent.hello = answer
+
+    found = run(page, START, agent.address, TOKEN)
+
+    assert found["thrown"] in ("browser.agent_unreachable", "client.impostor")
+    assert not agent.saw(TOKEN)
 
 
 def test_what_it_sends_is_what_it_was_told_to(page: Page, agent: Played) -> None:

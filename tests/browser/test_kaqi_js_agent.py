@@ -14,7 +14,9 @@ from simulator.reader import InProcessDesk
 from tests.agents import PHARMACY, Pos, Running, running
 from tests.browser.till_page import run, vendor_site
 from tests.centre import CentreProcess
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
+
+expect.set_options(timeout=WAIT_SECONDS * 1_000)
 
 
 @pytest.fixture(scope="module")

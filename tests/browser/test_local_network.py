@@ -107,6 +107,28 @@ def test_an_allowed_page_is_not_told_to_allow_it_when_nobody_answers(
     assert found["thrown"] == "browser.agent_unreachable"
 
 
+UNDECIDED = """async (k, address, token) => {
+  const waits = [];
+  const later = setTimeout;
+  globalThis.setTimeout = (work, ms) => { waits.push(ms); return later(work, ms); };
+  navigator.permissions.query = async () => ({state: "prompt"});
+  try { await new k.Kaqi({address, token}).readers(); }
+  catch (failed) { return [failed.code, Math.max(...waits)]; }
+}"""
+
+
+def test_as_long_as_the_browser_asks_it_waits_and_silence_is_no_permission(
+    opened: Opening,
+) -> None:
+    with playing() as gone:
+        address = gone.address
+    page = opened("trusted.example", *ALLOWED)
+
+    found = run(page, UNDECIDED, address, TOKEN)
+
+    assert found == ["browser.local_network_denied", 120_000]
+
+
 def test_a_plain_http_page_is_refused_whatever_was_allowed(
     opened: Opening, agent_played: Played
 ) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.agents import Running
+from tests.agents import Running, wait_until
+from tests.browser.conftest import Site
 
 ORDER = '{"kind":"activation","scenario":"outpatient_registration"}'
 START = """async ([address, token, order]) => {
@@ -14,7 +15,7 @@ START = """async ([address, token, order]) => {
     headers: {
       "Authorization": "Bearer " + token,
       "Content-Type": "application/json",
-      "Idempotency-Key": crypto.randomUUID(),
+      "Idempotency-Key": String(Math.random()),
     },
     body: order,
   });
@@ -30,6 +31,22 @@ HOSTILE = {
     }""",
     "beacon": """async ([address, token, order]) =>
       navigator.sendBeacon(address + "/v1/transactions", order)""",
+    "beacon of JSON": """async ([address, token, order]) => {
+      const body = new Blob([order], {type: "application/json"});
+      return navigator.sendBeacon(address + "/v1/transactions", body);
+    }""",
+    "frame without an origin": """async ([address, token, order]) =>
+      new Promise(resolve => {
+        const frame = document.createElement("iframe");
+        frame.sandbox = "allow-scripts";
+        onmessage = message => resolve(message.data);
+        frame.srcdoc = `<script>
+          fetch("${address}/v1/readers", {headers: {Authorization: "Bearer ${token}"}})
+            .then(() => "opened", () => "failed")
+            .then(found => parent.postMessage(found, "*"));
+        </script>`;
+        document.body.append(frame);
+      })""",
     "image": """async ([address]) => new Promise(resolve => {
       const image = new Image();
       image.onload = () => resolve("loaded");
@@ -54,6 +71,26 @@ HOSTILE = {
       socket.onerror = () => resolve("failed");
     })""",
 }
+
+
+NOTHING = (
+    "failed",
+    "failed: TypeError",
+    True,  # a beacon that was sent, and refused
+    {"type": "opaque", "body": ""},
+)
+
+
+def tried(way: str) -> str:
+    """A script that tries it."""
+    script = f"async given => {{ try {{ return await ({HOSTILE[way]})(given); }}"
+    return script + " catch (failed) { return 'failed: ' + failed.name; } }"
+
+
+def is_untouched(agent: Running) -> bool:
+    """Whether somebody has asked, was turned away, and nothing has come of it."""
+    wait_until(lambda: agent.agent.app.rejections["auth.origin_denied"] > 0)
+    return not agent.pos.request("GET", "/v1/transactions").body["transactions"]
 
 
 def arguments(agent: Running, token: str | None = None) -> list[str]:
@@ -82,17 +119,43 @@ def test_a_listed_page_without_a_token_is_told_why(
 def test_a_foreign_page_reads_nothing_and_causes_nothing(
     foreign_page: Page, agent: Running, way: str
 ) -> None:
-    script = f"async given => {{ try {{ return await ({HOSTILE[way]})(given); }}"
-    script += " catch (failed) { return 'failed: ' + failed.name; } }"
+    found = foreign_page.evaluate(tried(way), arguments(agent))
 
-    found = foreign_page.evaluate(script, arguments(agent))
+    assert found in NOTHING
+    assert is_untouched(agent)
 
-    assert found in (
-        "failed",
-        "failed: TypeError",
-        True,  # a beacon that was sent, and refused
-        {"type": "opaque", "body": ""},
-    )
+
+@pytest.mark.parametrize("way", ["fetch with the token", "fetch without CORS", "image"])
+@pytest.mark.parametrize("through_a_listed_one", [False, True])
+def test_being_sent_on_from_elsewhere_does_not_help_a_foreign_page(
+    foreign_page: Page,
+    agent: Running,
+    sites: tuple[Site, Site],
+    way: str,
+    through_a_listed_one: bool,
+) -> None:
+    listed, foreign = sites
+    address, *rest = arguments(agent)
+    chain = listed.away(address) if through_a_listed_one else address
+
+    found = foreign_page.evaluate(tried(way), [foreign.away(chain), *rest])
+
+    assert found in NOTHING
+    assert is_untouched(agent)
+
+
+def test_a_name_that_is_made_to_mean_this_machine_is_not_ours(
+    chromium: Browser, agent: Running
+) -> None:
+    _, token, order = arguments(agent)
+    address = f"http://rebound.example:{agent.port}"
+    page = chromium.new_page(bypass_csp=True)  # its own would not even let it ask
+    page.goto(f"{address}/v1/readers")
+
+    found = page.evaluate(START, [address, token, order])
+
+    page.close()
+    assert (found["status"], found["body"]["code"]) == (421, "auth.host_denied")
     assert agent.pos.request("GET", "/v1/transactions").body["transactions"] == []
 
 

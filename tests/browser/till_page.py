@@ -77,11 +77,12 @@ class Received:
 class Played:
     """Plays an agent. `answers` are (status, body) by path; everything else is an empty
     object. `silences` is how many answers are lost on their way; `proves` whether it knows
-    the token; `streams` what each follower of the events is sent before it is cut off."""
+    the token; `hello` what it says instead; `streams` what each follower of the events is sent before it is cut off."""
 
     answers: dict[str, tuple[int, object]] = field(default_factory=dict)
     silences: int = 0
     proves: bool = True
+    hello: tuple[int, object] | None = None
     streams: list[bytes] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
     port: int = 0
@@ -109,14 +110,15 @@ class Played:
         if asked.method == "OPTIONS":
             return 204, b""
         if asked.path == "/v1/hello":
-            return 200, json.dumps({"proof": self._proof(asked)}).encode()
+            status, said = self.hello or (200, {"proof": self._proof(asked)})
+            return status, json.dumps(said).encode()
         if self.silences:
             self.silences -= 1
             return 0, b""
         if self.streams and asked.path == "/v1/events":
             return 200, self.streams.pop(0)
         status, body = self.answers.get(asked.path, (200, {}))
-        return status, json.dumps(body).encode()
+        return status, b"" if status == 204 else json.dumps(body).encode()
 
     def _proof(self, asked: Received) -> str:
         if not self.proves:

@@ -27,9 +27,8 @@ from plugin.agent import till
 from plugin.agent.courier import Courier
 from plugin.agent.errands import AskHsm
 from plugin.agent.happenings import Happenings
-from plugin.agent.readers import ReaderBoard
+from plugin.agent.readers import Found, ReaderBoard
 from plugin.card.pin import Answer
-from plugin.card.reading import AtReader
 from plugin.centre.port import Centre
 from plugin.journal.port import Request, Torn
 from plugin.journal.sqlite import SqliteJournal
@@ -87,12 +86,12 @@ def labelled(way: Way) -> tuple[tuple[object, str, object], ...]:
         def read(
             self,
             slot: Slot,
-            procedure: Callable[[bytes], Procedure[AtReader]],
-            done: Callable[[AtReader | Problem], None],
+            procedure: Callable[[bytes], Procedure[Found]],
+            done: Callable[[Found | Problem], None],
             ask_hsm: AskHsm,
             trace_id: str,
         ) -> None:
-            def told(outcome: AtReader | Problem) -> None:
+            def told(outcome: Found | Problem) -> None:
                 with way.through("read.told"):
                     done(outcome)
 

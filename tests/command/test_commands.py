@@ -281,6 +281,8 @@ def test_the_doctor_finds_everything_in_order(
 
 def test_the_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
     environment = {"PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")}
+    requests = DataFolder(tmp_path / "data").pairing_requests
+    (requests / "pos.json").write_text("{oops", encoding="utf-8")
 
     origins = 'origins = ["https://his.nowhere.example"]\n'
     found = findings(tmp_path, "http://127.0.0.1:1", origins, **environment)
@@ -288,6 +290,7 @@ def test_the_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None
     wrong = {name: each["problem"] for name, each in found.items() if not each["ok"]}
     codes = {name: problem["code"] for name, problem in wrong.items()}
     assert codes == {
+        "pairing_request": "pairing.bad_file",
         "smart_card_service": "pcsc.unavailable",
         "reader": "reader.none",
         "browser_policy": "browser.policy_missing",
@@ -318,9 +321,14 @@ def test_a_paired_client_gets_a_token_once(tmp_path: Path) -> None:
     token = done.stdout.strip()
 
     (file,) = (tmp_path / "clients").iterdir()
-    assert len(token) == 43
-    assert token not in file.name + file.read_text(encoding="utf-8")
-    assert json.loads(file.read_text("utf-8")) == {"id": "pos-7", "scopes": ["read"]}
+    name, _, secret = token.partition("~")
+    assert (name, len(secret)) == ("pos-7", 43)
+    assert secret not in file.name + file.read_text(encoding="utf-8")
+    assert json.loads(file.read_text("utf-8")) == {
+        "id": "pos-7",
+        "scopes": ["read"],
+        "origin": None,
+    }
     assert file.stat().st_mode & 0o077 == 0
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from plugin.client import Kaqi, KaqiError
+from plugin.client import KaqiImpostorError
 from plugin.data_folder import DataFolder
 from plugin.machine import machine_id
-from tests.agents import SCOPES, AgentProcess
+from tests.agents import SCOPES, AgentProcess, Pos
 from tests.centre import CentreProcess
 
 
@@ -23,20 +23,14 @@ def test_a_copy_is_noticed_and_its_tokens_are_void(
     (tmp_path / "machine").write_text("0" * 32, encoding="ascii")  # was another's
 
     with AgentProcess(tmp_path, centre.address) as agent:
-        old = Kaqi(token=token, address=f"127.0.0.1:{agent.pos.port}")
-        refused = _code(old)
+        old = Pos(agent.pos.port, token)
+        refused = old.request("GET", "/v1/readers")
+        with pytest.raises(KaqiImpostorError):  # it knows the old token no more
+            old.kaqi.readers()
         assert agent.pos.kaqi.readers()  # who is paired anew is served
 
-    assert refused == "auth.token_invalid"
+    assert refused.code == "auth.token_invalid"
     assert "pair every client again" in agent.output
-
-
-def _code(kaqi: Kaqi) -> str:
-    try:
-        kaqi.readers()
-    except KaqiError as refused:
-        return refused.code
-    return ""
 
 
 def test_on_its_own_machine_a_folder_keeps_its_clients(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -21,7 +22,7 @@ from plugin.commands.failing import CannotError
 from plugin.commands.log import Asked
 from plugin.logs import Ring
 from tests.command.test_read import kaqi, problem_of
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 
 SHANGHAI = timezone(timedelta(hours=8))
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=SHANGHAI)
@@ -127,6 +128,19 @@ def test_the_lines_of_files_put_aside_come_before(folder: Path, shows: Any) -> N
 
     assert found[:4] == ["9.2", "10.0", "10.1", "10.2"]
     assert found[4:] == [json.loads(line)["event"] for line in LINES]
+
+
+def test_a_file_that_is_just_put_aside_is_read_once(folder: Path) -> None:
+    file = folder / "logs" / "kaqi.log"
+    (folder / "logs" / "kaqi.log.1").write_bytes(said("old") + b"\n")
+    reading = log.Written(file, to_be_continued=True).newest_first()
+
+    newest = next(reading)
+    file.rename(folder / "logs" / "kaqi.log.2")
+    older = list(reading)
+
+    assert newest == LINES
+    assert older == [[said("old")]]
 
 
 @pytest.mark.parametrize(
@@ -241,6 +255,8 @@ class Following:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        self.overdue = threading.Timer(WAIT_SECONDS, self.process.kill)
+        self.overdue.start()
 
     def next(self, count: int) -> list[str]:
         """The events of the next lines."""
@@ -253,6 +269,7 @@ class Following:
 def following(folder: Path) -> Iterator[Following]:
     started = Following(folder)
     yield started
+    started.overdue.cancel()
     started.process.kill()
     started.process.communicate()
 

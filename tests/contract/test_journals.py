@@ -367,6 +367,20 @@ def test_requests_without_a_record_go_when_a_later_record_has(journal: Journal) 
     assert journal.request("pos", "key-3") is not None
 
 
+def test_what_was_removed_for_its_age_is_told_from_what_never_was(
+    journal: Journal,
+) -> None:
+    for number in (1, 2):
+        over(journal, number)
+    before = [journal.is_removed(intent(number)) for number in (1, 2, 3)]
+
+    through(journal, lambda record: None if _first(record) else record)
+
+    after = [journal.is_removed(intent(number)) for number in (1, 2, 3)]
+    assert before == [False, False, False]
+    assert after == [True, False, False]
+
+
 def test_a_till_works_on_between_the_steps(journal: Journal) -> None:
     for number in range(80):
         over(journal, number)

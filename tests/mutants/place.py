@@ -16,7 +16,7 @@ from typing import TextIO
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / ".mutants"
 PACKAGES = ("plugin/activation", "plugin/journal", "plugin/card")
-FOLDERS = ("plugin", "drivers", "simulator", "tests")
+FOLDERS = ("plugin", "drivers", "simulator", "console", "tests")
 FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile")
 
 

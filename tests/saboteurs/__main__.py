@@ -26,7 +26,10 @@ from tests.matrix import noted
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
-COPIED = ("plugin", "drivers", "simulator", "tests", "pyproject.toml", "README.md")
+COPIED = (
+    *("plugin", "drivers", "simulator", "console", "examples", "tests"),
+    *("pyproject.toml", "README.md"),
+)
 TIMEOUT = 600
 _QUIETLY = {"PYTHONDONTWRITEBYTECODE": "1", noted.FOLDER: ""}  # none of it is noted
 FAILED = 1  # pytest's code for "tests ran, and some failed"

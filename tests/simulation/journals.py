@@ -70,6 +70,7 @@ class CrashingJournal:
         self.remember = inner.remember
         self.request = self._read(inner.request)
         self.get = self._read(inner.get)
+        self.is_removed = self._read(inner.is_removed)
         self.of_card = self._read(inner.of_card)
         self.unfinished = self._read(inner.unfinished)
         self.recent = self._read(inner.recent)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import zipfile
+from io import BytesIO
+from urllib.parse import quote
 
 import pytest
 
@@ -28,6 +31,14 @@ NUMBER = PEOPLE["lin"].holder.social_security_number
         pytest.param(base64.b64encode(f"xx{NUMBER}y".encode()), id="base64, two in"),
         pytest.param(base64.b64encode(NAME.encode()), id="base64 of a name"),
         pytest.param(json.dumps({"name": NAME}).encode(), id="\\u escapes"),
+        pytest.param(NAME.encode("utf-16-be"), id="UTF-16BE"),
+        pytest.param(quote(NAME).encode(), id="in a URL"),
+        pytest.param(quote(NAME, encoding="gbk").lower().encode(), id="URL of GBK"),
+        pytest.param(
+            repr(NAME.encode("gbk")).encode(), id="bytes as Python prints them"
+        ),
+        pytest.param(NAME.encode("ascii", "xmlcharrefreplace"), id="XML"),
+        pytest.param(f"<td>{NAME}</td>".encode("gb18030"), id="GB18030"),
         pytest.param(b"\x08\x09" + bytes.fromhex(NUMBER) + b"\x90", id="BCD"),
         pytest.param(
             PEOPLE["lin"].social_security.card_number.encode(), id="card number"
@@ -39,6 +50,17 @@ def test_a_planted_leak_is_found(planted: bytes) -> None:
 
     assert leaks
     assert {leak.where for leak in leaks} == {"log"}
+
+
+def test_what_is_packed_is_searched_too() -> None:
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("kaqi.log", f"read {NAME} " * 9)
+
+    (leak,) = find([("bundle", content.getvalue())], LIN)
+
+    assert leak.where == "bundle kaqi.log"
+    assert leak.what == "lin name"
 
 
 PIN = "975310864213"

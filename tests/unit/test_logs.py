@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path, PosixPath
 from typing import Any, get_args
 
@@ -237,11 +238,11 @@ def test_a_thread_that_fails_is_logged_without_what_it_said(configured: Path) ->
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def sources() -> Iterator[ast.Module]:
+@cache
+def sources() -> tuple[ast.Module, ...]:
     """Everything that runs on a till."""
-    for room in ("plugin", "drivers"):
-        for file in sorted((ROOT / room).rglob("*.py")):
-            yield ast.parse(file.read_text("utf-8"), filename=file.name)
+    files = [f for room in ("plugin", "drivers") for f in (ROOT / room).rglob("*.py")]
+    return tuple(ast.parse(file.read_text("utf-8")) for file in files)
 
 
 def calls(within: ast.AST) -> Iterator[ast.Call]:
@@ -272,9 +273,10 @@ def texts_in(said: ast.AST) -> set[str]:
 
 
 def keys_of(call: ast.Call, function: ast.AST) -> set[str]:
-    """The fields a call gives: of the dicts in it, and of those that its function makes
-    under the names it uses."""
+    """The fields a call gives: of the dicts in what it tells or logs, and of those that its
+    function makes under the names it uses."""
     extra = [each.value for each in call.keywords if each.arg == "extra"]
+    extra += call.args[1:] if is_telling(call) else []
     names = {n.id for e in extra for n in ast.walk(e) if isinstance(n, ast.Name)}
     keys: list[ast.expr | None] = []
     for node in ast.walk(function):
@@ -302,7 +304,8 @@ def test_every_field_that_is_logged_is_allowed() -> None:
     given = [
         keys_of(call, each)
         for each in functions
-        for call in filter(is_logging, calls(each))
+        for call in calls(each)
+        if is_logging(call) or is_telling(call)
     ]
     made = described(ValueError()).keys()
 

@@ -13,6 +13,7 @@ PROMISES = (
     *(f"A{number}" for number in range(1, 11)),
     *(f"J{number}" for number in range(1, 11)),
     *(f"C{number}" for number in range(1, 4)),
+    *(f"L{number}" for number in range(1, 4)),
 )
 
 

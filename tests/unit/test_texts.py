@@ -37,7 +37,7 @@ CATEGORIES = {
 }
 CHINESE = re.compile(r"[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef]")
 EVENTS = re.compile(
-    r"(card\.(inserted|recognised)|reader\.(attached|detached)|stream\.(gap|snapshot)"
+    r"(card\.(inserted|recognised)|reader\.(attached|detached|changed|faulted)|stream\.(gap|snapshot)"
     r"|transaction\.(created|changed|completed|input_required|in_doubt)"
     r"|transaction\.(un)?acknowledged"
     r"|agent\.(started|stopping|degraded|recovered|json)|activation\.changed"

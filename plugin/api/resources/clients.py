@@ -27,10 +27,14 @@ class Clients(Resource):
         session = {201: answers.ConsoleSession}
         revoke = "/v1/clients/{client_id}/revoke"
         yield Operation("GET", "/v1/clients", self.clients, "admin", listed)
-        yield Operation("POST", revoke, self.revoke, "admin", {204: None})
+        why = ("client.unknown", "client.not_kept")
+        yield Operation("POST", revoke, self.revoke, "admin", {204: None}, problems=why)
         codes, sessions = "/v1/console/codes", "/v1/console/session"
         yield Operation("POST", codes, self.console_code, "admin", code)
-        yield Operation("POST", sessions, self.open_console, None, session)
+        void = ("console.code_void",)
+        yield Operation(
+            "POST", sessions, self.open_console, None, session, problems=void
+        )
 
     async def clients(self, _: Bare) -> Response:
         """Who may call; never their tokens."""

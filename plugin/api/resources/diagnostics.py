@@ -42,8 +42,16 @@ class Found(Struct, frozen=True, kw_only=True):
             replace(each, problem=each.problem and Problem(each.problem.code))
             for each in self.findings
         )
-        troubles = tuple(Problem(each.code) for each in self.troubles)
-        return replace(self, findings=tuple(findings), troubles=troubles)
+        readers = (
+            replace(each, problem=each.problem and Problem(each.problem.code))
+            for each in self.readers
+        )
+        return replace(
+            self,
+            findings=tuple(findings),
+            readers=tuple(readers),
+            troubles=tuple(Problem(each.code) for each in self.troubles),
+        )
 
 
 class Diagnostics(Resource):
@@ -125,7 +133,7 @@ class Diagnostics(Resource):
         )
 
     def _shown(self, found: Found, trace_id: str) -> answers.Diagnostics:
-        ours, catalogue = self._parts.about, self._parts.rendering.catalogue
+        ours, rendering = self._parts.about, self._parts.rendering
         free = self._parts.free()
         return answers.Diagnostics(
             agent=self._agent(),
@@ -136,24 +144,14 @@ class Diagnostics(Resource):
             time=ours.now,
             safe_mode=ours.safe_mode,
             disk_free_mib=free >> 20 if free is not None else None,
-            readers=[self._reader(view, trace_id) for view in found.readers],
-            problems=[catalogue.answer(each, trace_id) for each in found.troubles],
-            checks=self._parts.rendering.readiness(found.findings, trace_id).checks,
+            readers=[rendering.reader(view, trace_id) for view in found.readers],
+            problems=[
+                rendering.catalogue.answer(each, trace_id) for each in found.troubles
+            ],
+            checks=rendering.readiness(found.findings, trace_id).checks,
             activations=found.unfinished,
             counts=list(self._counts()),
             settings=settings_shown(ours.settings),
-        )
-
-    def _reader(self, view: ReaderView, trace_id: str) -> answers.ReaderHealth:
-        code, catalogue = view.last_problem, self._parts.rendering.catalogue
-        return answers.ReaderHealth(
-            id=view.id,
-            name=view.name,
-            transport=view.transport,
-            role="psam" if view.is_psam else "patient",
-            state="busy" if view.reading else "ready",
-            slot=view.slot.value,
-            problem=catalogue.answer(Problem(code), trace_id) if code else None,
         )
 
     def _counts(self) -> Iterator[answers.Count]:

@@ -37,23 +37,26 @@ class Events(Resource):
         followed = self._parts.hub.follow()
         if followed is None:
             raise ProblemError(Problem("stream.too_many_clients"), retry_after=5)
-        content = self._following(followed, asked)
-        return EventStream(content, lambda: self._parts.hub.leave(followed))
+        loop, service, client = self._parts.loop, self._parts.service, asked.client
+        loop.post(lambda: service.follows(client))
+
+        def ended() -> None:
+            self._parts.hub.leave(followed)
+            loop.post(lambda: service.left(client))
+
+        return EventStream(self._following(followed, asked), ended)
 
     async def _following(
         self, followed: Following, asked: Bare
     ) -> AsyncIterator[bytes]:
-        happenings, last = self._parts.happenings, asked.last_event_id
-        whole, missed = await self._decide(
-            lambda: happenings.since(happenings.last_id if last is None else last)
+        """What was missed, then what is told: at one moment it is settled which is which, so
+        that nothing comes twice or never."""
+        last = asked.last_event_id
+        told, missed, begins = await self._decide(
+            lambda: self._beginning(last, asked.client)
         )
-        if last is not None and not whole:
-            yield as_event("stream.gap", {"last_event_id": last})
-        else:
-            yield as_event("stream.snapshot", await self._snapshot(asked.client))
-        told = last if last is not None and whole else 0
+        yield begins
         for event in missed:
-            told = event.id
             yield as_event(event.type, event, event.id)
         while True:
             try:
@@ -67,18 +70,23 @@ class Events(Resource):
             if following.id > told:
                 yield as_event(following.type, following, following.id)
 
-    async def _snapshot(self, client: Client) -> dict[str, list[str]]:
-        """What there is when a stream begins, by its ids."""
+    def _beginning(
+        self, last: int | None, client: Client
+    ) -> tuple[int, tuple[Happening, ...], bytes]:
+        """The last event until now, what the client has missed of them, and how its stream
+        begins: with a snapshot, or with the gap."""
+        happenings = self._parts.happenings
+        now = happenings.last_id
+        whole, missed = happenings.since(now if last is None else last)
+        if last is not None and not whole:
+            return now, missed, as_event("stream.gap", {"last_event_id": last})
         service = self._parts.service
-
-        def seen() -> dict[str, list[str]]:
-            return {
-                "readers": [view.id for view in service.readers()],
-                "transactions": [*service.live_transactions()],
-                "unacknowledged": service.outstanding(client),
-            }
-
-        return await self._decide(seen)
+        snapshot = {
+            "readers": [view.id for view in service.readers()],
+            "transactions": [*service.live_transactions()],
+            "unacknowledged": service.outstanding(client),
+        }
+        return now, missed, as_event("stream.snapshot", snapshot)
 
 
 def _is_revoked(client: Client, event: Happening) -> bool:

@@ -9,13 +9,12 @@ from starlette.responses import Response
 
 from plugin.activation.saga import IN_DOUBT, TERMINAL, ActivationState
 from plugin.agent.counting import Labels
-from plugin.agent.readers import ReaderView
+from plugin.agent.readers import ReaderState, ReaderView
 from plugin.api.exposition import MEDIA, Standing, exposed
 from plugin.api.operation import Bare, Operation
 from plugin.api.resources.resource import Parts, Resource
 
 UNFINISHED = tuple(state for state in ActivationState if state not in TERMINAL)
-READER_STATES = ("ready", "busy", "faulted")
 
 
 class Metrics(Resource):
@@ -95,7 +94,5 @@ def _of_the_agent(parts: Parts) -> Iterator[Standing]:
 
 
 def _states(view: ReaderView) -> Iterator[tuple[Labels, float]]:
-    faulted = view.last_problem is not None
-    now = "busy" if view.reading else "faulted" if faulted else "ready"
-    for state in READER_STATES:
-        yield (view.id, view.transport, state), float(state == now)
+    for state in ReaderState:
+        yield (view.id, view.transport, state.value), float(state is view.state)

@@ -31,11 +31,32 @@ class Pairings(Resource):
         """What can be asked."""
         begun, seen = {201: answers.PairingBegun}, {200: answers.PairingSeen}
         shown, listed = {200: answers.Pairing}, {200: answers.Pairings}
-        yield Operation("POST", "/v1/pairings", self.ask_pairing, None, begun)
-        yield Operation("GET", _ONE, self.poll_pairing, None, seen, (SECRET,))
+        yield Operation(
+            "POST",
+            "/v1/pairings",
+            self.ask_pairing,
+            None,
+            begun,
+            problems=("pairing.too_many",),
+        )
+        yield Operation(
+            "GET",
+            _ONE,
+            self.poll_pairing,
+            None,
+            seen,
+            (SECRET,),
+            problems=("pairing.unknown", "client.not_kept"),
+        )
         yield Operation("GET", "/v1/pairings", self.pairings, "admin", listed)
-        yield Operation("POST", f"{_ONE}/approve", self.approve, "admin", shown)
-        yield Operation("POST", f"{_ONE}/deny", self.deny, "admin", shown)
+        over = ("pairing.unknown", "pairing.ended")
+        why = (*over, "pairing.wrong_code", "pairing.name_taken")
+        yield Operation(
+            "POST", f"{_ONE}/approve", self.approve, "admin", shown, problems=why
+        )
+        yield Operation(
+            "POST", f"{_ONE}/deny", self.deny, "admin", shown, problems=over
+        )
 
     async def ask_pairing(self, asked: Asked[Nothing, requests.AskPairing]) -> Response:
         """Ask to be paired. Show the code: whoever runs the till types it into `kaqi pair`

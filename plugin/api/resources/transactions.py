@@ -41,11 +41,11 @@ _STARTING = (
     "scenario.not_allowed_here",
     *JOURNAL,
 )
+_UNKNOWN = ("transaction.purged", "transaction.unknown", *JOURNAL)
 _STEERING = (
     "transaction.bad_state",
     "transaction.not_cancellable",
-    "transaction.unknown",
-    *JOURNAL,
+    *_UNKNOWN,
 )
 _WITH_PIN = (  # why it is not presented to the card
     "pin.keypad_only",
@@ -81,7 +81,15 @@ class Transactions(Resource):
         yield _acting("confirm", self.confirm, _BEGUN, PREFER)
         yield _acting("continue", self.go_on, _BEGUN, PREFER)
         yield _acting("acknowledge", self.acknowledge, {200: answers.Transaction})
-        yield _acting("reconcile", self.reconcile, {202: answers.Transaction})
+        yield Operation(
+            "POST",
+            f"{_ONE}/reconcile",
+            self.reconcile,
+            "activate",
+            {202: answers.Transaction},
+            (KEY,),
+            problems=(*_STEERING, "activation.needs_a_person", "card.must_return"),
+        )
         yield Operation(
             "POST",
             f"{_ONE}/pin",
@@ -97,8 +105,7 @@ class Transactions(Resource):
             answers.Transactions,
             problems=JOURNAL,
         )
-        unknown = ("transaction.unknown", *JOURNAL)
-        yield reading(_ONE, self.transaction, answers.Transaction, problems=unknown)
+        yield reading(_ONE, self.transaction, answers.Transaction, problems=_UNKNOWN)
 
     async def start(self, asked: Asked[Nothing, requests.StartTransaction]) -> Response:
         """Start a transaction. 202 with the snapshot; 200 when it has ended meanwhile."""
@@ -109,6 +116,7 @@ class Transactions(Resource):
             pos_ref=body.pos_ref,
             operator_ref=body.operator_ref,
             readers=frozenset(body.readers) if body.readers is not None else None,
+            cancel_when_lost=body.on_client_loss == "cancel",
         )
         start = self._parts.service.start
         return await self._once(asked, lambda: start(client, order, keyed))
@@ -230,26 +238,31 @@ class Transactions(Resource):
         async with self._parts.hub.changes_of(transaction_id) as changed:
             while True:
                 changed.clear()
-                view = await self._seen(client, transaction_id)
-                left = deadline - asyncio.get_running_loop().time()
+                left = max(0.0, deadline - asyncio.get_running_loop().time())
+                view = await self._seen(client, transaction_id, left)
                 over = left <= 0 or self._parts.hub.is_stopping
                 if over or satisfied(view) or view.is_terminal:
                     return view
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), left)
 
-    async def _seen(self, client: Client, transaction_id: str) -> TransactionView:
+    async def _seen(
+        self, client: Client, transaction_id: str, patience: float
+    ) -> TransactionView:
         """As it stands now. While nothing at all has changed since somebody asked for it, it
-        is shown again; what names a person is not kept for that."""
+        is shown again; what names a person is not kept for that, and whoever must be there
+        is heard every time."""
         asked, loop = (client, transaction_id), self._parts.loop
         turn, views = self._shown
         if turn == loop.turn and asked in views:
             return views[asked]
         find = self._parts.service.transaction
-        turn, view = await self._look(lambda: (loop.turn, find(client, transaction_id)))
+        turn, view = await self._look(
+            lambda: (loop.turn, find(client, transaction_id, patience))
+        )
         if self._shown[0] != turn or len(self._shown[1]) >= SHOWN_MAX:
             self._shown = turn, {}
-        if view.holder is None or view.holder.masked:
+        if not view.attended and (view.holder is None or view.holder.masked):
             self._shown[1][asked] = view
         return view
 
