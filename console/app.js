@@ -72,6 +72,11 @@ export class App {
     document.title = call ? `● ${call}` : `${this.say("product")} · ${this.say(`screen_${this.name}`)}`;
   }
 
+  /** Say this to whoever does not see the page. */
+  announce(text) {
+    document.querySelector(".heard").textContent = text;
+  }
+
   get main() {
     return document.querySelector("main");
   }

@@ -109,6 +109,7 @@ export class Journey {
     const following = (this.following = new AbortController());
     const { kaqi } = this.app;
     let now = snapshot;
+    if (now) this.shown(now);
     while (!following.signal.aborted) {
       try {
         now = now === null ? await kaqi.get(id) : await kaqi.next(now, { signal: following.signal });
@@ -143,10 +144,10 @@ export class Journey {
     const acts = tone === "act" || (hasEnded(now) && before !== null);
     app.title(acts ? text : null);
     if (acts && before?.step.key !== now.step.key) beep();
+    app.announce([text, now.problem && app.read(now.problem.messages)].filter(Boolean).join(" "));
     const heading = h("h1", { class: "instruction", tabindex: "-1" }, text);
     show(
       this.element,
-      h("div", { class: "sr", role: "status", "aria-live": "assertive" }),
       h(
         "article",
         { class: `panel moment ${tone}` },

@@ -40,6 +40,7 @@ class Console:
         self._scopes = scopes
         self._codes: dict[str, Code] = {}
         self._sessions: dict[str, Client] = {}
+        self._names: dict[str, str] = {}  # what a token begins with, and its digest
 
     def code(self) -> str:
         """A new code."""
@@ -60,16 +61,24 @@ class Console:
         if found.opened is not None:
             self._sessions.pop(found.opened, None)
             raise ProblemError(Problem("console.code_void"))
-        token = f"{CONSOLE}~{self._random.randbytes(_BYTES).hex()}"
+        name = f"{CONSOLE}.{self._random.randbytes(4).hex()}"
+        token = f"{name}~{self._random.randbytes(_BYTES).hex()}"
         client = Client(id=CONSOLE, scopes=self._scopes, origin=origin)
         found.opened = _digest(token)
         self._sessions[found.opened] = client
+        self._names[name] = found.opened
         _keep_newest(self._sessions, SESSIONS_AT_MOST)
+        _keep_newest(self._names, SESSIONS_AT_MOST)
         return token, client
 
     def client(self, token: str) -> Client | None:
         """Whose token this is, while the agent lives."""
         return self._sessions.get(_digest(token))
+
+    def hello_key(self, name: str) -> bytes | None:
+        """The SHA-256 of the token that begins with this name, 32 bytes."""
+        digest = self._names.get(name)
+        return bytes.fromhex(digest) if digest and digest in self._sessions else None
 
     def revoke(self, client_id: str = CONSOLE) -> bool:
         """Close every console; returns whether one was open."""
@@ -88,6 +97,8 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
-def _keep_newest(kept: dict[str, Code] | dict[str, Client], at_most: int) -> None:
+def _keep_newest(
+    kept: dict[str, Code] | dict[str, Client] | dict[str, str], at_most: int
+) -> None:
     while len(kept) > at_most:
         del kept[next(iter(kept))]
