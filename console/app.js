@@ -135,17 +135,25 @@ export class App {
   }
 }
 
-/** Nobody is signed in here, or no longer: how to come in. */
+/** Nobody is signed in here, or no longer: what this is and how to come in, in both
+ *  languages. */
 function signedOut(app = null) {
   app?.screen?.close();
   sessionStorage.removeItem(SESSION);
-  const language = localStorage.getItem(LANGUAGE) ?? "zh-CN";
+  for (const each of ["nav", ".language", ".banner", ".trouble"]) document.querySelector(each).hidden = true;
+  show(document.querySelector("main"), ["zh-CN", "en"].map(wayIn));
+}
+
+function wayIn(language) {
   const say = speaker(language);
-  document.documentElement.lang = language;
-  document.title = say("product");
-  show(
-    document.querySelector("main"),
-    h("section", { class: "panel" }, h("h1", {}, say("signed_out")), h("p", {}, say("sign_in_how")), h("p", {}, h("code", {}, "kaqi console"))),
+  return h(
+    "section",
+    { class: "panel", lang: language },
+    h(language === "en" ? "h2" : "h1", {}, say("signed_out")),
+    h("p", {}, say("running")),
+    h("p", {}, say("sign_in_how")),
+    h("p", {}, h("code", {}, "kaqi console")),
+    h("p", { class: "soft" }, say("makers")),
   );
 }
 

@@ -9,6 +9,8 @@ export const WORDS = {
   simulated: ["模拟运行：这里的一切都不是真的", "SIMULATION: nothing here is real"],
   offline: ["卡启没有响应，正在重新连接。已办理的不会丢失。", "kaqi does not answer; trying again. Nothing that was done is lost."],
   signed_out: ["请从本机打开控制台", "Open the console from this computer"],
+  running: ["这台电脑上的卡启正在运行。", "kaqi is running on this computer."],
+  makers: ["收银系统、医院信息系统的开发者：接口说明在 /openapi.json（要带令牌）；网页用的客户端是 /kaqi.js 和 /sha256.js。", "Makers of POS and HIS software: the API describes itself at /openapi.json (with a token); the client for web pages is /kaqi.js with /sha256.js."],
   sign_in_how: ["在这台电脑上运行下面的命令，它会用一次性代码打开这个页面。", "Run this command on this computer: it opens this page with a one-time code."],
 
   screen_journey: ["办理", "Counter"],

@@ -108,7 +108,7 @@ def test_the_page_at_our_own_address_says_what_this_is(
     assert "这台电脑上的卡启正在运行" in page.inner_text("main")
     assert "kaqi is running on this computer" in page.inner_text("main")
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert colour == "rgb(245, 247, 248)"
+    assert colour == "rgb(238, 242, 246)"
     assert wrong == []
 
 
