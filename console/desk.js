@@ -1,7 +1,7 @@
 // The desk to try it on: invented people's cards on a table, readers to put them in, and a
 // centre that misbehaves on request.
 
-import { h, show } from "./dom.js";
+import { Looking, h, show } from "./dom.js";
 
 const AGAIN_MS = 1_000;
 // What the centre can be told to do, by the key of its words.
@@ -13,9 +13,9 @@ const CENTRE = {
   centre_loses_answer: [{ fault: "lose_answer", operation: "activations", times: 1 }],
 };
 
-export class Desk {
+export class Desk extends Looking {
   constructor(app) {
-    this.app = app;
+    super(app);
     this.held = null; // the name of the card that was chosen
     const { say } = app;
     this.slots = h("div", { class: "slots" });
@@ -31,16 +31,7 @@ export class Desk {
       h("h2", {}, say("desk_centre")),
       h("div", { class: "panel row" }, this.centre()),
     );
-    this.load();
-    this.loading = setInterval(() => this.load(), AGAIN_MS);
-  }
-
-  close() {
-    clearInterval(this.loading);
-  }
-
-  again() {
-    this.load();
+    this.keepLooking(AGAIN_MS);
   }
 
   async load() {

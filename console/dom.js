@@ -22,6 +22,28 @@ export function show(parent, ...children) {
   parent.replaceChildren(...flat(children));
 }
 
+/** A screen that looks again and again while it is shown; what it looks at is in `load`. */
+export class Looking {
+  constructor(app) {
+    this.app = app;
+  }
+
+  keepLooking(milliseconds) {
+    this.load();
+    this.loading = setInterval(() => this.load(), milliseconds);
+  }
+
+  /** Another screen is shown. */
+  close() {
+    clearInterval(this.loading);
+  }
+
+  /** The agent answers again. */
+  again() {
+    this.load();
+  }
+}
+
 /** A dialog that is open until it is answered; resolves to what `answer` was called with,
  *  null when it was left by Escape. */
 export function ask(build) {

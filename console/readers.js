@@ -1,12 +1,12 @@
 // The readers, why one does not read, and what the doctor finds.
 
-import { h, save, show } from "./dom.js";
+import { Looking, h, save, show } from "./dom.js";
 
 const AGAIN_MS = 2_000;
 
-export class Readers {
+export class Readers extends Looking {
   constructor(app) {
-    this.app = app;
+    super(app);
     this.seen = "";
     const { say } = app;
     this.list = h("ul", { class: "plain" });
@@ -20,16 +20,7 @@ export class Readers {
       h("div", { class: "panel" }, this.found),
       h("button", { type: "button", onclick: () => this.bundle() }, say("support_bundle")),
     );
-    this.load();
-    this.loading = setInterval(() => this.load(), AGAIN_MS);
-  }
-
-  close() {
-    clearInterval(this.loading);
-  }
-
-  again() {
-    this.load();
+    this.keepLooking(AGAIN_MS);
   }
 
   async load() {

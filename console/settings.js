@@ -1,12 +1,12 @@
 // Who may call, the region's rules in plain words, and the version.
 
-import { h, show } from "./dom.js";
+import { Looking, h, show } from "./dom.js";
 
 const AGAIN_MS = 3_000;
 
-export class Settings {
+export class Settings extends Looking {
   constructor(app) {
-    this.app = app;
+    super(app);
     const { say, agent } = app;
     const { id, version } = agent.region_profile;
     const facts = [["version", agent.version], ["region", `${id}@${version}`]];
@@ -26,17 +26,8 @@ export class Settings {
       h("h2", {}, say("about")),
       h("dl", { class: "panel facts" }, facts.map(([key, value]) => [h("dt", {}, say(key)), h("dd", {}, value)])),
     );
-    this.load();
     this.about();
-    this.loading = setInterval(() => this.load(), AGAIN_MS);
-  }
-
-  close() {
-    clearInterval(this.loading);
-  }
-
-  again() {
-    this.load();
+    this.keepLooking(AGAIN_MS);
   }
 
   async load() {

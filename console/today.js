@@ -1,15 +1,15 @@
 // Today's activations: those in doubt first, and what a person must settle.
 
-import { ask, h, save, show } from "./dom.js";
+import { Looking, ask, h, save, show } from "./dom.js";
 
 const TONES = { ACTIVE: "good", REJECTED: "bad", UNKNOWN: "doubt", MANUAL: "doubt", SENDING: "busy", READY: "busy", RECEIVED: "busy", CARD_STEPS: "busy", ABANDONED: "" };
 const URGENCY = ["MANUAL", "UNKNOWN", "SENDING"];
 const SHOWN_AT_ONCE = 100;
 const AGAIN_MS = 5_000;
 
-export class Today {
+export class Today extends Looking {
   constructor(app) {
-    this.app = app;
+    super(app);
     this.records = [];
     const { say } = app;
     this.wanted = h("input", { type: "search", "aria-label": say("today_search"), placeholder: say("today_search"), oninput: () => this.draw() });
@@ -22,16 +22,7 @@ export class Today {
       h("div", { class: "panel row" }, this.wanted, h("label", { class: "inline" }, this.everyDay, h("span", {}, say("today_all"))), h("span", { class: "grow" }), h("button", { type: "button", onclick: () => this.export() }, say("today_export"))),
       h("div", { class: "panel" }, this.list),
     );
-    this.load();
-    this.loading = setInterval(() => this.load(), AGAIN_MS);
-  }
-
-  close() {
-    clearInterval(this.loading);
-  }
-
-  again() {
-    this.load();
+    this.keepLooking(AGAIN_MS);
   }
 
   async load() {

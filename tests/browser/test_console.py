@@ -119,6 +119,8 @@ def test_a_page_that_is_loaded_anew_shows_where_it_stood(till: Till) -> None:
     till.reads("请插入社会保障卡")
     till.press("取消")
     till.reads("已取消，请取出卡片")
+    (only,) = till.agent.pos.request("GET", "/v1/transactions").body["transactions"]
+    assert only["state"] == "cancelled"
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
