@@ -152,10 +152,11 @@ export class Journey {
         "article",
         { class: `panel moment ${tone}` },
         picture(now.step.key, now.role),
-        h("div", {}, heading, this.wrong(now.problem), this.notices(now), this.holder(now), this.entry(now), this.result(now), this.buttons(now), this.countdown(now)),
+        h("div", {}, heading, this.wrong(now.problem), this.notices(now), this.holder(now), this.entry(now), this.buttons(now), this.receipt(now), this.countdown(now)),
       ),
     );
-    (this.element.querySelector("[autofocus]") ?? this.element.querySelector("button.primary") ?? heading).focus();
+    (this.element.querySelector("[autofocus]") ?? this.element.querySelector("button.primary") ?? heading).focus({ preventScroll: true });
+    window.scrollTo(0, 0); // the instruction is what must be seen
     this.tick();
   }
 
@@ -197,12 +198,9 @@ export class Journey {
     return pinForm(now.expects, this.app.say, (typed) => this.act(() => this.app.kaqi.pin(now, typed)));
   }
 
-  result(now) {
+  receipt(now) {
     const receipt = now.result?.receipt;
-    if (!receipt) return null;
-    const text = this.app.read(receipt.text);
-    const paper = () => this.app.print(h("pre", { class: "receipt" }, text));
-    return [h("pre", { class: "receipt" }, text), h("button", { type: "button", onclick: paper }, this.app.say("print_receipt"))];
+    return receipt ? h("pre", { class: "receipt" }, this.app.read(receipt.text)) : null;
   }
 
   buttons(now) {
@@ -215,7 +213,9 @@ export class Journey {
     const offered = Object.keys(acts).filter((name) => now.allowed_actions.includes(name)).map((name) => acts[name]);
     const over = hasEnded(now) || now.state === "in_doubt";
     const next = over && h("button", { class: "primary large", type: "button", onclick: () => this.done(now) }, say("next_holder"));
-    return h("p", { class: "row" }, offered, next);
+    const paper = () => this.app.print(this.receipt(now));
+    const print = now.result?.receipt && h("button", { type: "button", onclick: paper }, say("print_receipt"));
+    return h("p", { class: "row" }, offered, next, print);
   }
 
   countdown(now) {

@@ -78,6 +78,7 @@ def test_a_pharmacy_sale_by_mouse_in_chinese(till: Till) -> None:
     till.press("确认启用")
     till.reads("启用成功，请取出卡片")
 
+    expect(till.page.locator(".instruction")).to_be_in_viewport(ratio=1)
     shown = till.page.locator("pre.receipt").inner_text()
     assert "社会保障卡启用凭条" in shown
     assert "林试一" not in till.page.content()
