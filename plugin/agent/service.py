@@ -1,16 +1,14 @@
 """What a client may ask of the agent. Lives on the deciding thread.
 
-A transaction is a pure desk and what surrounds it: who started it, who follows it, which
-clock runs, and the durable activation behind it. What the desk wants done is done here;
-what the saga promises is kept by `recovery`.
+What may be asked for now, and what is answered. Transactions are carried on by `conduct`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from datetime import date
+from functools import partial
 from itertools import islice
 from random import Random
 from typing import TypeVar
@@ -19,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from plugin.activation import desk, journey, pins, saga
-from plugin.activation.desk import ALLOWED, CLOCKS, Action, Desk, Outcome, Terms
+from plugin.activation.desk import ALLOWED, CLOCKS, Action, Outcome, Terms
 from plugin.activation.pins import Typed
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile, Scenario
@@ -31,14 +29,13 @@ from plugin.activation.saga import (
     Verdict,
 )
 from plugin.agent import views
-from plugin.agent.attendance import LOSS_MS, Attendance
+from plugin.agent.attendance import Attendance
 from plugin.agent.clerk import Clerk
+from plugin.agent.conduct import Conduct
 from plugin.agent.counting import Counts
 from plugin.agent.courier import Courier
-from plugin.agent.failure import described
 from plugin.agent.happenings import Happenings
 from plugin.agent.intents import IntentIds
-from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.outstanding import KEPT as OUTSTANDING
 from plugin.agent.outstanding import Outstanding
@@ -56,16 +53,10 @@ from plugin.journal.port import Journal, JournalError, Request
 from plugin.privacy import Keys
 from plugin.settings import Institution, Terminal
 
-KEPT_SECONDS = 3_600  # how long a finished transaction is remembered as it was
-KEPT_AT_MOST = 500  # and how many: about 3 MiB; no till finishes as many in an hour
-LOOK_AGAIN_MS = 60_000
-CARD_MS = 1_000  # what a card at work is given before somebody looks again
 REMINDED_MAX = 100
 PIN_STARTS_A_MINUTE = 5
 _log = logging.getLogger("kaqi.service")
 
-CLIENT_LOST = desk.CancelAsked((Problem("transaction.client_lost"),))
-STUMBLED = desk.Stumbled(Problem("agent.failed"))
 _EVENTS: dict[Action, desk.Event] = {
     Action.CANCEL: desk.CancelAsked(),
     Action.CONFIRM: desk.ConfirmAsked(),
@@ -159,7 +150,6 @@ class Service:
     ) -> None:
         self._space = space
         self._loop = loop
-        self._terminal = terminal
         self._board = board
         self._journal = journal
         self._teller = Teller(happenings, counts, loop.ticks)
@@ -172,29 +162,36 @@ class Service:
         self._outstanding = Outstanding()
         self._attendance = Attendance()
         self._testing: set[str] = set()  # readers
-        self._runs: dict[str, Run] = {}
         self._passing: dict[tuple[str, str], Request] = {}  # keys of dry runs
-        self._finished = Lapse(loop, KEPT_SECONDS, self._forget, KEPT_AT_MOST)
-        self._holders = Lapse(
-            loop, views.HOLDER_SECONDS, self._forget_holder, KEPT_AT_MOST
-        )
         self._activations = Activations(
             journal, courier, loop, random, self._activation_moved
         )
         self._pin_starts = Rate(PIN_STARTS_A_MINUTE, loop.ticks)
-        self._clerk = Clerk(
+        presenter = Presenter(
+            board, journal, self._activations, keys, profile, loop.wall
+        )
+        self._conduct = Conduct(
+            loop=loop,
             board=board,
-            keys=keys,
-            centre=centre,
-            courier=courier,
             activations=self._activations,
-            presenter=Presenter(
-                board, journal, self._activations, keys, profile, loop.wall
+            clerk=partial(
+                Clerk,
+                board=board,
+                keys=keys,
+                centre=centre,
+                courier=courier,
+                activations=self._activations,
+                presenter=presenter,
+                profile=profile,
+                trouble=trouble,
+                dated=dated,
             ),
+            teller=self._teller,
+            attendance=self._attendance,
             profile=profile,
-            trouble=trouble,
-            dated=dated,
-            apply=self._apply,
+            terminal=terminal,
+            changed=changed,
+            forgotten=self._forgotten,
         )
 
     # Verbs
@@ -236,13 +233,10 @@ class Service:
             self._teller.open(record)
         else:
             self._passing[client.id, keyed.key] = request
-        self._runs[origin.transaction_id] = run
         self._outstanding.add(origin.transaction_id, client.id)
         if order.cancel_when_lost:
-            self._attendance.begin(origin.transaction_id, client.id, self._loop.ticks())
-            self._loop.after(LOSS_MS, lambda: self._look_for_client(run))
-        self._teller.tell(run, "transaction.created")
-        self._entered(run, first.effects, came_from=None)
+            self._conduct.attend(run)
+        self._conduct.begin(run, first.effects)
         return self._view(run, client)
 
     def act(
@@ -316,7 +310,7 @@ class Service:
         if not view.is_terminal:
             raise self._not_now(view.allowed, Action.ACKNOWLEDGE, view.state)
         request = _request(client, keyed, transaction_id)
-        run = self._runs.get(transaction_id)
+        run = self._conduct.find(transaction_id)
         if run is not None and not run.durable:
             self._passing[client.id, keyed.key] = request
         else:
@@ -333,7 +327,7 @@ class Service:
 
     def _steerable(self, client: Client, transaction_id: str, action: Action) -> Run:
         """The transaction, where this may be asked of it now."""
-        run = self._runs.get(transaction_id)
+        run = self._conduct.find(transaction_id)
         if run is None:
             known = self.transaction(client, transaction_id)
             raise self._not_now(known.allowed, action, known.state)
@@ -350,7 +344,7 @@ class Service:
             self._durably(lambda: self._journal.remember(request))
         else:
             self._passing[client.id, keyed.key] = request
-        self._apply(run, event)
+        self._conduct.apply(run, event)
         return self._view(run, client)
 
     def transaction(
@@ -358,7 +352,7 @@ class Service:
     ) -> TransactionView:
         """One transaction, from memory or from its durable record. The client is there for
         `patience` seconds at least, waiting for another answer."""
-        run = self._runs.get(transaction_id)
+        run = self._conduct.find(transaction_id)
         if run is not None:
             if client.id == run.origin.client_id:
                 self._attendance.asked(transaction_id, self._loop.ticks(), patience)
@@ -369,15 +363,11 @@ class Service:
             gone = self._durably(lambda: self._journal.is_removed(intent_id))
             code = "transaction.purged" if gone else "transaction.unknown"
             raise ProblemError(Problem(code))
-        return self._recorded(self._followed(own), own)
-
-    def _recorded(self, record: Activation, own: Activation) -> TransactionView:
-        askable = self._activations.can_be_asked(record)
-        return views.from_record(record, own, self._profile, askable=askable)
+        return self._conduct.recorded(self._followed(own), own)
 
     def transactions(self, client: Client) -> Iterator[TransactionView]:
         """The transactions this process remembers, the newest first."""
-        return (self._view(run, client) for run in reversed(self._runs.values()))
+        return (self._view(run, client) for run in reversed(self._conduct.all()))
 
     def unacknowledged(self, client: Client) -> Iterator[TransactionView]:
         """Those that have ended, or may have been committed, without their client having
@@ -509,7 +499,7 @@ class Service:
         """The transaction that may use this reader now."""
         users = (
             run.origin.transaction_id
-            for run in self._runs.values()
+            for run in self._conduct.all()
             if run.now.uses_readers
             and (run.readers is None or reader_id in run.readers)
         )
@@ -521,7 +511,8 @@ class Service:
 
     def live_transactions(self) -> tuple[str, ...]:
         """The ids of the transactions that have not ended."""
-        return tuple(key for key, run in self._runs.items() if not run.now.is_terminal)
+        live = (run for run in self._conduct.all() if not run.now.is_terminal)
+        return tuple(run.origin.transaction_id for run in live)
 
     def unfinished(self) -> Mapping[ActivationState, int]:
         """How many durable activations have not ended, by state."""
@@ -551,163 +542,16 @@ class Service:
             self._teller.say("transaction.unacknowledged", view)
 
     def counter_changed(self) -> None:
-        """Some slot changed: every transaction looks at its readers."""
-        for run in list(self._runs.values()):
-            if run.now.uses_readers:
-                slots, trouble = self._board.slots(run.readers), self._board.trouble()
-                self._apply(run, desk.SlotsChanged(slots, trouble))
-
-    def _look_for_client(self, run: Run) -> None:
-        """Cancel what its client was lost for; never what may be under way at the centre or
-        at the card."""
-        transaction_id, state = run.origin.transaction_id, run.now.state
-        if Action.CANCEL not in ALLOWED[type(state)]:
-            self._attendance.end(transaction_id)
-            return
-        left = self._attendance.lost_in(transaction_id, self._loop.ticks())
-        if left <= 0 and not isinstance(state, desk.PinAtWork):
-            self._apply(run, CLIENT_LOST)
-        self._loop.after(max(left, CARD_MS), lambda: self._look_for_client(run))
-
-    # From the desk's effects to the world
-
-    def _apply(self, run: Run, event: desk.Event) -> None:
-        before = run.now
-        try:
-            step = journey.step(before, event)
-        except Exception as failed:  # noqa: BLE001 - nobody is left standing there
-            _log.error("a decision failed", extra=described(failed))
-            step = journey.step(before, STUMBLED)
-        run.now = step.desk
-        if _visible(before) != _visible(step.desk):
-            run.seq += 1
-            self._entered(run, step.effects, came_from=before)
-
-    def _entered(
-        self, run: Run, effects: tuple[desk.Effect, ...], came_from: Desk | None
-    ) -> None:
-        """Something to be seen has changed: set the clock, tell everybody, do what the
-        desk wants."""
-        self._teller.time(run, came_from)
-        self._take_in(run)
-        if came_from is None or came_from.state != run.now.state:
-            self._set_clock(run)
-        if not run.now.uses_readers and (came_from is None or came_from.uses_readers):
-            self._board.mark_used(frozenset(run.stays))
-        if not run.now.needs_holder and (came_from is None or came_from.needs_holder):
-            self._finished.add(run.origin.transaction_id)  # the record tells the rest
-        if run.now.is_terminal or run.now.is_left_in_doubt:
-            self._close(run)
-        elif isinstance(run.now.state, desk.WaitingRegistration) and run.durable:
-            foreseen = saga.Foreseen(Outcome.WILL_ACTIVATE)
-            self._activations.insist(run.follows, foreseen)
-        if came_from is not None:
-            self._teller.tell(run, "transaction.changed")
-        self._teller.announce(run, came_from)
-        self._changed(run.origin.transaction_id)
-        for effect in effects:
-            try:
-                self._clerk.do(run, effect)
-            except Exception as failed:  # noqa: BLE001 - the same
-                _log.error("an effect failed", extra=described(failed))
-                self._apply(run, STUMBLED)
+        """Some slot changed."""
+        self._conduct.slots_changed()
 
     def _activation_moved(self, record: Activation) -> None:
-        """A durable record was committed: whoever follows it hears of it."""
-        intent_id = record.origin.intent_id
-        self._teller.moved(record)
-        if record.superseded_by is not None:
-            return
-        for run in list(self._runs.values()):
-            if run.follows == intent_id:
-                self._apply(run, desk.ActivationMoved(record))
-        if record.origin.transaction_id not in self._runs:
-            self._moved_after_all(record)
+        self._conduct.activation_moved(record)
 
-    def _moved_after_all(self, record: Activation) -> None:
-        """A transaction of an earlier run is known by its record only: whoever waits for
-        it, or follows, hears of it all the same."""
-        transaction_id = record.origin.transaction_id
-        view = self._recorded(record, record)
-        kind = "transaction.completed" if view.is_terminal else "transaction.changed"
-        self._teller.say(kind, view)
-        self._changed(transaction_id)
-
-    def _set_clock(self, run: Run) -> None:
-        """One clock at a time; a new state starts its own."""
-        run.clock = run.deadline = None
-        clock = CLOCKS.get(type(run.now.state))
-        if clock is None:
-            return
-        seconds: float = getattr(self._profile.clocks, clock.value)
-        if clock is desk.Clock.REGISTRATION:
-            now = self._loop.ticks()
-            run.registers_until = run.registers_until or now + seconds * 1000
-            seconds = max(0.0, (run.registers_until - now) / 1000)
-        token = run.clock = object()
-        run.deadline = self._loop.wall_in(seconds)
+    def _forgotten(self, run: Run) -> None:
+        """The record tells the rest; of a dry run nothing is left."""
         transaction_id = run.origin.transaction_id
-
-        def ring() -> None:
-            ticking = self._runs.get(transaction_id)
-            if ticking is not None and ticking.clock is token:
-                self._apply(ticking, desk.ClockRanOut(clock))
-
-        self._loop.after(seconds * 1000, ring)
-
-    def _take_in(self, run: Run) -> None:
-        """Keep what was read for a while, masked and in clear."""
-        card = run.now.facts.social_security
-        if not run.forgetting and (card or run.now.facts.medical):
-            run.forgetting = True
-            self._holders.add(run.origin.transaction_id)
-        if card is None or run.card_ref is not None:
-            return
-        run.card_ref = self._clerk.card_ref(card)
-        run.masked = views.masked_holder(card)
-        run.card = views.card_view(card)
-        run.clear = views.clear_holder(card, run.atr, self._terminal)
-
-    def _forget_holder(self, transaction_id: str) -> None:
-        """Ten minutes are over; what the desk itself still needs goes when it is done."""
-        run = self._runs.get(transaction_id)
-        if run is None:
-            return
-        run.clear = None
-        if run.now.needs_holder:
-            self._loop.after(LOOK_AGAIN_MS, lambda: self._forget_holder(transaction_id))
-            return
-        facts = replace(run.now.facts, social_security=None, medical=None)
-        run.now = replace(run.now, facts=facts)
-
-    def _close(self, run: Run) -> None:
-        """The desk is done: end the durable record too, unless the saga goes on."""
-        if run.now.is_terminal:
-            run.completed_at = self._loop.wall()
         if not run.durable:
-            return
-        ending = _ending(run.now.state, run.card_ref)
-        self._activations.insist(run.follows, ending)
-        if isinstance(ending, saga.FoundActive):
-            self._settle_others(run, ending)
-        if run.now.is_left_in_doubt:  # unless somebody knew better meanwhile
-            with suppress(ProblemError):
-                known = self.activation(run.follows)
-                self._apply(run, desk.ActivationMoved(known))
-
-    def _settle_others(self, run: Run, found: saga.FoundActive) -> None:
-        """The card is active: that answers the record of it that was in doubt."""
-        try:
-            in_hand = self._activations.in_hand(run.card_ref or "")
-        except JournalError as failed:  # its own way goes on
-            _log.error("the journal failed", extra={"code": failed.code})
-            return
-        if in_hand is not None:
-            self._activations.insist(in_hand.origin.intent_id, found)
-
-    def _forget(self, transaction_id: str) -> None:
-        run = self._runs.pop(transaction_id, None)
-        if run is not None and not run.durable:
             self._outstanding.discard(transaction_id)
         for key, request in list(self._passing.items()):
             if request.transaction_id == transaction_id:
@@ -794,7 +638,7 @@ class Service:
         for reader_id in known if wanted is None else wanted:
             if reader_id in self._testing:
                 raise ProblemError(Problem("reader.busy"))
-        for run in self._runs.values():
+        for run in self._conduct.all():
             if not run.now.uses_readers:
                 continue
             if wanted is None or run.readers is None or wanted & run.readers:
@@ -828,27 +672,6 @@ class Service:
         except JournalError as failed:
             _log.error("the journal failed", extra={"code": failed.code})
             raise ProblemError(Problem(failed.code)) from failed
-
-
-def _visible(now: Desk) -> tuple[desk.State, Problem | None]:
-    """What of a transaction can be seen from outside."""
-    return now.state, now.facts.problem
-
-
-def _ending(state: desk.State, card_ref: str | None) -> saga.Event:
-    """What the end of a desk means to an activation that sent nothing."""
-    match state:
-        case desk.Succeeded(outcome, saga.Confirmation() as confirmation):
-            return saga.FoundActive(confirmation, outcome.value, card_ref)
-        case desk.Succeeded(outcome, _, notices):
-            problem = notices[0] if notices else None
-            return saga.Dropped(state.name, problem, outcome=outcome.value)
-        case desk.Failed(problem) | desk.Expired(problem):
-            return saga.Dropped(state.name, problem)
-        case desk.Cancelled(notices):
-            return saga.Dropped(state.name, notices[0] if notices else None)
-        case _:
-            return saga.Dropped(state.name)
 
 
 def _request(client: Client, keyed: Keyed, transaction_id: str) -> Request:

@@ -9,7 +9,8 @@ import pytest
 
 from plugin.activation.desk import Action
 from plugin.activation.region import Scenario
-from plugin.agent.service import KEPT_AT_MOST, Client, Keyed, Order
+from plugin.agent.conduct import KEPT_AT_MOST
+from plugin.agent.service import Client, Keyed, Order
 from simulator.reader import InProcessDesk
 from tests.agents import Running
 from tests.centre import CentreProcess
