@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
-from functools import partial
 from itertools import islice
 from random import Random
 from typing import TypeVar
@@ -174,8 +173,7 @@ class Service:
             loop=loop,
             board=board,
             activations=self._activations,
-            clerk=partial(
-                Clerk,
+            clerk=lambda apply: Clerk(
                 board=board,
                 keys=keys,
                 centre=centre,
@@ -185,6 +183,7 @@ class Service:
                 profile=profile,
                 trouble=trouble,
                 dated=dated,
+                apply=apply,
             ),
             teller=self._teller,
             attendance=self._attendance,
