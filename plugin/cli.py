@@ -115,11 +115,11 @@ def serve(
 )
 def demo(*, port: int | None, once: bool, readers: str | None) -> int:
     """演示：全部模拟 / Show everything, simulated."""
-    from plugin import main
+    from plugin import simulated
     from plugin.commands import demo as command
     from plugin.commands.failing import CannotError
 
-    missing = main.missing_for(readers or "pcsc")
+    missing = simulated.missing_for(readers or "pcsc")
     if missing and readers:
         raise CannotError(Problem("agent.part_missing", {"part": missing}))
     chosen = "inprocess" if missing else readers or "pcsc"
@@ -318,19 +318,19 @@ def simulate(*, readers: str) -> int:
     programs see them too; inprocess readers are seen by nobody else, so their agent runs
     here as well.
     """
-    from plugin import main
+    from plugin import simulated
     from plugin.commands import screen
     from plugin.commands import simulate as command
 
-    missing = main.missing_for(readers)
+    missing = simulated.missing_for(readers)
     if missing:
         screen.complain(Problem("agent.part_missing", {"part": missing}), as_json=False)
         return 1
     if readers == "inprocess":
         return command.beside_an_agent(sys.stdin)
-    hand = main.SimulatedReaders.started((readers,))
+    hand = simulated.Readers.started((readers,))
     try:
-        return command.run(hand, main.seen_through(hand), sys.stdin)
+        return command.run(hand, simulated.seen_through(hand), sys.stdin)
     finally:
         hand.close()
 
@@ -711,10 +711,10 @@ def _serial_port(said: str) -> SerialPort:
 
 
 def _kinds(listed: str) -> tuple[str, ...]:
-    from plugin import main
+    from plugin import simulated
 
     kinds = tuple(listed.split(","))
     for kind in kinds:
-        if kind not in main.READER_KINDS:
-            raise click.BadParameter(f"{kind}: {', '.join(main.READER_KINDS)}")
+        if kind not in simulated.READER_KINDS:
+            raise click.BadParameter(f"{kind}: {', '.join(simulated.READER_KINDS)}")
     return kinds

@@ -20,7 +20,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from drivers.ports import Clock, ReaderDirectory, SimulatedDesk
-from plugin import logs, main
+from plugin import logs, main, simulated
 from plugin.activation.region import Clocks, RegionProfile
 from plugin.agent.happenings import Happening
 from plugin.agent.space import Space
@@ -195,7 +195,7 @@ def running(
             institution=institution,
             centre_address=centre_address,
             origins=origins,
-            psam_reader=main.SIMULATED_PSAM,
+            psam_reader=simulated.PSAM,
         )
         built = main.agent(
             settings=settings,

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import DecodeError
 from msgspec.json import decode
 
-from plugin import main
+from plugin import main, simulated
 from plugin.activation.problem import Problem
 from plugin.commands import screen
 from plugin.commands.conforming import checks
@@ -37,7 +37,7 @@ def run(url: str, keys: tuple[str, ...], seconds: float, *, as_json: bool) -> in
         raise CannotError(_usage(f"{url}: http://127.0.0.1:8765/"))
     chosen = _chosen(keys)
     verdicts: list[Verdict] = []
-    with closing(main.SimulatedCentre()) as centre:
+    with closing(simulated.Centre()) as centre:
         for situation in chosen:
             found = verdicts_on(url, situation, centre.address, seconds)
             verdicts += found

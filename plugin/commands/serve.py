@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from platformdirs import user_config_path, user_data_path
 
-from plugin import __version__, logs, main
+from plugin import __version__, logs, main, simulated
 from plugin.activation.problem import Problem
 from plugin.activation.region import RegionProfile
 from plugin.agent.clients import SCOPES
@@ -62,7 +62,7 @@ class Serving(Struct, frozen=True):
     server: Server
     port: int
     folder: DataFolder
-    hand: main.SimulatedReaders | None
+    hand: simulated.Readers | None
     profile: RegionProfile
     is_copy: bool  # of another machine's folder
     is_safe_mode: bool
@@ -172,12 +172,12 @@ def prepared(
         for each in sockets:
             stack.callback(each.close)
         port = sockets[0].getsockname()[1]
-        hand: main.SimulatedReaders | None = None
+        hand: simulated.Readers | None = None
         if options.simulate:
             settings = replace(
                 settings,
                 centre_address=_simulated_centre(options, stack),
-                psam_reader=main.SIMULATED_PSAM,
+                psam_reader=simulated.PSAM,
             )
             hand = _simulated_readers(options.reader_kinds)
             stack.callback(hand.close)
@@ -225,10 +225,10 @@ def _sockets(port: int) -> list[socket.socket]:
 def _simulated_centre(options: Options, stack: ExitStack) -> str:
     """A centre of our own; or the one that was asked for, if it is a simulated one."""
     if options.centre is None:
-        centre = main.SimulatedCentre()
+        centre = simulated.Centre()
         stack.callback(centre.close)
         return centre.address
-    if not main.is_simulated_centre(options.centre):
+    if not simulated.is_centre(options.centre):
         raise CannotError(Problem("centre.not_simulated"))
     return options.centre
 
@@ -289,9 +289,9 @@ def to_ourselves() -> Iterator[None]:
         os.umask(usual)
 
 
-def _simulated_readers(kinds: tuple[str, ...]) -> main.SimulatedReaders:
+def _simulated_readers(kinds: tuple[str, ...]) -> simulated.Readers:
     try:
-        return main.SimulatedReaders.started(kinds)
+        return simulated.Readers.started(kinds)
     except RuntimeError as missing:
         problem = Problem("agent.part_missing", {"part": str(missing)})
         raise CannotError(problem) from missing

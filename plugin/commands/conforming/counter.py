@@ -12,7 +12,7 @@ from types import TracebackType
 from msgspec import convert
 
 from drivers.ports import Mishap, Planned
-from plugin import main
+from plugin import main, simulated
 from plugin.activation.problem import Problem
 from plugin.centre.simulated import Fault, SimulatedCentreDesk
 from plugin.client import Kaqi, KaqiError, Transaction
@@ -145,7 +145,7 @@ class Counter:
             self._acts[move.does](move)
 
     @property
-    def _hand(self) -> main.SimulatedReaders:
+    def _hand(self) -> simulated.Readers:
         assert self._serving.hand is not None  # noqa: S101 - it simulates
         return self._serving.hand
 
