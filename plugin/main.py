@@ -44,8 +44,9 @@ from plugin.centre.port import Centre, Patience
 from plugin.centre.simulated import SimulatedCentreDesk
 from plugin.data_file import secret
 from plugin.data_folder import DataFolder, write_private
+from plugin.journal.layout import age_of, is_sound
 from plugin.journal.place import Place
-from plugin.journal.sqlite import SqliteJournal, age_of, is_sound
+from plugin.journal.sqlite import SqliteJournal
 from plugin.settings import Settings
 
 TEXTS = Path(__file__).parent / "texts"

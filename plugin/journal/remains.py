@@ -17,9 +17,9 @@ from msgspec.msgpack import encode as packed
 from msgspec.structs import replace
 
 from plugin.activation.saga import TERMINAL, intent_of
+from plugin.journal.layout import activation_of, number_of
 from plugin.journal.port import JournalDamagedError
 from plugin.journal.salvage import Columns, Remains, Row
-from plugin.journal.sqlite import activation_of, number_of
 from plugin.privacy import Keys
 
 Told = Callable[[int], None]

@@ -14,11 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from plugin.journal import place, remains, salvage
+from plugin.journal.layout import CHECKED_WHOLE
 from plugin.journal.place import BENCH, JOURNAL, LOG, Lock
 from plugin.journal.port import JournalDamagedError, JournalError
 from plugin.journal.remains import Told
 from plugin.journal.salvage import Plan, Remains
-from plugin.journal.sqlite import CHECKED_WHOLE, SqliteJournal
+from plugin.journal.sqlite import SqliteJournal
 from plugin.privacy import Keys
 
 PAGE = 4_096  # bytes

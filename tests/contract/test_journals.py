@@ -24,6 +24,7 @@ from plugin.activation.saga import (
     transaction_of,
 )
 from plugin.journal import entries
+from plugin.journal.layout import age_of, is_sound
 from plugin.journal.memory import MemoryJournal
 from plugin.journal.port import (
     AGE,
@@ -44,8 +45,6 @@ from plugin.journal.sqlite import (
     PAGES_AT_ONCE,
     ROWS_AT_ONCE,
     SqliteJournal,
-    age_of,
-    is_sound,
 )
 from plugin.privacy import Keys
 

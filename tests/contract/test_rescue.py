@@ -17,6 +17,7 @@ import pytest
 from plugin.activation.saga import Activation, Origin
 from plugin.agent.backups import NEWEST
 from plugin.agent.intents import IntentIds
+from plugin.journal.layout import number_of
 from plugin.journal.place import BENCH, JOURNAL, Lock, Place
 from plugin.journal.port import JournalError, JournalInUseError, Request, Torn
 from plugin.journal.rescue import (
@@ -28,7 +29,7 @@ from plugin.journal.rescue import (
     in_pages,
 )
 from plugin.journal.safe import SafeJournal, SafeModeError
-from plugin.journal.sqlite import SqliteJournal, number_of
+from plugin.journal.sqlite import SqliteJournal
 from tests.damaged import (
     ALL,
     FINISHED,
@@ -131,7 +132,7 @@ def test_a_large_journal_is_read_to_its_end(
     till: Till, monkeypatch: pytest.MonkeyPatch, hurt: bool
 ) -> None:
     """An agent starts with one, not having looked at what has ended."""
-    for room in ("sqlite", "rescue"):
+    for room in ("layout", "rescue"):
         monkeypatch.setattr(f"plugin.journal.{room}.CHECKED_WHOLE", 0)
     if hurt:
         till.hurt(till.ids[3])

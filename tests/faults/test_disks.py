@@ -11,8 +11,9 @@ import pytest
 
 from plugin.agent import recovery
 from plugin.data_folder import DataFolder
+from plugin.journal.layout import SCHEMA_VERSION
 from plugin.journal.port import JournalError, JournalInUseError
-from plugin.journal.sqlite import SCHEMA_VERSION, SqliteJournal
+from plugin.journal.sqlite import SqliteJournal
 from tests.centre import CentreProcess
 from tests.damaged import restored
 from tests.faults.disks import refusing_disk

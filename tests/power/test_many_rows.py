@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from plugin.activation.saga import ActivationState
 from plugin.journal import entries
-from plugin.journal.sqlite import _BEGIN, _END, CHECKED_WHOLE, SqliteJournal, number_of
+from plugin.journal.layout import BEGIN, CHECKED_WHOLE, END, number_of
+from plugin.journal.sqlite import SqliteJournal
 from tests.power.work import KEYS, begun, intent
 
 READY_SECONDS = 2.0
@@ -33,7 +34,7 @@ def fill(journal: SqliteJournal, rows: int) -> None:
             )
             columns = journal._columns(entries.encode(ended))
             row = (number_of(intent(number)), intent(number), *columns)
-            journal._connection.execute(_BEGIN if open_still else _END, row)
+            journal._connection.execute(BEGIN if open_still else END, row)
 
 
 def start(path: Path) -> tuple[float, int]:

@@ -14,10 +14,11 @@ import apsw
 import pytest
 
 from plugin.activation.saga import ActivationState
+from plugin.journal.layout import number_of
 from plugin.journal.place import JOURNAL, Place
 from plugin.journal.rescue import Rescue
 from plugin.journal.safe import SafeJournal
-from plugin.journal.sqlite import SqliteJournal, number_of
+from plugin.journal.sqlite import SqliteJournal
 from tests.power.disk import SECTOR
 from tests.power.work import KEYS, PATH, Contents, contents, filled
 

@@ -10,8 +10,8 @@ import apsw
 import pytest
 from msgspec.structs import replace
 
+from plugin.journal.layout import SCHEMA_VERSION, SCHEMAS
 from plugin.journal.port import JournalError
-from plugin.journal.sqlite import _SCHEMAS, SCHEMA_VERSION
 from tests.power.disk import Disk, Image, cuts
 from tests.power.test_failing_disks import Failing
 from tests.power.work import (
@@ -40,7 +40,7 @@ def of_version(version: int) -> tuple[Image, Contents]:
     for setting in ("locking_mode=EXCLUSIVE", "journal_mode=WAL"):
         source.execute(f"PRAGMA {setting}").fetchall()
         raw.execute(f"PRAGMA {setting}").fetchall()
-    for schema in _SCHEMAS[:version]:
+    for schema in SCHEMAS[:version]:
         raw.execute(schema)
     for table in ("unfinished", "finished", "requests", "counters", "torn"):
         if table == "torn" and version < TORN_SINCE:
@@ -85,7 +85,7 @@ def _version(image: Image) -> tuple[int, list[str]]:
 @cache
 def _schema(version: int) -> list[str]:
     raw = apsw.Connection(":memory:")
-    for schema in _SCHEMAS[:version]:
+    for schema in SCHEMAS[:version]:
         raw.execute(schema)
     return _tables(raw)
 

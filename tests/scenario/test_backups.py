@@ -12,7 +12,8 @@ import pytest
 from plugin import main
 from plugin.agent import backups
 from plugin.agent.backups import MAKING, NEWEST, OLDER, Backups
-from plugin.journal.sqlite import SqliteJournal, is_sound
+from plugin.journal.layout import is_sound
+from plugin.journal.sqlite import SqliteJournal
 from plugin.privacy import Keys
 from simulator.reader import InProcessDesk
 from tests.agents import running
