@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
+from itertools import product
 from typing import Any, TypeVar
 
 from msgspec import to_builtins
@@ -29,6 +30,7 @@ from plugin.settings import InstitutionKind
 
 OneOf = TypeVar("OneOf")
 _UNKNOWN = {"last_day": "…"}  # what a sentence leaves open until there is a card
+_FAILED = "failed"
 
 
 def run(
@@ -247,6 +249,9 @@ class Explainer:
         for end in one.ends:
             for at in end.at:
                 edges.setdefault((at, end.key), []).append(end.code or "")
+        doubts = [each.key for each in one.ends if not each.final]
+        for doubt, later in product(doubts, (two.keys[-1], _FAILED)):
+            edges.setdefault((doubt, later), []).append(self._line("later"))
         lasts = {two.keys[-1], *(each.key for each in one.ends if each.final)}
         for key in dict.fromkeys(key for pair in edges for key in pair):
             yield f'    state "{key}" as {_node(key)}'

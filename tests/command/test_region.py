@@ -436,6 +436,7 @@ def test_the_picture_has_every_moment_and_none_that_is_not_drawn(name: str) -> N
 
         assert set(names) == moments | ends
         assert used == set(names.values())
+        assert all(f"    {name} --> " in drawn for name in names.values())
         over = {key for key in names if f"{names[key]} --> [*]" in drawn}
         assert over == {each for each in ends if "in_doubt" not in each} | {
             "succeeded.activated"
@@ -504,6 +505,13 @@ def test_the_command_explains_what_was_chosen_in_the_language_that_was() -> None
     assert "3. 持卡人输入密码" in done.stdout
     assert "门诊挂号" not in done.stdout
     assert "```mermaid" in done.stdout
+    profile = load_profile("v1-old-then-new")
+    (chosen,) = (
+        each
+        for each in region.scenarios(profile)
+        if (each.kind, each.scenario) == ("hospital", "pharmacy")
+    )
+    assert done.stdout.splitlines() == list(Explainer(profile, "zh-CN").lines([chosen]))
 
 
 def test_without_a_language_it_is_that_of_the_machine_or_both() -> None:
@@ -521,6 +529,13 @@ def test_without_a_language_it_is_that_of_the_machine_or_both() -> None:
 def test_programs_get_every_way() -> None:
     told = said_as_json("explain", "v1-old-then-new", "--kind", "pharmacy")
 
+    profile = load_profile("v1-old-then-new")
+    chosen = [
+        each
+        for each in region.scenarios(profile)
+        if each.kind is InstitutionKind.PHARMACY
+    ]
+    assert told == json.loads(json.dumps(explaining.as_data(profile, chosen)))
     two, one = told["ways"]
     assert (told["id"], two["readers"], one["readers"]) == ("v1-old-then-new", 2, 1)
     assert two["steps"][0] == {

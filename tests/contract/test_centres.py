@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from plugin.activation import saga
 from plugin.activation.saga import Confirmation, Dedupe
 from plugin.card.authentication import Algorithm, HsmQuestion
+from plugin.centre import adapters
 from plugin.centre.http import ANSWER_MAX_BYTES
 from plugin.centre.port import (
     Centre,
@@ -75,7 +76,8 @@ def test_the_table_has_every_adapter_and_every_class() -> None:
     profiles = [each.profile for each in DIALECTS]
 
     assert {each.abilities.dedupe for each in profiles} == set(Dedupe)
-    assert {each.adapter for each in profiles} == {"reference", "enable2132"}
+    assert {each.adapter for each in profiles} == set(adapters.OFFERS)
+    assert set(adapters.OFFERS) == set(adapters._ADAPTERS)
 
 
 def test_a_till_pays_for_the_dialect_it_speaks(dialect: Dialect) -> None:

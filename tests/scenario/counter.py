@@ -41,6 +41,9 @@ class Counter:
         self.readers = names or hand.readers()[:readers]
         self.ids = running.reader_ids(self.readers)
         self.seen: list[str] = []
+        self.read: dict[
+            str, dict[str, str]
+        ] = {}  # what the screen said at each of them
         self.now: Transaction
 
     def start(self, scenario: str, **more: object) -> Transaction:
@@ -127,7 +130,9 @@ class Counter:
         return str(problem["code"]) if problem else None
 
     def _note(self) -> None:
-        key = str(self.now.data["step"]["key"])
+        step = self.now.data["step"]
+        key = str(step["key"])
+        self.read[key] = step["text"]
         if self.seen[-1:] != [key]:
             self.seen.append(key)
 

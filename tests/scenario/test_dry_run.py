@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from plugin.activation.region import Role
+from plugin.profile_file import load_profile
+from plugin.settings import InstitutionKind
 from simulator.people import engine
 from tests.agents import Answer
 from tests.centre import CentreProcess
+from tests.scenario import outcomes
 from tests.scenario.counter import Counter
 from tests.scenario.regions import counter_in
 
@@ -74,19 +78,26 @@ def test_it_says_whether_and_why_not(
         ]
 
 
-@pytest.mark.parametrize("region", ["reference", "v5-initial-pin"])
-def test_nothing_is_written_to_the_journal_the_card_or_the_centre(
+@pytest.mark.parametrize("region", outcomes.SHIPPED)
+def test_nothing_is_written_to_the_journal_the_cards_or_the_centre(
     tmp_path: Path, centre: CentreProcess, region: str
 ) -> None:
-    card = engine("lin.social_security")
+    allowed = load_profile(region).scenarios[InstitutionKind.HOSPITAL]
+    cards = {role: engine(f"lin.{role}") for role in Role}
     with counter_in(region, tmp_path, centre) as counter:
-        counter.start("outpatient_registration", kind="dry_run")
-        counter.put(card)
-        assert counter.reaches("succeeded").outcome == "would_activate"
+        for scenario, rules in allowed.items():
+            counter.start(scenario, kind="dry_run")
+            for reader, role in enumerate(rules.steps):
+                counter.reaches(f"waiting_card.{role}")
+                counter.put(cards[role], reader)
+            assert counter.reaches("succeeded", "failed").outcome == "would_activate"
+            counter.leave()
 
     assert written(tmp_path) == []
-    assert (card.counters.verifications, card.counters.changes) == (0, 0)
-    assert centre.received == {"card-status": 1}
+    for card in cards.values():
+        assert (card.counters.verifications, card.counters.changes) == (0, 0)
+    assert set(centre.received) <= {"card-status", "match"}
+    assert (centre.messages, centre.effects) == ([], [])
 
 
 def test_the_same_key_shows_the_same_dry_run(counter: Counter) -> None:

@@ -1,6 +1,7 @@
 """What `kaqi region explain` says is what really happens, in every region and at every counter.
 
-A real agent, an ordinary person of the cast. Two witnesses:
+A real agent, an ordinary person of the cast. What is printed in either language is the same steps
+in the same order, each with the words that stand on the screen then. Two witnesses of the steps:
 
 - the event stream has every change of a transaction by its number, brief as it may be, and tells
   state and role or outcome: these must be exactly the steps that were explained;
@@ -11,7 +12,7 @@ A real agent, an ordinary person of the cast. Two witnesses:
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from plugin.activation.flow import READERS
+from plugin.commands.explaining import Explainer, as_data
 from plugin.commands.region import scenarios
 from plugin.profile_file import REGIONS, load_profile
 from plugin.settings import Institution, InstitutionKind
@@ -27,7 +29,6 @@ from simulator.reader import InProcessDesk
 from tests.agents import HOSPITAL, PHARMACY, running
 from tests.api.test_events import following
 from tests.centre import CentreProcess
-from tests.command.test_read import kaqi
 from tests.scenario import outcomes
 from tests.scenario.counter import Counter
 
@@ -36,6 +37,9 @@ INSTITUTIONS: dict[InstitutionKind, Institution] = {
     each.kind: each for each in (PHARMACY, HOSPITAL)
 }
 PEOPLE_ACT = {"holder", "operator", "his"}
+LANGUAGES = ("zh-CN", "en")
+STEP = re.compile(r"(?:\d+\.|   -) .*?(?:：“|: \")(.*)[”\"] \[(\S+)\]")
+LATER = re.compile(r"(?:With one reader only, after step|只有一台读卡器时，第) (\d+) ")
 Step = dict[str, Any]
 EVERYWHERE = [
     (region, chosen.kind.value, chosen.scenario.value, readers)
@@ -47,11 +51,34 @@ EVERYWHERE = [
 
 @cache
 def explained(region: str) -> list[dict[str, Any]]:
-    """What the command prints."""
-    done = kaqi("region", "explain", region, "--json", PYTHONUTF8="1")
-    assert done.returncode == 0, done.stderr
-    ways: list[dict[str, Any]] = json.loads(done.stdout)["ways"]
+    """What the command prints for programs."""
+    profile = load_profile(region)
+    ways: list[dict[str, Any]] = as_data(profile, scenarios(profile))["ways"]
     return ways
+
+
+def printed(
+    region: str, kind: str, scenario: str, readers: int, language: str
+) -> list[tuple[str, str]]:
+    """What it prints for people: the key and the words of every step, in their order."""
+    profile = load_profile(region)
+    chosen = [
+        each
+        for each in scenarios(profile)
+        if (each.kind.value, each.scenario.value) == (kind, scenario)
+    ]
+    steps: list[tuple[str, str]] = []
+    at = None  # where the steps belong that only one reader makes necessary
+    for line in Explainer(profile, language).lines(chosen):
+        if later := LATER.match(line):
+            at = int(later[1])
+        elif step := STEP.fullmatch(line):
+            if at is None:
+                steps.append((step[2], step[1]))
+            elif readers == 1:
+                steps.insert(at, (step[2], step[1]))
+                at += 1
+    return steps
 
 
 @pytest.mark.parametrize(("region", "kind", "scenario", "readers"), EVERYWHERE)
@@ -90,6 +117,11 @@ def test_it_goes_as_explained(
     assert [each for each in counter.seen if each in waits(steps)] == [
         each["key"] for each in steps if each["key"] in waits(steps)
     ]
+    for language in LANGUAGES:
+        lines = printed(region, kind, scenario, readers, language)
+        assert [key for key, _ in lines] == [each["key"] for each in steps]
+        read = {key: said[language] for key, said in counter.read.items()}
+        assert {key: words for key, words in lines if key in read} == read
 
 
 def drive(counter: Counter, centre: CentreProcess) -> None:

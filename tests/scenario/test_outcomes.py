@@ -7,12 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from plugin.activation.region import Scenario
+from plugin.activation.region import HAVE_WAYS_BACK, Scenario
 from plugin.settings import InstitutionKind
 from simulator.people import PEOPLE
 from tests.centre import CentreProcess
 from tests.scenario import outcomes
+from tests.unit.test_texts import CHINESE
 
+STANDINGS = {
+    *("card.lost", "card.temporarily_lost", "card.cancelled", "card.expired"),
+    *("card.not_handed_out", "card.suspended"),
+}
 PARTS = [
     pytest.param(region, kind, scenario, id=f"{region}-{kind}-{scenario}")
     for region in outcomes.SHIPPED
@@ -76,7 +81,24 @@ def test_what_the_tables_say_is_one_truth(region: str) -> None:
         assert (row["record"] == "ACTIVE") == bool(row["outcome"]), line
         assert row["effects"] in ("0", "1"), line
         assert row["effects"] == "0" or row["outcome"] == "activated", line
-        assert row["zh"], line
+        assert CHINESE.search(row["zh"]), line
         assert row["en"], line
-        if row["code"].startswith("card."):
-            assert " | " in row["zh"], f"no way back: {line}"
+        assert not CHINESE.search(row["en"]), line
+        stops = {row[language].count(" | ") for language in ("zh", "en")}
+        assert len(stops) == 1, f"other ways in the other language: {line}"
+        if row["code"] in HAVE_WAYS_BACK:
+            assert stops != {0}, f"no way back: {line}"
+
+
+@pytest.mark.parametrize("region", outcomes.SHIPPED)
+def test_what_a_centre_says_stands_there_in_its_own_words(region: str) -> None:
+    names, told = outcomes.HEAD.split("\t"), set()
+    for line in table(region):
+        row = dict(zip(names, line.split("\t"), strict=True))
+        person = PEOPLE.get(row["person"])
+        words = person.record.words if person else None
+        if words and row["code"].startswith("card."):
+            assert row["centre"].endswith(f" {words[1]}"), line
+            told.add(row["code"])
+
+    assert told >= STANDINGS

@@ -123,6 +123,51 @@ def test_an_answer_that_is_lost_is_asked_for_again(
 
 
 @pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("lose_request", "centre.answer_invalid"),
+        ("error_after_effect", "centre.answer_invalid"),
+        ("wrong_echo", "centre.answer_invalid"),
+        ("truncate", "centre.answer_invalid"),
+        ("oversized", "centre.answer_invalid"),
+        ("redirect", "centre.answer_invalid"),
+        ("nonsense", "centre.answer_invalid"),
+        ("slow", "centre.timeout"),
+        ("silence", "centre.timeout"),
+        ("stale", "card.not_active_yet"),
+    ],
+)
+def test_an_answer_that_is_none_changes_nothing_and_is_asked_for_again(
+    desk: Counter, centre: CentreProcess, fault: str, code: str
+) -> None:
+    registering(desk)
+    centre.set_standing("lin", "active")
+    centre.misbehave(fault, "card-status", times=1, seconds=60)
+
+    desk.now = desk.pos.kaqi.go_on(desk.now)
+    desk.says(code)
+
+    assert desk.now.state == "waiting_registration"
+    centre.let_go()
+    desk.now = desk.pos.kaqi.go_on(desk.now)
+    assert desk.reaches("succeeded").outcome == "activated"
+    assert set(centre.received) == {"card-status"}
+
+
+def test_a_question_that_comes_twice_is_answered_once(
+    desk: Counter, centre: CentreProcess
+) -> None:
+    registering(desk)
+    centre.set_standing("lin", "active")
+    centre.misbehave("duplicate", "card-status", times=1)
+
+    desk.now = desk.pos.kaqi.go_on(desk.now)
+
+    assert desk.reaches("succeeded").outcome == "activated"
+    assert durable(desk) == "ACTIVE"
+
+
+@pytest.mark.parametrize(
     ("registered", "outcome", "state"),
     [
         (True, "activated", "ACTIVE"),
