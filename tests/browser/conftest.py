@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from simulator.reader import InProcessDesk
 from tests.agents import Running, running
+from tests.browser.consoles import Watch
 from tests.centre import CentreProcess
 
 ARGUMENTS = [
@@ -78,15 +80,32 @@ class Site:
         self._thread.join()
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One browser per test process."""
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
     executable = shutil.which("chromium")
     assert executable, "Debian's chromium is not installed"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser per test process."""
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(autouse=True)
+def consoles(chromium: Browser) -> Iterator[Watch]:
+    """Whatever a test does with a console, it makes no mistake and asks nobody else."""
+    watch = Watch()
+    chromium.on("context", watch.over)
+    yield watch
+    chromium.remove_listener("context", watch.over)
+    assert watch.complaints() == []
 
 
 @pytest.fixture(scope="session")
