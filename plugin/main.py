@@ -22,7 +22,14 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from msgspec import Struct, field
 
-from drivers.ports import CastCard, Clock, Planned, ReaderDirectory, SimulatedDesk
+from drivers.ports import (
+    CastCard,
+    Clock,
+    Planned,
+    ReaderDirectory,
+    SimulatedDesk,
+    SimulatedSlot,
+)
 from drivers.serial_line.settings import SerialPort
 from plugin import __version__, logs
 from plugin.activation.region import RegionProfile
@@ -175,6 +182,10 @@ class SimulatedReaders(Struct):
     def remove(self, reader: str) -> None:
         """Take the card out."""
         self._hand(reader).remove(reader)
+
+    def slot(self, reader: str) -> SimulatedSlot:
+        """What there is at a reader now."""
+        return self._hand(reader).slot(reader)
 
     def plan(self, reader: str, planned: Planned) -> None:
         """Have something happen to a card."""
