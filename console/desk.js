@@ -46,12 +46,11 @@ export class Desk extends Looking {
     this.told = h("p", { class: "told", role: "status" });
     this.slots = h("section", { class: "slots", "aria-label": say("desk_readers") });
     this.table = h("div", { class: "table-top", role: "toolbar", "aria-label": say("desk_cards"), onkeydown: (event) => this.walk(event), ondragover: (event) => event.preventDefault(), ondrop: (event) => this.dropped(event) });
-    this.centre = this.theCentre();
     this.element = h(
       "div",
       { class: "desk", onkeydown: (event) => event.key === "Escape" && this.putBack() },
       h("section", { class: "counter", "aria-label": say("desk_counter") }, this.journey.element),
-      h("div", { class: "bench" }, this.slots, this.told, this.centre, h("h2", {}, say("desk_cards")), h("p", { class: "soft" }, say("desk_how")), this.table),
+      h("div", { class: "bench" }, this.slots, this.told, this.theCentre(), h("div", {}, h("h2", {}, say("desk_cards")), h("span", { class: "soft" }, say("desk_how"))), this.table),
     );
     this.keepLooking(AGAIN_MS);
   }
@@ -233,21 +232,15 @@ export class Desk extends Looking {
 
   theCentre() {
     const { say } = this.app;
-    this.ways = Object.fromEntries(Object.keys(CENTRE).map((key) => [key, h("input", { type: "radio", name: "centre", onchange: () => this.be(key) })]));
-    this.otherwise = h("span", { class: "soft", hidden: true }, say("desk_centre_other"));
-    return h(
-      "div",
-      { class: "panel row centre" },
-      h("fieldset", {}, h("legend", {}, say("desk_centre")), Object.entries(this.ways).map(([key, radio]) => h("label", { class: "inline" }, radio, h("span", {}, say(key)))), this.otherwise),
-      h("button", { type: "button", onclick: () => this.reset() }, say("desk_reset")),
-    );
+    const otherwise = h("option", { disabled: true, hidden: true, value: "" }, say("desk_centre_other"));
+    this.centre = h("select", { onchange: () => this.be(this.centre.value) }, otherwise, Object.keys(CENTRE).map((key) => h("option", { value: key }, say(key))));
+    return h("div", { class: "panel row centre" }, h("label", {}, h("strong", {}, say("desk_centre")), this.centre), h("button", { type: "button", onclick: () => this.reset() }, say("desk_reset")));
   }
 
   drawCentre(faults) {
     const shape = (all) => all.map(({ fault, operation = "" }) => `${fault} ${operation}`).join();
-    const is = Object.keys(CENTRE).find((key) => shape(CENTRE[key]) === shape(faults));
-    for (const [key, radio] of Object.entries(this.ways)) radio.checked = key === is;
-    this.otherwise.hidden = is !== undefined;
+    const is = Object.keys(CENTRE).find((key) => shape(CENTRE[key]) === shape(faults)) ?? "";
+    if (this.centre.value !== is) this.centre.value = is;
   }
 
   async be(key) {

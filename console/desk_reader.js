@@ -16,7 +16,6 @@ export class DeskReader {
     this.desk = desk;
     this.now = reader;
     const { say } = desk.app;
-    this.state = h("span", { class: "soft" });
     this.inside = h("span", { class: "inside", ondragstart: (event) => event.dataTransfer.setData("text/plain", this.now.card) });
     this.main = h("button", { type: "button", onclick: () => this.act() });
     this.mute = h("button", { type: "button", onclick: () => this.putWrongly() }, say("desk_mute"));
@@ -34,12 +33,12 @@ export class DeskReader {
           desk.dropped(event, this);
         },
       },
-      h("p", { class: "row" }, h("strong", { class: "grow" }, reader.name), this.state),
+      h("strong", {}, reader.name),
       h("div", { class: "row" }, h("div", { class: "mouth grow" }, this.inside), this.main),
       this.planned,
       h(
         "details",
-        {},
+        { name: "mishaps" },
         h("summary", {}, say("desk_mishaps")),
         reader.mishaps.length > 0 && this.planning(reader),
         h("p", { class: "row" }, this.mute, reader.has_plug && h("button", { type: "button", onclick: () => this.simply("detach") }, say("desk_detach"))),
@@ -79,8 +78,8 @@ export class DeskReader {
     const { say, read } = this.desk.app;
     const { attached, slot, planned } = this.now;
     const card = this.desk.cards.get(this.now.card)?.card;
-    write(this.state, attached ? say(`slot_${slot}`) : say("desk_unplugged"));
-    write(this.inside, card ? read(card.label) : "");
+    const state = attached ? say(`slot_${slot}`) : say("desk_unplugged");
+    write(this.inside, !card ? state : slot === "mute" ? `${read(card.label)}: ${state}` : read(card.label));
     this.inside.className = `inside ${card ? card.kind : slot}`;
     this.inside.draggable = Boolean(card);
     this.element.classList.toggle("unplugged", !attached);
