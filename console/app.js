@@ -159,9 +159,10 @@ function wayIn(language) {
 
 /** The token of this tab: from the one-time code in the address, or from before a reload. */
 async function session() {
-  const code = new URLSearchParams(location.hash.slice(1)).get("code");
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const code = asked.get("code");
   if (code) {
-    history.replaceState(null, "", location.pathname);
+    history.replaceState(null, "", `${location.pathname}#${asked.get("screen") ?? ""}`);
     const answer = await fetch("/v1/console/session", {
       method: "POST",
       headers: { "Content-Type": "application/json" },

@@ -1,111 +1,264 @@
-// The desk to try it on: invented people's cards on a table, readers to put them in, and a
-// centre that misbehaves on request.
+// The desk to try it on: the counter beside a table with invented people's cards, readers to
+// put them in, and a centre that misbehaves on request.
 
+import { DeskReader } from "./desk_reader.js";
 import { Looking, h, show } from "./dom.js";
+import { Journey } from "./journey.js";
+import { hasEnded } from "./kaqi.js";
 
 const AGAIN_MS = 1_000;
-// What the centre can be told to do, by the key of its words.
+const NOTICED_MS = 200;
+const NOTICED_AT_MOST = 25; // a resource manager looks at its readers twice a second
+// What the centre can be told to be, by the key of its words.
 const CENTRE = {
   centre_normal: [],
   centre_slow: [{ fault: "slow", seconds: 5 }],
-  centre_silent: [{ fault: "silence" }],
+  centre_silent: [{ fault: "silence", seconds: 600 }],
   centre_refuses: [{ fault: "refuse", operation: "activations", words: { code: "3104", text: "卡状态不允许启用" } }],
   centre_loses_answer: [{ fault: "lose_answer", operation: "activations", times: 1 }],
 };
+// What is said when this was done at a reader; of anything else, that it was arranged.
+const DONE = {
+  insert: "desk_did_insert",
+  mute: "desk_did_mute",
+  remove: "desk_did_remove",
+  detach: "desk_did_detach",
+  attach: "desk_did_attach",
+};
+const ARROWS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
+/** The counter when the hand may be at the table: only one that is here already is led on. */
+class CounterBeside extends Journey {
+  attend(target, here) {
+    this.element.parentElement?.scrollTo(0, 0);
+    if (here) target.focus({ preventScroll: true });
+  }
+}
 
 export class Desk extends Looking {
   constructor(app) {
     super(app);
-    this.held = null; // the name of the card that was chosen
     const { say } = app;
-    this.slots = h("div", { class: "slots" });
-    this.cards = h("ul", { class: "plain table-top" });
+    this.held = null; // the card that was taken up, one of the cast
+    this.cards = new Map(); // the cast's, by name: {card, element, place}
+    this.readers = new Map(); // by id
+    this.journey = new CounterBeside(app);
+    this.told = h("p", { class: "told", role: "status" });
+    this.slots = h("section", { class: "slots", "aria-label": say("desk_readers") });
+    this.table = h("div", { class: "table-top", role: "toolbar", "aria-label": say("desk_cards"), onkeydown: (event) => this.walk(event), ondragover: (event) => event.preventDefault(), ondrop: (event) => this.dropped(event) });
     this.element = h(
-      "section",
-      {},
-      h("h1", {}, say("screen_desk")),
-      h("p", {}, say("desk_how")),
-      this.slots,
-      h("h2", {}, say("desk_cards")),
-      this.cards,
-      h("h2", {}, say("desk_centre")),
-      h("div", { class: "panel row" }, this.centre()),
+      "div",
+      { class: "desk", onkeydown: (event) => event.key === "Escape" && this.putBack() },
+      h("section", { class: "counter", "aria-label": say("desk_counter") }, this.journey.element),
+      h("div", { class: "bench" }, this.slots, this.told, this.theCentre(), h("div", {}, h("h2", {}, say("desk_cards")), h("span", { class: "soft" }, say("desk_how"))), this.table),
     );
     this.keepLooking(AGAIN_MS);
   }
 
-  async load() {
-    const { kaqi } = this.app;
-    const cast = await this.app.tried(() => kaqi.call("GET", "/v1/simulate/cast"));
-    const readers = cast && (await this.app.tried(() => kaqi.readers()));
-    if (!readers) return;
-    const seen = JSON.stringify([cast, readers.map((each) => each.slot), this.held]);
-    if (seen === this.seen) return;
-    this.seen = seen;
-    this.draw(cast, new Map(readers.map((each) => [each.id, each.slot])));
+  close() {
+    super.close();
+    this.journey.close();
   }
 
-  draw(cast, slots) {
-    const focused = document.activeElement?.dataset?.key;
-    show(this.slots, cast.readers.map((reader) => this.reader(reader, slots.get(reader.id) ?? "empty")));
-    show(this.cards, cast.cast.map((card) => h("li", {}, this.card(card))));
-    this.element.querySelector(`[data-key="${focused}"]`)?.focus();
+  again() {
+    super.again();
+    this.journey.again();
+  }
+
+  /** Look once; whoever asks meanwhile has it looked at once more. */
+  load() {
+    this.stale = true;
+    this.looking ??= this.look().finally(() => (this.looking = null));
+    return this.looking;
+  }
+
+  async look() {
+    const { kaqi } = this.app;
+    while (this.stale) {
+      this.stale = false;
+      const seen = await this.app.tried(() => Promise.all([kaqi.call("GET", "/v1/simulate/cast"), kaqi.call("GET", "/v1/simulate/centre"), kaqi.transactions()]));
+      if (!seen) return;
+      const [cast, centre, transactions] = seen;
+      this.drawCards(cast.cast);
+      this.drawReaders(cast.readers);
+      this.drawCentre(centre.faults);
+      this.watch(transactions[0]);
+    }
+  }
+
+  /** Whatever was begun last is shown, whoever began it, unless another goes on here. */
+  watch(newest) {
+    const { now } = this.journey;
+    if (now && !hasEnded(now)) return;
+    const last = this.newest;
+    this.newest = newest?.id ?? null;
+    if (!newest || newest.id === last || newest.id === now?.id) return;
+    const old = last === undefined && (hasEnded(newest) || newest.state === "in_doubt");
+    if (!old) this.journey.follow(newest.id);
+  }
+
+  // The cards
+
+  drawCards(cast) {
+    if (this.cards.size) return;
+    for (const card of cast) this.cards.set(card.name, this.card(card));
+    show(this.table, [...this.cards.values()].map((each) => each.element));
+    this.table.firstChild.tabIndex = 0;
   }
 
   card(card) {
-    const { read } = this.app;
-    const hold = () => {
-      this.held = card.name === this.held ? null : card.name;
-      this.load();
-    };
-    const dragged = (event) => event.dataTransfer.setData("text/plain", card.name);
-    return h(
+    const { read, say } = this.app;
+    const place = h("small", { class: "place" });
+    const element = h(
       "button",
-      { type: "button", class: `castcard ${card.kind}`, draggable: "true", ondragstart: dragged, onclick: hold, "aria-pressed": String(card.name === this.held), "data-key": card.name },
-      read(card.label),
-      h("small", {}, read(card.story)),
-      card.pin && h("small", {}, `${this.app.say("pin")}: ${card.pin}`),
+      {
+        type: "button",
+        class: `castcard ${card.kind} ${card.medium}`,
+        tabindex: "-1",
+        draggable: "true",
+        "aria-pressed": "false",
+        ondragstart: (event) => event.dataTransfer.setData("text/plain", card.name),
+        onfocus: () => this.arrivedAt(element),
+        onclick: (event) => (this.held === card ? this.putBack() : this.takeUp(card, event.detail === 0)),
+      },
+      h("strong", {}, read(card.label)),
+      h("span", {}, read(card.story)),
+      card.pin && h("small", {}, `${say("pin")} ${card.pin}`),
+      place,
     );
+    return { card, element, place };
   }
 
-  reader(reader, slot) {
-    const { say } = this.app;
-    const full = slot !== "empty";
-    const button = (key, disabled, move) => h("button", { type: "button", disabled, onclick: move, "data-key": `${reader.id} ${key}` }, say(key));
-    const dropped = (event) => {
-      event.preventDefault();
-      this.insert(reader, event.dataTransfer.getData("text/plain"));
-    };
-    const at = h("input", { type: "number", min: 1, max: 99, value: 3, "aria-label": say("desk_tear_at") });
-    return h(
-      "div",
-      { class: "panel slot", role: "group", "aria-label": reader.name, ondragover: (event) => event.preventDefault(), ondrop: dropped },
-      h("h2", {}, reader.name),
-      h("p", {}, reader.attached ? say(`slot_${slot}`) : say("desk_unplugged")),
-      h("p", { class: "row" }, button("desk_insert", full || !this.held, () => this.insert(reader, this.held)), button("desk_wrongly", full || !this.held, () => this.insert(reader, this.held, "mute")), button("desk_remove", !full, () => this.move(reader, "remove"))),
-      h("p", { class: "row" }, h("span", {}, say("desk_tear_at")), at, button("desk_tear", false, () => this.move(reader, "tear", { at: at.valueAsNumber }))),
-      reader.attached ? button("desk_detach", false, () => this.move(reader, "detach")) : button("desk_attach", false, () => this.move(reader, "attach")),
-    );
+  /** The table is one stop of the keyboard's; arrows lead from card to card. */
+  walk(event) {
+    const step = ARROWS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const all = [...this.table.children];
+    all[all.indexOf(document.activeElement) + step]?.focus();
   }
 
-  insert(reader, card, verb = "insert") {
+  arrivedAt(element) {
+    for (const each of this.table.children) each.tabIndex = each === element ? 0 : -1;
+  }
+
+  /** A card is in the hand; of one who works with keys, the hand is at a reader then. */
+  takeUp(card, byKey) {
+    this.held = card;
+    this.shownInHand(this.app.say("desk_held", { card: this.app.read(card.label) }));
+    if (!byKey) return;
+    const all = [...this.readers.values()];
+    (all.find((each) => each.isFree) ?? all[0])?.main.focus();
+  }
+
+  putBack() {
+    if (!this.held) return;
+    const { element } = this.cards.get(this.held.name);
     this.held = null;
-    return this.move(reader, verb, { card });
+    this.shownInHand(this.app.say("desk_did_put_back"));
+    element.focus();
   }
 
-  async move(reader, verb, body = {}) {
-    await this.app.tried(() => this.app.kaqi.call("POST", `/v1/simulate/readers/${reader.id}/${verb}`, { body }));
+  shownInHand(text) {
+    for (const { card, element } of this.cards.values()) element.setAttribute("aria-pressed", String(card === this.held));
+    for (const each of this.readers.values()) each.draw();
+    this.tell(text);
+  }
+
+  // The readers
+
+  drawReaders(readers) {
+    for (const reader of readers) {
+      if (!this.readers.has(reader.id)) this.readers.set(reader.id, new DeskReader(this, reader));
+      this.readers.get(reader.id).shows(reader);
+    }
+    const elements = [...this.readers.values()].map((each) => each.element);
+    if (elements.length !== this.slots.children.length) show(this.slots, elements);
+    for (const { card, element, place } of this.cards.values()) {
+      const there = readers.find((each) => each.card === card.name);
+      element.classList.toggle("away", Boolean(there));
+      place.textContent = there ? this.app.say("desk_is_in", { reader: there.name }) : "";
+    }
+  }
+
+  /** Where the cast's card of this name is in. */
+  readerOf(name) {
+    return [...this.readers.values()].find((each) => each.now.card === name);
+  }
+
+  /** Put a card of the cast there, from wherever it is, in the place of whatever is there. */
+  async put(card, reader, verb = "insert") {
+    const from = this.readerOf(card.name);
+    if (from === reader) return;
+    if (!reader.now.attached) return this.tell(this.app.say("desk_unplugged"));
+    this.held = null;
+    for (const each of [from, reader]) if (each && !each.isFree && !(await this.empty(each))) return;
+    await this.move(reader, verb, { card: card.name }, this.app.read(card.label));
+  }
+
+  /** Take out what is in; whether the agent has noticed. */
+  async empty(reader) {
+    await this.move(reader, "remove");
+    for (let times = 0; times < NOTICED_AT_MOST && !reader.isFree; times += 1) {
+      await new Promise((resolve) => setTimeout(resolve, NOTICED_MS));
+      await this.load();
+    }
+    return reader.isFree;
+  }
+
+  /** A card was dropped: on a reader, or back on the table. */
+  async dropped(event, reader = null) {
+    event.preventDefault();
+    const dragged = this.cards.get(event.dataTransfer.getData("text/plain"))?.card;
+    if (!dragged) return;
+    if (reader) return this.put(dragged, reader);
+    const from = this.readerOf(dragged.name);
+    if (from) await this.move(from, "remove");
+  }
+
+  /** Do something at a reader, and say that it was done. */
+  async move(reader, verb, body = {}, card = "") {
+    const { app } = this;
+    const done = await app.tried(() => app.kaqi.call("POST", `/v1/simulate/readers/${reader.now.id}/${verb}`, { body }));
     await this.load();
+    if (done !== undefined) this.shownInHand(app.say(DONE[verb] ?? "desk_did_plan", { reader: reader.now.name, card }));
   }
 
-  centre() {
-    const { say, kaqi } = this.app;
-    const told = h("span", { role: "status" });
-    const be = async (key) => {
-      const body = { faults: CENTRE[key] };
-      await this.app.tried(() => kaqi.call("POST", "/v1/simulate/centre", { body }));
-      told.textContent = say("desk_centre_is", { how: say(key) });
-    };
-    return [...Object.keys(CENTRE).map((key) => h("button", { type: "button", onclick: () => be(key) }, say(key))), told];
+  tell(text) {
+    this.told.textContent = text;
+  }
+
+  // The centre
+
+  theCentre() {
+    const { say } = this.app;
+    const otherwise = h("option", { disabled: true, hidden: true, value: "" }, say("desk_centre_other"));
+    this.centre = h("select", { onchange: () => this.be(this.centre.value) }, otherwise, Object.keys(CENTRE).map((key) => h("option", { value: key }, say(key))));
+    return h("div", { class: "panel row centre" }, h("label", {}, h("strong", {}, say("desk_centre")), this.centre), h("button", { type: "button", onclick: () => this.reset() }, say("desk_reset")));
+  }
+
+  drawCentre(faults) {
+    const shape = (all) => all.map(({ fault, operation = "" }) => `${fault} ${operation}`).join();
+    const is = Object.keys(CENTRE).find((key) => shape(CENTRE[key]) === shape(faults)) ?? "";
+    if (this.centre.value !== is) this.centre.value = is;
+  }
+
+  async be(key) {
+    const { app } = this;
+    const done = await app.tried(() => app.kaqi.call("POST", "/v1/simulate/centre", { body: { faults: CENTRE[key] } }));
+    await this.load();
+    if (done !== undefined) this.tell(app.say("desk_centre_is", { how: app.say(key) }));
+  }
+
+  /** The first day again; what goes on at the counter is given up, where it can be. */
+  async reset() {
+    const { app, journey } = this;
+    const { now } = journey;
+    const ended = now?.allowed_actions.includes("cancel") ? await app.tried(() => app.kaqi.cancel(now)) : now;
+    const done = await app.tried(() => app.kaqi.call("POST", "/v1/simulate/reset", { body: {} }));
+    if (ended && (hasEnded(ended) || ended.state === "in_doubt")) await journey.done(ended);
+    this.held = null;
+    await this.load();
+    if (done !== undefined) this.shownInHand(app.say("desk_did_reset"));
   }
 }

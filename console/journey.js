@@ -137,6 +137,7 @@ export class Journey {
   shown(now) {
     if (this.now && this.now.id === now.id && this.now.seq === now.seq) return;
     const before = this.now;
+    const here = this.element.contains(document.activeElement);
     this.now = now;
     const { app } = this;
     const tone = TONES[now.state];
@@ -155,9 +156,14 @@ export class Journey {
         h("div", {}, heading, this.wrong(now.problem), this.notices(now), this.holder(now), this.entry(now), this.buttons(now), this.receipt(now), this.countdown(now)),
       ),
     );
-    (this.element.querySelector("[autofocus]") ?? this.element.querySelector("button.primary") ?? heading).focus({ preventScroll: true });
-    window.scrollTo(0, 0); // the instruction is what must be seen
+    this.attend(this.element.querySelector("[autofocus]") ?? this.element.querySelector("button.primary") ?? heading, here);
     this.tick();
+  }
+
+  /** Where the hand goes on; the instruction is what must be seen. */
+  attend(target) {
+    target.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
   }
 
   wrong(problem) {

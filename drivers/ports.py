@@ -193,6 +193,17 @@ class Planned(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+class SimulatedSlot(Struct, frozen=True, kw_only=True):
+    """What a hand sees at one of its readers: the cast's card that is in, what is planned
+    for it or for the next one, which mishaps can be, and whether the reader has a plug to
+    pull."""
+
+    card: str | None
+    planned: Planned | None
+    mishaps: frozenset[Mishap]
+    has_plug: bool
+
+
 class NotHereError(ValueError):
     """Simulated readers of this kind cannot do that."""
 
@@ -221,6 +232,10 @@ class SimulatedDesk(Protocol):
 
     def remove(self, reader: str) -> None:
         """Take the card out; nothing happens when there is none."""
+        ...
+
+    def slot(self, reader: str) -> SimulatedSlot:
+        """What there is at a reader now."""
         ...
 
     def plan(self, reader: str, planned: Planned) -> None:

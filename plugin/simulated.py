@@ -15,7 +15,13 @@ from typing import Protocol, cast, runtime_checkable
 
 from msgspec import Struct, field
 
-from drivers.ports import CastCard, Planned, ReaderDirectory, SimulatedDesk
+from drivers.ports import (
+    CastCard,
+    Planned,
+    ReaderDirectory,
+    SimulatedDesk,
+    SimulatedSlot,
+)
 from drivers.serial_line.settings import SerialPort
 from plugin import main
 from plugin.centre.port import CentreError, Patience
@@ -86,6 +92,10 @@ class Readers(Struct):
     def remove(self, reader: str) -> None:
         """Take the card out."""
         self._hand(reader).remove(reader)
+
+    def slot(self, reader: str) -> SimulatedSlot:
+        """What there is at a reader now."""
+        return self._hand(reader).slot(reader)
 
     def plan(self, reader: str, planned: Planned) -> None:
         """Have something happen to a card."""

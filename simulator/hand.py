@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from drivers.ports import CastCard, Mishap, NotHereError, Planned
+from drivers.ports import CastCard, Mishap, NotHereError, Planned, SimulatedSlot
 from simulator import people
 from simulator.card.engine import CardEngine
 from simulator.card.memory_card import MemoryCard
@@ -26,9 +26,10 @@ OTHERS_ARE = {
 
 class CastHand(ABC):
     """Moves the cards of the cast. `mishaps` are those that readers of this kind can pass
-    on."""
+    on, `has_plugs` says whether they can be unplugged."""
 
     mishaps = frozenset(Mishap) - {Mishap.RESET}  # nobody else can reach these cards
+    has_plugs = False
 
     def __init__(self) -> None:
         self._fates: dict[str, Fate] = {}
@@ -52,11 +53,23 @@ class CastHand(ABC):
     def insert(self, card: str, reader: str) -> None:
         """Put a card of the cast in."""
         self.insert_card(self.fated(card, reader), reader)
+        self.fate(reader).enter(card)
 
     def insert_wrongly(self, card: str, reader: str) -> None:
         """Put it in the wrong way round: that a card is there is all one can tell."""
         people.card(card)
         self.insert_card(MuteCard(), reader)
+        self.fate(reader).enter(card)
+
+    def slot(self, reader: str) -> SimulatedSlot:
+        """What there is at a reader now."""
+        fate = self.fate(reader)
+        return SimulatedSlot(
+            card=fate.card,
+            planned=fate.planned,
+            mishaps=self.mishaps,
+            has_plug=self.has_plugs,
+        )
 
     def plan(self, reader: str, planned: Planned) -> None:
         """Have something happen to a card with a processor in this reader."""

@@ -51,6 +51,7 @@ class InProcessDesk(CastHand):
     no hand touches. A reader in `keypads` has one. Safe from any thread."""
 
     mishaps = frozenset(Mishap)
+    has_plugs = True
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class InProcessDesk(CastHand):
             if any(slot.name == card for slot in self._slots.values()):
                 raise ValueError("this card is in another reader")
             self._put(self.fated(card, reader), card, reader)
+            self.fate(reader).enter(card)
 
     def insert_card(self, card: Card, reader: str) -> None:
         """Put any card in."""

@@ -106,9 +106,27 @@ class Fate:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._card: str | None = None
         self._planned: Planned | None = None
         self._commands = 0
         self._over = threading.Event()
+
+    @property
+    def card(self) -> str | None:
+        """The name of the card that is in, as far as it has one."""
+        with self._lock:
+            return self._card
+
+    @property
+    def planned(self) -> Planned | None:
+        """What has not happened yet."""
+        with self._lock:
+            return self._planned
+
+    def enter(self, card: str) -> None:
+        """The card of this name is in."""
+        with self._lock:
+            self._card = card
 
     def plan(self, planned: Planned) -> None:
         """From now on commands are counted."""
@@ -118,7 +136,7 @@ class Fate:
     def forget(self) -> None:
         """The card has left: nothing happens any more, and none that hangs goes on."""
         with self._lock:
-            self._planned = None
+            self._card = self._planned = None
             self._over.set()
             self._over = threading.Event()
 
@@ -130,6 +148,8 @@ class Fate:
             if planned is None or self._commands < planned.at:
                 return None
             self._planned = None
+            if planned.mishap in (Mishap.PULL, Mishap.LOSE_ANSWER):
+                self._card = None
         if planned.mishap is Mishap.HANG:
             over.wait(planned.seconds)
         return planned.mishap

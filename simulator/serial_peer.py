@@ -10,7 +10,9 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from drivers.ports import NotHereError
+from msgspec.structs import replace
+
+from drivers.ports import NotHereError, SimulatedSlot
 from drivers.serial_line.settings import PortKind, SerialPort
 from simulator.card.stripe import StripeCard
 from simulator.ccid_peer import CcidPeer
@@ -45,6 +47,8 @@ class SerialDesk(CastHand):
     """A hand over the three readers; `ports` is what a program is told of them. A card with
     a stripe passes the track reader, any other is put into a chip reader."""
 
+    has_plugs = True
+
     def __init__(self, *, keypads: Iterable[Keypad] = (), paced: bool = False) -> None:
         super().__init__()
         self._folder = Path(tempfile.mkdtemp(prefix="kaqi-lines-"))
@@ -74,6 +78,19 @@ class SerialDesk(CastHand):
     def readers(self) -> tuple[str, ...]:
         """Both chip readers and the track reader."""
         return (*self.peers, TRACK_NAME)
+
+    def insert(self, card: str, reader: str) -> None:
+        """Put a card of the cast in; one that has passed the track reader is gone again."""
+        super().insert(card, reader)
+        if reader == TRACK_NAME:
+            self.fate(reader).forget()
+
+    def slot(self, reader: str) -> SimulatedSlot:
+        """What there is at a reader now; nothing happens to a stripe."""
+        seen = super().slot(reader)
+        if reader != TRACK_NAME:
+            return seen
+        return replace(seen, mishaps=frozenset(), has_plug=False)
 
     def insert_card(self, card: Card, reader: str) -> None:
         """Put any card in, or pass it."""

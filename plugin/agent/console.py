@@ -15,6 +15,7 @@ from plugin.agent.service import Client, ProblemError
 
 CONSOLE = "console"
 CODE_SECONDS = 60
+CODE_SECONDS_AT_MOST = 3_600
 CODES_AT_MOST = 16
 SESSIONS_AT_MOST = 8
 _BYTES = 32
@@ -42,11 +43,11 @@ class Console:
         self._sessions: dict[str, Client] = {}
         self._names: dict[str, str] = {}  # what a token begins with, and its digest
 
-    def code(self) -> str:
-        """A new code."""
+    def code(self, seconds: int = CODE_SECONDS) -> str:
+        """A new code, good for so long."""
         self._forget_late_codes()
         code = self._random.randbytes(_BYTES).hex()
-        self._codes[_digest(code)] = Code(self._ticks() + CODE_SECONDS * 1000)
+        self._codes[_digest(code)] = Code(self._ticks() + seconds * 1000)
         _keep_newest(self._codes, CODES_AT_MOST)
         return code
 

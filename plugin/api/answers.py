@@ -368,12 +368,29 @@ class Diagnostics(Struct, frozen=True, kw_only=True):
     settings: SettingsShown
 
 
+class PlannedMishap(Struct, frozen=True, kw_only=True):
+    """What will happen to a card at the `at`-th command after it was asked for; `seconds`
+    is how long one hangs."""
+
+    mishap: str
+    at: int
+    seconds: float
+
+
 class SimulatedReader(Struct, frozen=True, kw_only=True):
-    """A reader whose cards are moved by request."""
+    """A reader whose cards are moved by request. `slot` is what the agent sees in it (empty,
+    present, mute, swiped), `card` the name of the cast's card that is in, `planned` what
+    will happen to it or to the next one, `mishaps` what can be planned here; one that
+    `has_plug` can be detached."""
 
     id: str
     name: str
     attached: bool
+    slot: str
+    card: str | None
+    planned: PlannedMishap | None
+    mishaps: list[str]
+    has_plug: bool
 
 
 class CastCard(Struct, frozen=True, kw_only=True):

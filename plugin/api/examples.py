@@ -152,7 +152,16 @@ def _answered(rendering: Rendering) -> Iterable[Struct]:
         story=answers.Texts(chinese="可以启用", english="can be activated"),
         pin="135792",
     )
-    there = answers.SimulatedReader(id=READER, name="Simulated Reader 1", attached=True)
+    there = answers.SimulatedReader(
+        id=READER,
+        name="Simulated Reader 1",
+        attached=True,
+        slot="present",
+        card=card.name,
+        planned=answers.PlannedMishap(mishap="pull", at=3, seconds=0.0),
+        mishaps=["hang", "lose_answer", "pull", "reset"],
+        has_plug=True,
+    )
     yield answers.Cast(cards=[card.name], cast=[card], readers=[there])
     yield answers.CentreBooks(
         today="2026-01-02", faults=[], activations=[], received={"activations": 1}

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from plugin.activation.pins import Typed
 from plugin.activation.region import Scenario
 from plugin.agent.clients import RESERVED, ClientId, Pairable
+from plugin.agent.console import CODE_SECONDS, CODE_SECONDS_AT_MOST
 from plugin.privacy import scrubbed
 from plugin.shapes import Strict, WrongValueError, whole
 
@@ -144,6 +145,12 @@ class SayHello(Strict):
 
     client_id: ClientId
     nonce: Annotated[str, whole(r"[0-9A-Za-z_-]{16,128}")]
+
+
+class MakeCode(Strict):
+    """For how many seconds the code is good: as short as whoever opens it can bear."""
+
+    seconds: Annotated[int, Meta(ge=1, le=CODE_SECONDS_AT_MOST)] = CODE_SECONDS
 
 
 class OpenConsole(Strict):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import webbrowser
 from collections.abc import Mapping
 
+from plugin.agent.console import CODE_SECONDS
+from plugin.client import Kaqi
 from plugin.commands import screen, serve
 from plugin.commands.serve import Options
 
@@ -21,14 +23,21 @@ def run(options: Options, *, opens: bool, as_json: bool) -> int:
     """Say where the console is, and open it. A code that somebody overhears, in the list of
     processes for example, is worth nothing: used twice, it closes what it opened. Raises
     CannotError."""
-    kaqi = serve.running_agent(options)
-    made = kaqi.call("POST", "/v1/console/codes", {})
-    address = f"http://{kaqi.address}/#code={made['code']}"
+    address = address_of(serve.running_agent(options))
     if as_json:
-        screen.json_line({"address": address, "expires_in": made["expires_in"]})
+        screen.json_line({"address": address, "expires_in": CODE_SECONDS})
     else:
-        screen.line(screen.said(_SAID["once"]).format(seconds=made["expires_in"]))
+        screen.line(screen.said(_SAID["once"]).format(seconds=CODE_SECONDS))
         screen.line(address)
     if opens:
         webbrowser.open(address)
     return OPENED
+
+
+def address_of(kaqi: Kaqi, seconds: int = CODE_SECONDS) -> str:
+    """An address that opens the console once, for so long: at the counter, or at the desk
+    where nothing is real. Asks as the operator."""
+    made = kaqi.call("POST", "/v1/console/codes", {"seconds": seconds})
+    mode = kaqi.call("GET", "/v1/agent")["mode"]
+    where = "desk" if mode == "simulation" else "journey"
+    return f"http://{kaqi.address}/#code={made['code']}&screen={where}"

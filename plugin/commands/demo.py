@@ -3,6 +3,8 @@ hospital registers a visit, and then the agent stays for whoever wants to try.""
 
 from __future__ import annotations
 
+import shlex
+import sys
 import tempfile
 import threading
 import time
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from plugin.activation.problem import Problem
 from plugin.client import Kaqi, Transaction
-from plugin.commands import screen, serve
+from plugin.commands import console, screen, serve
 from plugin.commands.activate import as_text
 from plugin.commands.failing import CannotError
 from plugin.commands.serve import Options, Serving
@@ -38,6 +40,7 @@ READERS_ARE = {
         "en": "As asked, only in-process readers are used",
     },
 }
+CODE_SECONDS = 1_800  # whoever opens the page has read what is above it first
 STORY_SECONDS = 60.0
 PAUSE_SECONDS = 0.02
 SCOPES = ("read", "activate", "identity", "simulate")
@@ -61,7 +64,9 @@ def run(*, port: int | None, once: bool, kinds: tuple[str, ...], missing: str) -
         token = serving.folder.pair("demo-pos", SCOPES)
         try:
             Story(serving, token).tell()
+            _clear(serving, token)
             _invite(serving, token)
+            _open(serving, shlex.join(command()))
             if not once:
                 thread.join()
         except KeyboardInterrupt:
@@ -178,6 +183,12 @@ class Story:
             pause.wait(PAUSE_SECONDS)
 
 
+def command() -> list[str]:
+    """How this program was called."""
+    called = sys.argv[0]
+    return [called] if Path(called).stem == "kaqi" else [sys.executable, "-m", "plugin"]
+
+
 def _title(chinese: str, english: str) -> None:
     text = screen.said({"zh-CN": chinese, "en": english})
     screen.line(f"\n=== {text} ===\n")
@@ -195,8 +206,15 @@ def _describe(kinds: tuple[str, ...], missing: str, seconds: float) -> None:
     screen.line(screen.said(ready))
 
 
+def _clear(serving: Serving, token: str) -> None:
+    """Whoever tries it now finds everybody's card as it was before the story."""
+    Kaqi(token=token, address=f"127.0.0.1:{serving.port}").call(
+        "POST", "/v1/simulate/reset", {}
+    )
+
+
 def _invite(serving: Serving, token: str) -> None:
-    """Three lines to paste, and where to look."""
+    """Three lines to paste."""
     ids = {
         each["name"]: each["id"]
         for each in Kaqi(token=token, address=f"127.0.0.1:{serving.port}").readers()
@@ -215,6 +233,26 @@ def _invite(serving: Serving, token: str) -> None:
         f"{serving.address}/v1/simulate/readers/{reader}/insert"
     )
     screen.line(f"curl -s {auth} {serving.address}/v1/transactions")
+
+
+def _open(serving: Serving, kaqi: str) -> None:
+    """Where the page is, in both languages for whoever is asked to look."""
+    operator = serving.folder.operator_token()
+    address = console.address_of(
+        Kaqi(token=operator, address=f"127.0.0.1:{serving.port}"), CODE_SECONDS
+    )
+    minutes = CODE_SECONDS // 60
+    _title("或者在浏览器里试", "Or try it in a browser")
+    screen.line(f"模拟台：柜台和一桌卡片，{minutes} 分钟内打开，网址只能用一次：")
+    screen.line(
+        f"The desk, a counter beside a table of cards: open it within {minutes} "
+        "minutes, it works once:"
+    )
+    screen.line()
+    screen.line(f"  {address}")
+    screen.line()
+    screen.line("需要新网址时 / For a fresh address:")
+    screen.line(f"  {kaqi} console --data {shlex.quote(str(serving.folder.path))}")
     screen.line()
     screen.line(
         screen.said(

@@ -147,7 +147,7 @@ def test_the_desk_puts_a_card_in_and_takes_it_out(till: Till) -> None:
     reader = till.page.get_by_role("group", name=FIRST)
 
     reader.get_by_role("button", name="插入", exact=True).click()
-    expect(reader).to_contain_text("有卡", timeout=SECONDS)
+    expect(reader).to_contain_text("林试一 社会保障卡", timeout=SECONDS)
     reader.get_by_role("button", name="取出").click()
 
     expect(reader).to_contain_text("没有卡", timeout=SECONDS)

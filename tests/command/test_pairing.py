@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -177,7 +178,8 @@ def test_the_console_is_opened_by_an_address_that_works_once(
     assert kaqi(agent, "console", "--no-browser", "--json") == 0
 
     address = json.loads(capsys.readouterr().out)["address"]
-    page, _, code = address.partition("/#code=")
+    page, _, told = address.partition("/#")
+    (code,) = parse_qs(told)["code"]
     origin = {"Origin": page}
     opened = [
         agent.pos.request(

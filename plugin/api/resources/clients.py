@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from starlette.responses import Response
 
 from plugin.activation.problem import Problem
-from plugin.agent.console import CODE_SECONDS
 from plugin.agent.service import ProblemError
 from plugin.api import answers, requests
 from plugin.api.operation import Asked, Bare, Operation, answer
@@ -57,11 +56,12 @@ class Clients(Resource):
         await self._decide(lambda: clients.revoke(client_id, asked.trace_id))
         return Response(status_code=204)
 
-    async def console_code(self, _: Bare) -> Response:
+    async def console_code(self, asked: Asked[Nothing, requests.MakeCode]) -> Response:
         """A code that opens the console, for `kaqi console`: it works once, within a
-        minute."""
-        code = await self._decide(self._parts.entrance.console.code)
-        shown = answers.ConsoleCode(code=code, expires_in=CODE_SECONDS)
+        minute unless a longer life is asked for."""
+        make, seconds = self._parts.entrance.console.code, asked.body.seconds
+        code = await self._decide(lambda: make(seconds))
+        shown = answers.ConsoleCode(code=code, expires_in=seconds)
         return answer(shown, status=201)
 
     async def open_console(self, asked: Opening) -> Response:

@@ -10,8 +10,17 @@ from typing import TypeVar
 
 from starlette.responses import Response
 
-from drivers.ports import CastCard, Mishap, NotHereError, Planned, SimulatedDesk
+from drivers.ports import (
+    CastCard,
+    Mishap,
+    NotHereError,
+    Planned,
+    SimulatedDesk,
+    SimulatedSlot,
+    SlotState,
+)
 from plugin.activation.problem import Problem
+from plugin.agent.readers import ReaderView
 from plugin.agent.service import ProblemError
 from plugin.api import answers, requests
 from plugin.api.answers import Texts
@@ -70,7 +79,7 @@ class Simulation(Resource):
         there = await self._there()
         cast = [_cast_card(card) for card in self._hand.cast()]
         readers = [
-            answers.SimulatedReader(id=each, name=name, attached=each in there)
+            _reader(each, name, there.get(each), self._hand.slot(name))
             for each, name in self._names.items()
         ]
         names = [card.name for card in cast]
@@ -170,13 +179,13 @@ class Simulation(Resource):
             raise ProblemError(Problem("simulation.occupied")) from None
         return Response(status_code=204)
 
-    async def _there(self) -> frozenset[str]:
-        """The ids of the simulated readers that are attached."""
+    async def _there(self) -> dict[str, ReaderView]:
+        """The simulated readers that are attached, by id."""
         views = await self._decide(self._parts.service.readers)
         simulated = self._hand.readers()
-        there = {view.id: view.name for view in views if view.name in simulated}
-        self._names |= there
-        return frozenset(there)
+        there = {view.id: view for view in views if view.name in simulated}
+        self._names |= {each: view.name for each, view in there.items()}
+        return there
 
     async def _with_centre(self, call: Callable[[SimulatedCentreDesk], Found]) -> Found:
         centre = self._parts.simulated_centre
@@ -202,6 +211,27 @@ def _cast_card(card: CastCard) -> answers.CastCard:
         label=Texts(chinese=card.label_zh, english=card.label_en),
         story=Texts(chinese=card.story_zh, english=card.story_en),
         pin=card.pin,
+    )
+
+
+def _reader(
+    reader_id: str, name: str, view: ReaderView | None, slot: SimulatedSlot
+) -> answers.SimulatedReader:
+    """One reader; without a view it is unplugged."""
+    planned, seen = slot.planned, view.slot if view else SlotState.EMPTY
+    return answers.SimulatedReader(
+        id=reader_id,
+        name=name,
+        attached=view is not None,
+        slot=seen.value,
+        card=None if seen is SlotState.EMPTY else slot.card,
+        planned=answers.PlannedMishap(
+            mishap=planned.mishap.value, at=planned.at, seconds=planned.seconds
+        )
+        if planned
+        else None,
+        mishaps=sorted(each.value for each in slot.mishaps),
+        has_plug=slot.has_plug,
     )
 
 
