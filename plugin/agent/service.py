@@ -42,6 +42,7 @@ from plugin.agent.lapse import Lapse
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.outstanding import KEPT as OUTSTANDING
 from plugin.agent.outstanding import Outstanding
+from plugin.agent.paging import Page, Wanted, page
 from plugin.agent.presenter import Presenter
 from plugin.agent.rate import Rate
 from plugin.agent.readers import ReaderBoard, ReaderView
@@ -444,6 +445,15 @@ class Service:
         request = _request(client, keyed, record.origin.transaction_id)
         self._durably(lambda: self._journal.remember(request))
         return settled
+
+    def page_of_activations(self, wanted: Wanted) -> Page:
+        """One page of the durable records."""
+        return self._durably(lambda: page(self._journal, wanted))
+
+    def next_try_at(self, record: Activation) -> str | None:
+        """When somebody asks or sends again by itself (RFC 3339), where that is known."""
+        delay = self._activations.next_try_in(record.origin.intent_id)
+        return None if delay is None else self._loop.wall_in(delay / 1000)
 
     def recent_activations(self, limit: int) -> tuple[Activation, ...]:
         """The last durable records, the newest first."""

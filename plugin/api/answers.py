@@ -176,7 +176,9 @@ class Settlement(Struct, frozen=True, kw_only=True):
 
 class Activation(Struct, frozen=True, kw_only=True):
     """The durable record of one card's activation. `sent_as` is what the centre's people
-    find the message by; `needs_a_person` that it waits to be settled."""
+    find the message by, `sent_at` when it was last sent; `next_try_at` when the agent asks
+    or sends again by itself, where that is known; `needs_a_person` that it waits to be
+    settled."""
 
     id: str
     state: str
@@ -197,15 +199,19 @@ class Activation(Struct, frozen=True, kw_only=True):
     problem: Problem | None
     superseded_by: str | None
     sent_as: str | None
+    sent_at: str | None
+    next_try_at: str | None
     needs_a_person: bool
     settlement: Settlement | None
     trace_id: str
 
 
 class Activations(Struct, frozen=True, kw_only=True):
-    """A list, the newest first."""
+    """A list, the newest first; `next` is the `before` of the page that follows, null where
+    nothing older is left."""
 
     activations: list[Activation]
+    next: str | None
 
 
 class CardInReader(Struct, frozen=True, kw_only=True):

@@ -133,7 +133,7 @@ def _answered(rendering: Rendering) -> Iterable[Struct]:
     yield transaction
     yield answers.Transactions(transactions=[transaction])
     yield activation
-    yield answers.Activations(activations=[activation])
+    yield answers.Activations(activations=[activation], next=None)
     yield rendering.readers((_reader(),), (), TRACE)
     ready = rendering.readiness((_SOUND,), TRACE)
     yield ready
@@ -245,6 +245,7 @@ def _record() -> saga.Activation:
         confirmation=by,
         changed_at=_LATER,
         sent_as="9f2c4e6a8b0d1f3557799bbddff01234",
+        sent_at=_LATER,
     )
 
 

@@ -91,7 +91,9 @@ class Rendering:
             receipt=self._receipts.receipt(view),
         )
 
-    def activation(self, record: saga.Activation) -> answers.Activation:
+    def activation(
+        self, record: saga.Activation, next_try_at: str | None = None
+    ) -> answers.Activation:
         """A durable record."""
         origin, refusal = record.origin, record.refusal
         return answers.Activation(
@@ -114,6 +116,8 @@ class Rendering:
             problem=self._problem(record.problem, origin.trace_id),
             superseded_by=record.superseded_by,
             sent_as=record.sent_as,
+            sent_at=record.sent_at or None,
+            next_try_at=next_try_at,
             needs_a_person=saga.needs_a_person(record),
             settlement=_settlement(record.settlement),
             trace_id=origin.trace_id,

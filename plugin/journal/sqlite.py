@@ -98,6 +98,11 @@ _FROM = {
     name: f"SELECT {_COLUMNS} FROM {name}"  # noqa: S608 - constants
     for name in ("unfinished", "finished")
 }
+_LAST = (
+    "WHERE number IN"
+    " (SELECT number FROM {} WHERE number < ? ORDER BY number DESC LIMIT ?)"
+)
+_AFTER_ALL = (1 << 63) - 1
 _BEGIN = "INSERT INTO unfinished VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _GO_ON = (
     "UPDATE unfinished SET state = ?, version = ?, card_ref = ?, clear = ?, sealed = ?,"
@@ -453,13 +458,13 @@ class SqliteJournal:
         """Every record that is not terminal, the oldest first."""
         return tuple(self._activations("unfinished", "ORDER BY number"))
 
-    def recent(self, limit: int) -> tuple[Activation, ...]:
+    def recent(self, limit: int, before: str | None = None) -> tuple[Activation, ...]:
         """The last records, the newest first."""
-        last = "WHERE number IN (SELECT number FROM {} ORDER BY number DESC LIMIT ?)"
+        start = number_of(before) if before is not None else _AFTER_ALL
         found = [
             each
             for table in _FROM
-            for each in self._activations(table, last.format(table), limit)
+            for each in self._activations(table, _LAST.format(table), start, limit)
         ]
         return tuple(sorted(found, key=_place, reverse=True)[:limit])
 
