@@ -494,6 +494,8 @@ class Service:
 
         def tested(outcome: TestedCard | Problem | None) -> None:
             self._testing.discard(reader_id)
+            if isinstance(outcome, TestedCard):
+                self._board.recognised(slot.insertion_id or "", outcome.role)
             now = (view for view in self.readers() if view.id == reader_id)
             view, took = next(now, before), self._loop.ticks() - began
             if isinstance(outcome, Problem):

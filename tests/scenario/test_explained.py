@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 
 from plugin.activation.flow import READERS
-from plugin.commands.region import scenarios
 from plugin.profile_file import REGIONS, load_profile
 from plugin.settings import Institution, InstitutionKind
 from simulator.reader import InProcessDesk
@@ -40,7 +39,7 @@ Step = dict[str, Any]
 EVERYWHERE = [
     (region, chosen.kind.value, chosen.scenario.value, readers)
     for region in sorted(each.stem for each in REGIONS.glob("*.toml"))
-    for chosen in scenarios(load_profile(region))
+    for chosen in load_profile(region).chosen()
     for readers in READERS
 ]
 
