@@ -7,6 +7,7 @@ import tomllib
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -31,14 +32,17 @@ from plugin.agent.pairings import Pairings
 from plugin.agent.retention import Retention
 from plugin.agent.space import Space
 from plugin.agent.till import Till
+from plugin.api.answers import Region
 from plugin.api.app import build
 from plugin.api.events import Hub
+from plugin.api.explaining import Explainer
 from plugin.api.guard import Guard, House, Limits
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
 from plugin.api.rendering import Rendering
 from plugin.api.resources import Entrance, Parts
 from plugin.api.ways import Ways
+from plugin.api.wording import Wording
 from plugin.centre import adapters
 from plugin.centre.port import Centre, Patience
 from plugin.centre.simulated import SimulatedCentreDesk
@@ -79,6 +83,17 @@ def catalogue(profile: RegionProfile | None = None) -> Catalogue:
 def prompts(profile: RegionProfile | None = None) -> Prompts:
     """What the operator reads, in this region's words where it has its own."""
     return Prompts(texts("prompts"), profile.wording if profile else {})
+
+
+def checks() -> Wording:
+    """What is examined, by name."""
+    return Wording(texts("checks"))
+
+
+def explainer(profile: RegionProfile) -> Explainer:
+    """Says what the rules of a region mean at the counter."""
+    words = Wording(texts("explain"))
+    return Explainer(profile, catalogue(profile), prompts(profile), words)
 
 
 def pcsc_readers() -> ReaderDirectory:
@@ -267,7 +282,9 @@ class _Assembly:
             entrance=entrance,
             happenings=till.happenings,
             hub=self._hub,
-            rendering=Rendering(catalogue(profile), prompts(profile), receipts),
+            rendering=Rendering(
+                catalogue(profile), prompts(profile), receipts, checks()
+            ),
             checks=Remembered(
                 lambda: (
                     *findings(self._centre, site.directories, settings.psam_reader),
@@ -279,6 +296,8 @@ class _Assembly:
             simulated_desk=site.hand,
             simulated_centre=_centre_desk(settings) if site.hand else None,
             console_file=lambda name: (CONSOLE / name).read_bytes(),
+            region=cache(lambda: _explained(profile, settings)),
+            log_folder=str(site.folder.logs),
         )
 
     def _about(self, till: Till) -> About:
@@ -294,6 +313,13 @@ class _Assembly:
             began=site.clock.monotonic(),
             started_at=till.loop.wall(),
         )
+
+
+def _explained(profile: RegionProfile, settings: Settings) -> Region:
+    """The rules as they are for this kind of institution."""
+    kind = settings.institution.kind
+    ours = (each for each in profile.chosen() if each.kind is kind)
+    return explainer(profile).region(ours)
 
 
 def _entrance(till: Till, folder: DataFolder, *, simulated: bool) -> Entrance:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -243,6 +243,14 @@ class Holders(Struct, frozen=True, kw_only=True):
     proxies: frozenset[str] = frozenset()
 
 
+class Chosen(Struct, frozen=True):
+    """One scenario at one kind of institution, and how it goes."""
+
+    kind: InstitutionKind
+    scenario: Scenario
+    rules: ScenarioRules
+
+
 class RegionProfile(Struct, frozen=True, kw_only=True):
     """One city's rules. `name`, `places` and `wording` map a language to words; `ways_back`
     maps a problem to the ways out of it that this region has, the best first."""
@@ -273,3 +281,9 @@ class RegionProfile(Struct, frozen=True, kw_only=True):
         """How this scenario goes at this kind of institution; None where it is not
         allowed."""
         return self.scenarios.get(kind, {}).get(scenario)
+
+    def chosen(self) -> Iterator[Chosen]:
+        """Everything that is allowed."""
+        for kind, allowed in self.scenarios.items():
+            for scenario, rules in allowed.items():
+                yield Chosen(kind, scenario, rules)

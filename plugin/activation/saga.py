@@ -205,6 +205,7 @@ class Activation(Struct, frozen=True, kw_only=True, array_like=True):
     ended_day: int = 0  # the first day that the centre told after that, as an ordinal
     forgotten: bool = False  # nothing personal is left of it
     unseen: bool = False  # its client has yet to say that it knows the end
+    sent_at: str = ""  # what the wall clock showed when it was last sent
 
 
 def transaction_of(intent_id: str) -> str:

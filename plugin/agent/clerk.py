@@ -22,6 +22,7 @@ from plugin.agent.presenter import Asked, Presenter
 from plugin.agent.readers import ReaderBoard
 from plugin.agent.recovery import Activations, Message
 from plugin.agent.run import Run
+from plugin.agent.testing import role_of
 from plugin.card.reading import AtReader, Card, read_at_reader
 from plugin.card.social_security import SocialSecurityCard
 from plugin.centre.port import Centre, CentreError
@@ -92,6 +93,7 @@ class Clerk:
                 self._apply(run, desk.ReadFailed(stay, outcome))
                 return
             card, presenter = outcome.card, self._presenter
+            self._board.recognised(stay, role_of(card))
             worst = presenter.tries_at_worst(card)
             try:
                 torn = presenter.is_torn(card)

@@ -34,7 +34,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 # What readers of a transport stand on.
-_GROUNDS = {
+GROUNDS = {
     "pcsc": "smart_card_service",
     "twin": "smart_card_service",
     "serial": "serial_ports",
@@ -58,7 +58,7 @@ def readers(
     names = [each.name for each in found if each not in slots]
     grounds = [
         Finding(
-            name=_GROUNDS[transport],
+            name=GROUNDS[transport],
             required=not names,
             problem=Problem(state.trouble.code) if state.trouble else None,
         )

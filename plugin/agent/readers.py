@@ -22,6 +22,7 @@ from drivers.ports import (
 )
 from plugin.activation.desk import Slot
 from plugin.activation.problem import Problem
+from plugin.activation.region import Role
 from plugin.agent.counting import Counts
 from plugin.agent.errands import AskHsm, Errands, PsamSlot, without_help
 from plugin.agent.happenings import Happenings
@@ -65,6 +66,8 @@ class ReaderView(Struct, frozen=True, kw_only=True):
     left_behind: bool
     problem: Problem | None  # the last, of this card or of the reader
     is_psam: bool
+    problem_since: str | None = None  # RFC 3339
+    role: Role | None = None  # of the card that is in, once it has been read
     transaction: str | None = None  # the one that may use it now
 
 
@@ -84,6 +87,8 @@ class _Reader(Struct):
     insertion_id: str | None = None
     used: bool = False
     problem: Problem | None = None
+    problem_since: str | None = None
+    role: Role | None = None
     worker: ReaderWorker | None = None
     reading: _Pending | None = None
     told: ReaderState = ReaderState.READY
@@ -155,6 +160,8 @@ class ReaderBoard:
                 left_behind=reader.used and reader.insertion_id is not None,
                 problem=reader.problem,
                 is_psam=self._is_psam(reader),
+                problem_since=reader.problem_since if reader.problem else None,
+                role=reader.role,
             )
             for reader in self._readers.values()
         )
@@ -195,6 +202,12 @@ class ReaderBoard:
         found = (r for r in self._readers.values() if r.insertion_id == insertion_id)
         reader = next(found, None)
         return reader.status.atr if reader is not None else b""
+
+    def recognised(self, insertion_id: str, role: Role) -> None:
+        """The card of this stay is one of these."""
+        for reader in self._readers.values():
+            if reader.insertion_id == insertion_id:
+                reader.role = role
 
     def mark_used(self, insertion_ids: frozenset[str]) -> None:
         """These stays belonged to a transaction that is over."""
@@ -347,6 +360,7 @@ class ReaderBoard:
         reader.status = status
         reader.insertion_id = None
         reader.used = False
+        reader.role = None
         if status.slot is not SlotState.EMPTY:
             reader.insertion_id = f"i-{uuid.uuid4().hex[:16]}"
             reader.problem = None
@@ -361,6 +375,8 @@ class ReaderBoard:
             reader.problem = None
             self._tell("card.recognised", reader)
             return
+        if reader.problem is None or reader.problem.code != outcome.code:
+            reader.problem_since = self._loop.wall()
         reader.problem = outcome
         of_card = _OF_CARDS.get(outcome.code, "card.unsupported")
         if of_card is not None and not outcome.code.startswith(_OF_READERS):

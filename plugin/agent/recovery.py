@@ -68,6 +68,12 @@ class Message(Struct, frozen=True):
     name: str
 
 
+class _Timer(Struct, eq=False):
+    """Rings at the tick `due`."""
+
+    due: float
+
+
 class Activations:
     """The unfinished activations of this till, and the only writer of their records.
 
@@ -88,7 +94,7 @@ class Activations:
         self._random = random
         self._told = told
         self._valve = Valve(correspondent.abilities, time.ticks)
-        self._timers: dict[str, object] = {}  # of the records that wait for theirs
+        self._timers: dict[str, _Timer] = {}  # of the records that wait for theirs
         self._looks_at: float | None = None  # the tick of the valve's timer
 
     def resume(self) -> int:
@@ -173,6 +179,15 @@ class Activations:
         """Whether the centre may still say what became of it."""
         return saga.can_be_asked(record, self._correspondent.abilities)
 
+    def next_try_in(self, intent_id: str) -> float | None:
+        """After how many milliseconds somebody asks or sends again by itself, as far as is
+        known; None where that is under way, or nobody will."""
+        timer = self._timers.get(intent_id)
+        due = timer.due if timer is not None else None
+        if due is None and self._valve.keeps(intent_id):
+            due = self._looks_at
+        return None if due is None else max(0.0, due - self._time.ticks())
+
     def ask_now(self, intent_id: str) -> None:
         """Ask again as soon as the valve lets it, instead of waiting for the timer. Who is
         asked for already, or waits at the valve, is not asked for twice. Raises
@@ -214,7 +229,9 @@ class Activations:
     def _commit(self, before: Activation, after: Activation) -> Activation:
         if after == before:
             return before
-        committed = self._journal.save(replace(after, changed_at=self._time.wall()))
+        now = self._time.wall()
+        sent_at = now if after.sends > before.sends else after.sent_at
+        committed = self._journal.save(replace(after, changed_at=now, sent_at=sent_at))
         if committed.state.is_terminal:
             self._valve.forget(committed.origin.intent_id)
             self._timers.pop(committed.origin.intent_id, None)
@@ -279,7 +296,7 @@ class Activations:
     def _wake(self, record: Activation, delay: float) -> None:
         """Ring its timer later; a record has one, the last that was set."""
         intent_id = record.origin.intent_id
-        timer = self._timers[intent_id] = object()
+        timer = self._timers[intent_id] = _Timer(self._time.ticks() + delay)
 
         def ring() -> None:
             if self._timers.get(intent_id) is timer:

@@ -38,6 +38,7 @@ from plugin.agent.intents import IntentIds
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.outstanding import KEPT as OUTSTANDING
 from plugin.agent.outstanding import Outstanding
+from plugin.agent.paging import Page, Wanted, page
 from plugin.agent.presenter import Presenter
 from plugin.agent.rate import Rate
 from plugin.agent.readers import ReaderBoard, ReaderView
@@ -434,6 +435,15 @@ class Service:
         self._durably(lambda: self._journal.remember(request))
         return settled
 
+    def page_of_activations(self, wanted: Wanted) -> Page:
+        """One page of the durable records."""
+        return self._durably(lambda: page(self._journal, wanted))
+
+    def next_try_at(self, record: Activation) -> str | None:
+        """When somebody asks or sends again by itself (RFC 3339), where that is known."""
+        delay = self._activations.next_try_in(record.origin.intent_id)
+        return None if delay is None else self._loop.wall_in(delay / 1000)
+
     def recent_activations(self, limit: int) -> tuple[Activation, ...]:
         """The last durable records, the newest first."""
         return self._durably(lambda: self._journal.recent(limit))
@@ -473,6 +483,8 @@ class Service:
 
         def tested(outcome: TestedCard | Problem | None) -> None:
             self._testing.discard(reader_id)
+            if isinstance(outcome, TestedCard):
+                self._board.recognised(slot.insertion_id or "", outcome.role)
             now = (view for view in self.readers() if view.id == reader_id)
             view, took = next(now, before), self._loop.ticks() - began
             if isinstance(outcome, Problem):

@@ -13,7 +13,7 @@ from plugin.activation.problem import Problem
 from plugin.activation.region import Role
 from plugin.agent.readers import ReaderView
 from plugin.card.medical import MedicalCard
-from plugin.card.reading import Layouts, read_card
+from plugin.card.reading import Card, Layouts, read_card
 from plugin.card.social_security import SocialSecurityCard
 
 
@@ -37,11 +37,16 @@ class Tested(Struct, frozen=True, kw_only=True):
 def read_kind(layouts: Layouts, atr: bytes) -> Procedure[TestedCard]:
     """All that `read_card` does, and nothing of what it brings but the kind."""
     card = yield from read_card(layouts, atr)
+    kind = card.kind if isinstance(card, MedicalCard) else card.issue.spec_version
+    return TestedCard(role=role_of(card), kind=kind, warnings=card.warnings)
+
+
+def role_of(card: Card) -> Role:
+    """Which of the two it is."""
     match card:
         case MedicalCard():
-            role, kind = Role.MEDICAL, card.kind
+            return Role.MEDICAL
         case SocialSecurityCard():
-            role, kind = Role.SOCIAL_SECURITY, card.issue.spec_version
+            return Role.SOCIAL_SECURITY
         case _:
             assert_never(card)
-    return TestedCard(role=role, kind=kind, warnings=card.warnings)

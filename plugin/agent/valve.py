@@ -77,6 +77,10 @@ class Valve:
         self._turns[intent_id] = self._turns.get(intent_id, 0) + 1
         return self._waiting.pop(intent_id)
 
+    def keeps(self, intent_id: str) -> bool:
+        """Whether this record waits here."""
+        return intent_id in self._waiting
+
     def opens_in(self) -> float | None:
         """When to look again (ms); None when nobody waits."""
         if not self._waiting:

@@ -176,7 +176,9 @@ class Settlement(Struct, frozen=True, kw_only=True):
 
 class Activation(Struct, frozen=True, kw_only=True):
     """The durable record of one card's activation. `sent_as` is what the centre's people
-    find the message by; `needs_a_person` that it waits to be settled."""
+    find the message by, `sent_at` when it was last sent; `next_try_at` when the agent asks
+    or sends again by itself, where that is known; `needs_a_person` that it waits to be
+    settled."""
 
     id: str
     state: str
@@ -197,27 +199,32 @@ class Activation(Struct, frozen=True, kw_only=True):
     problem: Problem | None
     superseded_by: str | None
     sent_as: str | None
+    sent_at: str | None
+    next_try_at: str | None
     needs_a_person: bool
     settlement: Settlement | None
     trace_id: str
 
 
 class Activations(Struct, frozen=True, kw_only=True):
-    """A list, the newest first."""
+    """A list, the newest first; `next` is the `before` of the page that follows, null where
+    nothing older is left."""
 
     activations: list[Activation]
+    next: str | None
 
 
 class CardInReader(Struct, frozen=True, kw_only=True):
-    """One stay of one card; which card it is only a transaction finds out."""
+    """One stay of one card, and its role once it has been read: the old card or the new."""
 
     insertion_id: str
     left_behind: bool
+    role: Literal["medical", "social_security"] | None
 
 
 class Reader(Struct, frozen=True, kw_only=True):
     """One reader. `last_problem` is the code of `problem`, which the last card or the reader
-    itself had; `transaction` the one that may use it now."""
+    itself had since `problem_since`; `transaction` the one that may use it now."""
 
     id: str
     name: str
@@ -228,6 +235,7 @@ class Reader(Struct, frozen=True, kw_only=True):
     card: CardInReader | None
     last_problem: str | None
     problem: Problem | None
+    problem_since: str | None
     transaction: str | None
 
 
@@ -284,10 +292,12 @@ class CatalogueList(Struct, frozen=True, kw_only=True):
 
 
 class Check(Struct, frozen=True, kw_only=True):
-    """One thing that must be in order: whether transactions need it, what was found
-    (`detail`, for people), and when it was first seen to be as it is now."""
+    """One thing that must be in order, and what people call it (`title`): whether
+    transactions need it, what was found (`detail`, for people), and when it was first seen
+    to be as it is now."""
 
     name: str
+    title: Texts
     ok: bool
     required: bool
     detail: str
@@ -300,6 +310,64 @@ class Readiness(Struct, frozen=True, kw_only=True):
 
     ready: bool
     checks: list[Check]
+
+
+class RegionStep(Struct, frozen=True, kw_only=True):
+    """One moment at the counter: its `step.key`, who must act (`actor`, by name `who`), what
+    is done, and what everybody reads meanwhile."""
+
+    key: str
+    actor: str
+    who: Texts
+    does: Texts
+    reads: Texts
+
+
+class RegionDetour(Struct, frozen=True, kw_only=True):
+    """What is to be done besides after so many steps."""
+
+    after: int
+    steps: list[RegionStep]
+
+
+class RegionEnd(Struct, frozen=True, kw_only=True):
+    """How it can end otherwise: with which problem, if it is one, and where the holder goes
+    then. One that is not `final` goes on without the holder."""
+
+    key: str
+    code: str | None
+    says: Texts
+    way_back: Remedies
+    final: bool
+
+
+class RegionWay(Struct, frozen=True, kw_only=True):
+    """How one scenario usually goes, with two readers; what one reader adds to that; what
+    makes the card active; what happens when an answer is lost; and every other end."""
+
+    kind: str
+    scenario: str
+    activation_by: str
+    place: Texts
+    name: Texts
+    steps: list[RegionStep]
+    one_reader: list[RegionDetour]
+    by: Texts
+    lost: Texts
+    ends: list[RegionEnd]
+
+
+class Region(Struct, frozen=True, kw_only=True):
+    """The region's rules in plain words: the scenarios of this kind of institution, and what
+    holds for all of them."""
+
+    id: str
+    version: str
+    name: Texts
+    ways: list[RegionWay]
+    pins: list[Texts]
+    windows: list[Texts]
+    holders: list[Texts]
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -350,7 +418,8 @@ class SettingsShown(Struct, frozen=True, kw_only=True):
 
 class Diagnostics(Struct, frozen=True, kw_only=True):
     """How the agent is: what support asks for first. `activations` are the durable ones
-    that have not ended, by state; `disk_free_mib` is null where nobody can say."""
+    that have not ended, by state; `disk_free_mib` is null where nobody can say, `log_folder`
+    in a bundle, because a path may name somebody."""
 
     agent: Agent
     python: str
@@ -360,6 +429,7 @@ class Diagnostics(Struct, frozen=True, kw_only=True):
     time: str
     safe_mode: bool
     disk_free_mib: int | None
+    log_folder: str | None
     readers: list[Reader]
     problems: list[Problem]
     checks: list[Check]

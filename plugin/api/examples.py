@@ -15,6 +15,7 @@ from drivers.ports import SlotState
 from plugin.activation import desk, saga
 from plugin.activation.desk import Action, Clock
 from plugin.activation.problem import Problem
+from plugin.activation.region import Role
 from plugin.agent.doctor import Finding
 from plugin.agent.readers import ReaderState, ReaderView
 from plugin.agent.views import CardShown, Holder, TransactionView
@@ -133,7 +134,7 @@ def _answered(rendering: Rendering) -> Iterable[Struct]:
     yield transaction
     yield answers.Transactions(transactions=[transaction])
     yield activation
-    yield answers.Activations(activations=[activation])
+    yield answers.Activations(activations=[activation], next=None)
     yield rendering.readers((_reader(),), (), TRACE)
     ready = rendering.readiness((_SOUND,), TRACE)
     yield ready
@@ -175,6 +176,7 @@ def _answered(rendering: Rendering) -> Iterable[Struct]:
     yield seen
     yield answers.Presence(present=True)
     yield _event()
+    yield _region()
     yield (agent := _agent())
     yield _diagnostics(agent, rendering, ready.checks)
 
@@ -254,6 +256,7 @@ def _record() -> saga.Activation:
         confirmation=by,
         changed_at=_LATER,
         sent_as="9f2c4e6a8b0d1f3557799bbddff01234",
+        sent_at=_LATER,
     )
 
 
@@ -268,6 +271,7 @@ def _reader() -> ReaderView:
         left_behind=False,
         problem=None,
         is_psam=False,
+        role=Role.SOCIAL_SECURITY,
     )
 
 
@@ -295,6 +299,39 @@ def _agent() -> answers.Agent:
     )
 
 
+def _region() -> answers.Region:
+    insert = answers.RegionStep(
+        key="waiting_card.social_security",
+        actor="holder",
+        who=answers.Texts(chinese="持卡人", english="The holder"),
+        does=answers.Texts(chinese="插卡", english="puts the card in"),
+        reads=answers.Texts(
+            chinese="请插入社会保障卡", english="Insert the social security card"
+        ),
+    )
+    way = answers.RegionWay(
+        kind="pharmacy",
+        scenario="pharmacy",
+        activation_by="centre",
+        place=answers.Texts(chinese="药店", english="Pharmacy"),
+        name=answers.Texts(chinese="药店窗口", english="pharmacy counter"),
+        steps=[insert],
+        one_reader=[],
+        by=answers.Texts(chinese="中心答复后即启用。", english="The centre says yes."),
+        lost=answers.Texts(chinese="卡启自己问清。", english="kaqi asks by itself."),
+        ends=[],
+    )
+    return answers.Region(
+        id="reference",
+        version="1",
+        name=answers.Texts(chinese="参考规则", english="Reference rules"),
+        ways=[way],
+        pins=[],
+        windows=[],
+        holders=[answers.Texts(chinese="不限年龄。", english="There is no age limit.")],
+    )
+
+
 def _diagnostics(
     agent: answers.Agent, rendering: Rendering, checks: list[answers.Check]
 ) -> answers.Diagnostics:
@@ -309,6 +346,7 @@ def _diagnostics(
         time=_LATER,
         safe_mode=False,
         disk_free_mib=120_000,
+        log_folder=r"C:\ProgramData\kaqi\logs",
         readers=[rendering.reader(replace(_reader(), problem=mute), TRACE)],
         problems=[],
         checks=checks,

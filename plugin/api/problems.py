@@ -69,6 +69,10 @@ class Catalogue:
         """The ways out of it, the best first."""
         return self._ways.out_of(entry.code, entry.ways)
 
+    def place(self, key: str) -> Texts:
+        """What a place of these ways is called here."""
+        return self._ways.place(key)
+
     def remedy(self, entry: Entry, facts: Mapping[str, str]) -> Remedies:
         """What to do here, then the ways out of it in plain words."""
         todo, ways = entry.todo(facts), self._ways.in_words(self.way_back(entry))

@@ -17,6 +17,7 @@ from plugin.agent.views import PinShown, TransactionView
 from plugin.api import answers
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
+from plugin.api.wording import Wording
 
 _EXPECTED: dict[
     str, Literal["reader", "card", "removal", "confirmation", "registration"]
@@ -33,11 +34,16 @@ class Rendering:
     """Holds the words, and puts them to what is shown."""
 
     def __init__(
-        self, catalogue: Catalogue, prompts: Prompts, receipts: Receipts
+        self,
+        catalogue: Catalogue,
+        prompts: Prompts,
+        receipts: Receipts,
+        checks: Wording,
     ) -> None:
         self.catalogue = catalogue
         self._prompts = prompts
         self._receipts = receipts
+        self._checks = checks
 
     def transaction(self, view: TransactionView) -> answers.Transaction:
         """A snapshot."""
@@ -91,7 +97,9 @@ class Rendering:
             receipt=self._receipts.receipt(view),
         )
 
-    def activation(self, record: saga.Activation) -> answers.Activation:
+    def activation(
+        self, record: saga.Activation, next_try_at: str | None = None
+    ) -> answers.Activation:
         """A durable record."""
         origin, refusal = record.origin, record.refusal
         return answers.Activation(
@@ -114,6 +122,8 @@ class Rendering:
             problem=self._problem(record.problem, origin.trace_id),
             superseded_by=record.superseded_by,
             sent_as=record.sent_as,
+            sent_at=record.sent_at or None,
+            next_try_at=next_try_at,
             needs_a_person=saga.needs_a_person(record),
             settlement=_settlement(record.settlement),
             trace_id=origin.trace_id,
@@ -136,7 +146,9 @@ class Rendering:
         card = None
         if view.insertion_id is not None:
             card = answers.CardInReader(
-                insertion_id=view.insertion_id, left_behind=view.left_behind
+                insertion_id=view.insertion_id,
+                left_behind=view.left_behind,
+                role=_role(view.role) if view.role else None,
             )
         return answers.Reader(
             id=view.id,
@@ -148,6 +160,7 @@ class Rendering:
             card=card,
             last_problem=view.problem.code if view.problem else None,
             problem=self._problem(view.problem, trace_id),
+            problem_since=view.problem_since,
             transaction=view.transaction,
         )
 
@@ -166,6 +179,7 @@ class Rendering:
         checks = [
             answers.Check(
                 name=each.name,
+                title=self._checks.texts("title", each.name),
                 ok=each.ok,
                 required=each.required,
                 detail=each.detail,
@@ -200,9 +214,13 @@ class Rendering:
         return self.catalogue.answer(problem, trace_id) if problem else None
 
 
+def _role(role: Role) -> Literal["medical", "social_security"]:
+    return "medical" if role is Role.MEDICAL else "social_security"
+
+
 def _tested_card(card: TestedCard) -> answers.TestedCard:
     return answers.TestedCard(
-        role="medical" if card.role is Role.MEDICAL else "social_security",
+        role=_role(card.role),
         kind=card.kind,
         warnings=list(card.warnings),
     )

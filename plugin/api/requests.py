@@ -11,6 +11,7 @@ from plugin.activation.pins import Typed
 from plugin.activation.region import Scenario
 from plugin.agent.clients import RESERVED, ClientId, Pairable
 from plugin.agent.console import CODE_SECONDS, CODE_SECONDS_AT_MOST
+from plugin.agent.paging import Wanted
 from plugin.privacy import scrubbed
 from plugin.shapes import Strict, WrongValueError, whole
 
@@ -285,9 +286,23 @@ class OneActivation(Strict):
 
 
 class Newest(Strict):
-    """How many."""
+    """How many, and which: those older than the record `before`; those whose `pos_ref` has
+    this part, in large or small letters; only those that are `unfinished`."""
 
     limit: Annotated[int, Meta(ge=1, le=LIST_MAX)] = 50
+    before: IntentId | None = None
+    pos_ref: Annotated[str, Meta(max_length=64)] | None = None
+    unfinished: bool = False
+
+    @property
+    def wanted(self) -> Wanted:
+        """The same for the service."""
+        return Wanted(
+            limit=self.limit,
+            before=self.before,
+            pos_ref=self.pos_ref,
+            unfinished=self.unfinished,
+        )
 
 
 class OneReader(Strict):

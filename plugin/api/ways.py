@@ -90,7 +90,7 @@ class Ways:
     def _stop(self, stop: StopWords) -> Stop:
         may_send = stop.place in self._proxies and not stop.in_person
         return Stop(
-            place=self._place(stop.place),
+            place=self.place(stop.place),
             what=stop.texts,
             documents=self._documents(stop.documents),
             proxy_documents=self._documents(
@@ -98,7 +98,8 @@ class Ways:
             ),
         )
 
-    def _place(self, key: str) -> Texts:
+    def place(self, key: str) -> Texts:
+        """What a place is called here."""
         called = self._called.get(key)
         if called is None:
             return self._book.places[key].texts

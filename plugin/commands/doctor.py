@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator
 
 import apsw
+from msgspec import to_builtins
 
 from plugin import __version__, main
 from plugin.activation.problem import Problem
@@ -32,11 +33,12 @@ def run(options: Options, *, as_json: bool) -> int:
     """Examine everything, show it, and fail when something required is wrong."""
     found = list(findings(options))
     if as_json:
-        catalogue = main.catalogue()
+        catalogue, titles = main.catalogue(), main.checks()
         screen.json_line(
             [
                 {
                     "name": each.name,
+                    "title": to_builtins(titles.texts("title", each.name)),
                     "ok": each.ok,
                     "required": each.required,
                     "detail": each.detail,
@@ -54,7 +56,8 @@ def run(options: Options, *, as_json: bool) -> int:
 
 def _show(found: Finding) -> None:
     mark = "✓" if found.ok else ("✗" if found.required else "!")
-    screen.line(f"{mark} {found.name}  {found.detail}")
+    title: dict[str, str] = to_builtins(main.checks().texts("title", found.name))
+    screen.line(f"{mark} {screen.said(title)}  {found.detail}")
     if found.problem is not None:
         for text in screen.sentences(main.catalogue().body(found.problem)):
             screen.line(f"    {text}")

@@ -3,33 +3,21 @@ data for the programs of POS vendors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import SequenceMatcher
+from collections.abc import Iterable, Iterator
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import to_builtins
 
 from plugin import main
 from plugin.activation import flow
-from plugin.activation.flow import End, FlowStep, Way
-from plugin.activation.region import (
-    ActivationBy,
-    Effect,
-    NewPin,
-    RegionProfile,
-    Scenario,
-    Window,
-)
-from plugin.activation.saga import Dedupe
-from plugin.api.problems import Catalogue, Prompts
+from plugin.activation.flow import Way
+from plugin.activation.region import Chosen, RegionProfile, Scenario
+from plugin.api.answers import RegionEnd, RegionStep, RegionWay, Texts
 from plugin.commands import region, screen
-from plugin.commands.region import Chosen
 from plugin.commands.wording import say
 from plugin.settings import InstitutionKind
 
-OneOf = TypeVar("OneOf")
-_UNKNOWN = {"last_day": "…"}  # what a sentence leaves open until there is a card
 _FAILED = "failed"
 
 
@@ -45,20 +33,20 @@ def run(
     profile = region.loaded(name)
     chosen = [
         each
-        for each in region.scenarios(profile)
+        for each in profile.chosen()
         if kind in (None, each.kind) and scenario in (None, each.scenario)
     ]
     if not chosen:
         known = ", ".join(
             f"--kind {each.kind} --scenario {each.scenario}"
-            for each in region.scenarios(profile)
+            for each in profile.chosen()
         )
         raise region.usage("none_there", label=profile.label, known=known)
     if as_json:
         screen.json_line(as_data(profile, chosen))
         return 0
     for each in (language,) if language else screen.languages():
-        for line in Explainer(profile, each).lines(chosen):
+        for line in Explained(profile, each).lines(chosen):
             screen.line(line)
     return 0
 
@@ -81,27 +69,29 @@ def as_data(profile: RegionProfile, chosen: Iterable[Chosen]) -> dict[str, Any]:
     }
 
 
-class Explainer:
+class Explained:
     """One region in one language."""
 
     def __init__(self, profile: RegionProfile, language: str) -> None:
         self._profile = profile
         self._language = language
-        self._prompts: Prompts = main.prompts(profile)
-        self._catalogue: Catalogue = main.catalogue(profile)
+        self._explainer = main.explainer(profile)
 
     def lines(self, chosen: Iterable[Chosen]) -> Iterator[str]:
         """Everything there is to say, line by line, as Markdown."""
-        profile = self._profile
-        called = profile.name[self._language]
-        yield self._line("title", name=called, label=profile.label)
-        for each in chosen:
+        chosen = list(chosen)
+        told = self._explainer.region(chosen)
+        label = self._profile.label
+        yield self._line("title", name=told.name, label=label)
+        for each, way in zip(chosen, told.ways, strict=True):
             yield ""
-            yield from self._scenario(each)
+            yield from self._way(way)
+            yield ""
+            yield from self._picture(*self._explainer.ways(each))
         for heading, items in (
-            ("pins", self._pins()),
-            ("windows", self._windows()),
-            ("holders", self._holders()),
+            ("pins", told.pins),
+            ("windows", told.windows),
+            ("holders", told.holders),
         ):
             yield ""
             yield self._line(heading)
@@ -109,133 +99,29 @@ class Explainer:
             yield from (self._line("item", text=each) for each in items)
         yield ""
 
-    def _scenario(self, chosen: Chosen) -> Iterator[str]:
-        ways = {
-            readers: flow.way(self._profile, chosen.rules, chosen.scenario, readers)
-            for readers in flow.READERS
-        }
-        two, one = ways[2], ways[1]
-        yield self._line(
-            "scenario",
-            kind=self._say("kinds", chosen.kind),
-            scenario=self._say("scenarios", chosen.scenario),
-        )
+    def _way(self, way: RegionWay) -> Iterator[str]:
+        yield self._line("scenario", kind=way.place, scenario=way.name)
         yield ""
-        for number, step in enumerate(two.steps, start=1):
-            yield self._line("step", number=number, **self._step(step))
-        yield from self._with_one_reader(two, one)
+        for number, step in enumerate(way.steps, start=1):
+            yield self._line("step", number=number, **_parts(step))
+        for detour in way.one_reader:
+            yield self._line("one_reader", number=detour.after)
+            yield from (self._line("more", **_parts(each)) for each in detour.steps)
         yield ""
-        yield self._line("by", by=self._say("by", chosen.rules.activation_by))
-        yield self._line("lost", lost=self._lost(chosen.rules.activation_by))
+        yield self._line("by", by=way.by)
+        yield self._line("lost", lost=way.lost)
         yield ""
         yield self._line("ends")
-        for end in one.ends:
+        for end in way.ends:
             yield from self._end(end)
-        yield ""
-        yield from self._picture(two, one)
 
-    def _step(self, step: FlowStep) -> dict[str, object]:
-        prompt = self._prompts.text(step.state, step.detail)
-        return {
-            "actor": self._say("actors", step.actor),
-            "task": self._say("tasks", step.task),
-            "prompt": self._in(prompt.chinese, prompt.english),
-            "key": step.key,
-        }
-
-    def _with_one_reader(self, two: Way, one: Way) -> Iterator[str]:
-        same = SequenceMatcher(a=two.keys, b=one.keys, autojunk=False)
-        for _, before, _, begin, end in same.get_opcodes():
-            more = [each for each in one.steps[begin:end] if each not in two.steps]
-            if more:
-                yield self._line("one_reader", number=before)
-            yield from (self._line("more", **self._step(each)) for each in more)
-
-    def _lost(self, by: ActivationBy) -> str:
-        """What happens without an answer: by what the centre can do, where it is asked."""
-        abilities, clocks = self._profile.centre.abilities, self._profile.clocks
-        key = by.value
-        if by is ActivationBy.CENTRE:
-            asked = abilities.dedupe is Dedupe.NONE and abilities.can_tell_status
-            key = "none_but_asked" if asked else abilities.dedupe.value
-        minutes = f"{round(clocks.registration / 60, 1):g}"
-        seconds = abilities.message_life_ms // 1000
-        return self._say("lost", key, seconds=seconds, minutes=minutes)
-
-    def _end(self, end: End) -> Iterator[str]:
+    def _end(self, end: RegionEnd) -> Iterator[str]:
         """Its sentence, and the way back."""
-        if end.code is None:
-            state, _, detail = end.key.partition(".")
-            prompt = self._prompts.text(state, detail or None)
-            said = self._in(prompt.chinese, prompt.english)
-            yield self._line("end", said=said, key=end.key)
-            return
-        entry, facts = self._catalogue.entry(end.code), {**_UNKNOWN, **end.facts}
-        texts, remedy = entry.messages(facts), self._catalogue.remedy(entry, facts)
-        said = self._in(texts.chinese, texts.english)
-        yield self._line("end_code", said=said, key=end.key, code=end.code)
-        stops = sum(len(way.stops) for way in self._catalogue.way_back(entry))
-        lines = self._in(remedy.chinese, remedy.english)
-        for line in lines[len(lines) - stops :]:
-            yield self._line("way_back", line=line)
-
-    def _pins(self) -> Iterator[str]:
-        policy = self._profile.pin
-        yield self._say("old_pin", policy.old)
-        yield self._say("new_pin", policy.new)
-        if policy.new is not NewPin.NONE:
-            yield self._say("new_pin_when", policy.new_when)
-        if not policy.wanted:
-            return
-        least, most = policy.digits.minimum, policy.digits.maximum
-        form = "fixed" if least == most else "digits"
-        yield self._say("pin_notes", form, min=least, max=most)
-        if policy.initial and policy.new is not NewPin.NONE:
-            initial = self._in("、", ", ").join(sorted(policy.initial))
-            yield self._say("pin_notes", "initial", initial=initial)
-        yield self._say("pin_notes", "tries" if policy.show_tries else "no_tries")
-        yield self._say("pin_notes", "clock", seconds=self._profile.clocks.pin)
-
-    def _windows(self) -> Iterator[str]:
-        profile = self._profile
-        if not profile.centre.offers.card_status:
-            yield self._say("window_notes", "not_judged")
-            return
-        for name, window in (
-            ("activation", profile.activation_window),
-            ("financial", profile.financial_window),
-        ):
-            yield self._window(name, window)
-
-    def _window(self, name: str, window: Window) -> str:
-        parts = {
-            "name": self._say("windows", name),
-            "from": self._say("counts_from", window.counts_from),
-            "effect": self._say("effects", Effect(window.effect)),
-        }
-        return self._say("window_notes", "window", days=window.days, **parts)
-
-    def _holders(self) -> Iterator[str]:
-        profile, holders = self._profile, self._profile.holders
-        age = "minimum_age" if holders.minimum_age else "anybody"
-        yield self._say("holders", age, age=holders.minimum_age)
-        first = holders.first_replacement_only
-        which = "first_replacement_only" if first else "every_replacement"
-        yield self._say("holders", which)
-        yield self._say("holders", f"match_{profile.match}")
-        if not holders.proxies:
-            yield self._say("holders", "no_proxies")
-            return
-        places = self._in("、", ", ").join(map(self._place, sorted(holders.proxies)))
-        yield self._say("holders", "proxies", places=places)
-
-    def _place(self, key: str) -> str:
-        """What a place is called here."""
-        own = self._profile.places.get(key)
-        if own is not None:
-            return own[self._language]
-        ours: Mapping[str, str] = main.texts("ways")()["places"][key]
-        return self._in(ours["zh"], ours["en"])
+        line = "end" if end.code is None else "end_code"
+        yield self._line(line, said=end.says, key=end.key, code=end.code)
+        is_chinese = self._language == screen.CHINESE
+        for each in end.way_back.chinese if is_chinese else end.way_back.english:
+            yield self._line("way_back", line=each)
 
     def _picture(self, two: Way, one: Way) -> Iterator[str]:
         """A state diagram: the ways with two readers and with one, and every other end."""
@@ -244,7 +130,7 @@ class Explainer:
         edges: dict[tuple[str, str], list[str]] = {}
         for way in (two, one):
             for step, following in zip(way.steps, way.steps[1:], strict=False):
-                act = self._line("act", **self._step(step))
+                act = self._line("act", **_parts(self._explainer.step(step)))
                 edges.setdefault((step.key, following.key), []).append(act)
         for end in one.ends:
             for at in end.at:
@@ -264,13 +150,17 @@ class Explainer:
         yield "```"
 
     def _line(self, key: str, /, **parts: object) -> str:
-        return self._say("lines", key, **parts)
+        return say("lines", key, self._language, **parts)
 
-    def _say(self, section: str, key: str, /, **parts: object) -> str:
-        return say(section, key, self._language, **parts)
 
-    def _in(self, chinese: OneOf, english: OneOf) -> OneOf:
-        return chinese if self._language == screen.CHINESE else english
+def _parts(step: RegionStep) -> dict[str, str | Texts]:
+    """What the sentence of a step is filled with."""
+    return {
+        "actor": step.who,
+        "task": step.does,
+        "prompt": step.reads,
+        "key": step.key,
+    }
 
 
 def _node(key: str) -> str:

@@ -20,11 +20,11 @@ from plugin.activation.pins import Talk
 from plugin.activation.problem import Problem
 from plugin.activation.region import (
     ActivationBy,
+    Chosen,
     MatchBy,
     RegionProfile,
     Role,
     Scenario,
-    ScenarioRules,
 )
 from plugin.activation.saga import Dedupe
 from plugin.commands import screen
@@ -41,21 +41,6 @@ _POSSIBLE: Mapping[InstitutionKind, tuple[Scenario, ...]] = {
     InstitutionKind.PHARMACY: (Scenario.PHARMACY,),
     InstitutionKind.HOSPITAL: tuple(Scenario),
 }
-
-
-class Chosen(Struct, frozen=True):
-    """One scenario at one kind of institution, and how it goes."""
-
-    kind: InstitutionKind
-    scenario: Scenario
-    rules: ScenarioRules
-
-
-def scenarios(profile: RegionProfile) -> Iterator[Chosen]:
-    """Everything the region allows."""
-    for kind, allowed in profile.scenarios.items():
-        for scenario, rules in allowed.items():
-            yield Chosen(kind, scenario, rules)
 
 
 def loaded(region: str) -> RegionProfile:
@@ -83,7 +68,7 @@ def show_all(*, as_json: bool) -> int:
         return 0
     for profile in known:
         screen.line(f"{profile.label}  {screen.said(profile.name)}")
-        for each in scenarios(profile):
+        for each in profile.chosen():
             screen.line(f"    {screen.said(in_words(each))}")
     return 0
 
@@ -115,7 +100,7 @@ def _listed(profile: RegionProfile) -> dict[str, Any]:
                 "steps": [role.value for role in each.rules.steps],
                 "activation_by": each.rules.activation_by.value,
             }
-            for each in scenarios(profile)
+            for each in profile.chosen()
         ],
     }
 
@@ -347,7 +332,7 @@ def _pins_worth(profile: RegionProfile) -> Iterator[Warned]:
 def _centre_worth(profile: RegionProfile) -> Iterator[Warned]:
     centre = profile.centre
     sends = any(
-        each.rules.activation_by is ActivationBy.CENTRE for each in scenarios(profile)
+        each.rules.activation_by is ActivationBy.CENTRE for each in profile.chosen()
     )
     if not centre.offers.card_status:
         yield Warned("windows_not_judged", {})
@@ -360,4 +345,4 @@ def _centre_worth(profile: RegionProfile) -> Iterator[Warned]:
 
 
 def _wants(profile: RegionProfile, role: Role) -> bool:
-    return any(role in each.rules.steps for each in scenarios(profile))
+    return any(role in each.rules.steps for each in profile.chosen())

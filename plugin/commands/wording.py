@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-
-from msgspec import convert
+from msgspec import to_builtins
 
 from plugin import main
-from plugin.api.ways import Words
+from plugin.api.wording import Wording
 from plugin.commands import screen
 
-Book = Mapping[str, Mapping[str, Words]]
-
-
-@cache
-def book() -> Book:
-    """Every sentence, by section and key."""
-    return convert(main.texts("explain")(), dict[str, dict[str, Words]])
+WORDING = Wording(main.texts("explain"))
 
 
 def say(section: str, key: str, language: str, /, **parts: object) -> str:
     """One sentence in one language."""
-    words = book()[section][key]
-    sentence = words.zh if language == screen.CHINESE else words.en
-    return sentence.format(**parts)
+    both = WORDING.texts(section, key, **parts)
+    return both.chinese if language == screen.CHINESE else both.english
 
 
 def texts(section: str, key: str, /, **parts: object) -> dict[str, str]:
     """The same in both."""
-    both = (screen.CHINESE, screen.ENGLISH)
-    return {language: say(section, key, language, **parts) for language in both}
+    both: dict[str, str] = to_builtins(WORDING.texts(section, key, **parts))
+    return both

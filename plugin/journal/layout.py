@@ -64,6 +64,11 @@ FROM = {
     name: f"SELECT {_COLUMNS} FROM {name}"  # noqa: S608 - constants
     for name in ("unfinished", "finished")
 }
+LAST = (
+    "WHERE number IN"
+    " (SELECT number FROM {} WHERE number < ? ORDER BY number DESC LIMIT ?)"
+)
+AFTER_ALL = (1 << 63) - 1
 BEGIN = "INSERT INTO unfinished VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 GO_ON = (
     "UPDATE unfinished SET state = ?, version = ?, card_ref = ?, clear = ?, sealed = ?,"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -88,9 +89,14 @@ class MemoryJournal:
             each for each in self._activations.values() if not each.state.is_terminal
         )
 
-    def recent(self, limit: int) -> tuple[Activation, ...]:
+    def recent(self, limit: int, before: str | None = None) -> tuple[Activation, ...]:
         """The last records, the newest first."""
-        return tuple(reversed(self._activations.values()))[:limit]
+        older = (
+            each
+            for intent_id, each in reversed(self._activations.items())
+            if before is None or intent_id < before
+        )
+        return tuple(islice(older, limit))
 
     def reserve(self, counter: str, amount: int) -> int:
         """Take `amount` numbers that nobody had before."""

@@ -119,8 +119,9 @@ class Journal(Protocol):
         """Every record that is not terminal, the oldest first."""
         ...
 
-    def recent(self, limit: int) -> tuple[Activation, ...]:
-        """The last records, the newest first."""
+    def recent(self, limit: int, before: str | None = None) -> tuple[Activation, ...]:
+        """The last records, the newest first; with `before` those that are older than this
+        intent."""
         ...
 
     def reserve(self, counter: str, amount: int) -> int:

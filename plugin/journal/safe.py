@@ -65,7 +65,7 @@ class SafeJournal:
         """What is unfinished is left alone."""
         return ()
 
-    def recent(self, limit: int) -> tuple[Activation, ...]:
+    def recent(self, limit: int, before: str | None = None) -> tuple[Activation, ...]:
         """Refused: an empty list would say that there is nothing."""
         _refuse(limit)
 

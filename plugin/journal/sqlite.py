@@ -305,13 +305,15 @@ class SqliteJournal:
         """Every record that is not terminal, the oldest first."""
         return tuple(self._activations("unfinished", "ORDER BY number"))
 
-    def recent(self, limit: int) -> tuple[Activation, ...]:
+    def recent(self, limit: int, before: str | None = None) -> tuple[Activation, ...]:
         """The last records, the newest first."""
-        last = "WHERE number IN (SELECT number FROM {} ORDER BY number DESC LIMIT ?)"
+        start = layout.number_of(before) if before is not None else layout.AFTER_ALL
         found = [
             each
             for table in layout.FROM
-            for each in self._activations(table, last.format(table), limit)
+            for each in self._activations(
+                table, layout.LAST.format(table), start, limit
+            )
         ]
         return tuple(sorted(found, key=layout.place, reverse=True)[:limit])
 

@@ -27,7 +27,7 @@ from tests.scenario.counter import Counter
 
 ROOT = Path(__file__).parents[2]
 RECEIPTS = Receipts(main.texts("receipts"), "H1")
-RENDERING = Rendering(main.catalogue(), main.prompts(), RECEIPTS)
+RENDERING = Rendering(main.catalogue(), main.prompts(), RECEIPTS, main.checks())
 DOCUMENT = describe(offered(), "1.0.0", RENDERING)
 OPERATIONS = pytest.mark.parametrize(
     "operation",

@@ -15,7 +15,7 @@ import pytest
 from plugin.activation.region import RegionProfile, Scenario
 from plugin.activation.saga import Abilities
 from plugin.commands import explaining, region
-from plugin.commands.explaining import Explainer
+from plugin.commands.explaining import Explained
 from plugin.data_file import MAX_BYTES
 from plugin.profile_file import REGIONS, load_profile
 from plugin.profile_shapes import ProfileFile
@@ -401,9 +401,9 @@ def test_a_refusal_that_means_nothing_of_ours_is_told_what_it_can_mean(
 @pytest.mark.parametrize("name", REGION_NAMES)
 def test_every_step_and_every_end_is_explained(name: str, language: str) -> None:
     profile = load_profile(name)
-    chosen = list(region.scenarios(profile))
+    chosen = list(profile.chosen())
 
-    lines = list(Explainer(profile, language).lines(chosen))
+    lines = list(Explained(profile, language).lines(chosen))
 
     text = "\n".join(lines)
     ways = explaining.as_data(profile, chosen)["ways"]
@@ -423,8 +423,8 @@ def test_every_step_and_every_end_is_explained(name: str, language: str) -> None
 @pytest.mark.parametrize("name", REGION_NAMES)
 def test_the_picture_has_every_moment_and_none_that_is_not_drawn(name: str) -> None:
     profile = load_profile(name)
-    for chosen in region.scenarios(profile):
-        text = "\n".join(Explainer(profile, "en").lines([chosen]))
+    for chosen in profile.chosen():
+        text = "\n".join(Explained(profile, "en").lines([chosen]))
         (drawn,) = re.findall(r"```mermaid\nstateDiagram-v2\n(.*?)```", text, re.DOTALL)
         names = dict(re.findall(r'state "(\S+)" as (\w+)', drawn))
         used = set(re.findall(r"(\w+) -->", drawn)) | set(
@@ -446,7 +446,7 @@ def test_the_picture_has_every_moment_and_none_that_is_not_drawn(name: str) -> N
 def test_a_region_speaks_in_its_own_words() -> None:
     profile = load_profile("v4-old-authenticates")
 
-    text = "\n".join(Explainer(profile, "zh-CN").lines(region.scenarios(profile)))
+    text = "\n".join(Explained(profile, "zh-CN").lines(profile.chosen()))
 
     assert "“请插入旧医保卡进行认证” [waiting_card.medical]" in text
     assert "市医保服务大厅" in text
@@ -475,7 +475,7 @@ def test_a_region_speaks_in_its_own_words() -> None:
 def test_what_a_region_decides_is_said(name: str, words: str) -> None:
     profile = load_profile(name)
 
-    text = "\n".join(Explainer(profile, "en").lines(region.scenarios(profile)))
+    text = "\n".join(Explained(profile, "en").lines(profile.chosen()))
 
     assert words in text
 
@@ -487,7 +487,7 @@ def test_a_centre_that_is_asked_and_never_sent_to_again_is_said_so() -> None:
     told = replace(profile.centre, abilities=Abilities(can_tell_status=True))
     profile = replace(profile, centre=told)
 
-    text = "\n".join(Explainer(profile, "en").lines(region.scenarios(profile)))
+    text = "\n".join(Explained(profile, "en").lines(profile.chosen()))
 
     assert "kaqi only asks what became of it" in text
 
@@ -508,10 +508,10 @@ def test_the_command_explains_what_was_chosen_in_the_language_that_was() -> None
     profile = load_profile("v1-old-then-new")
     (chosen,) = (
         each
-        for each in region.scenarios(profile)
+        for each in profile.chosen()
         if (each.kind, each.scenario) == ("hospital", "pharmacy")
     )
-    assert done.stdout.splitlines() == list(Explainer(profile, "zh-CN").lines([chosen]))
+    assert done.stdout.splitlines() == list(Explained(profile, "zh-CN").lines([chosen]))
 
 
 def test_without_a_language_it_is_that_of_the_machine_or_both() -> None:
@@ -531,9 +531,7 @@ def test_programs_get_every_way() -> None:
 
     profile = load_profile("v1-old-then-new")
     chosen = [
-        each
-        for each in region.scenarios(profile)
-        if each.kind is InstitutionKind.PHARMACY
+        each for each in profile.chosen() if each.kind is InstitutionKind.PHARMACY
     ]
     assert told == json.loads(json.dumps(explaining.as_data(profile, chosen)))
     two, one = told["ways"]

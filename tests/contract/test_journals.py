@@ -203,6 +203,19 @@ def test_unfinished_records_come_oldest_first_and_recent_ones_newest_first(
     assert recent == [intent(3), intent(2)]
 
 
+def test_the_records_before_another_are_those_that_are_older(journal: Journal) -> None:
+    for number in range(1, 6):
+        journal.create(activation(number), request(number))
+    journal.save(replace(activation(2), state=ActivationState.ABANDONED))
+
+    found = [each.origin.intent_id for each in journal.recent(2, intent(4))]
+    rest = [each.origin.intent_id for each in journal.recent(9, found[-1])]
+
+    assert found == [intent(3), intent(2)]
+    assert rest == [intent(1)]
+    assert journal.recent(9, intent(1)) == ()
+
+
 def test_a_request_that_created_nothing_is_remembered(journal: Journal) -> None:
     journal.remember(request(7))
 

@@ -21,8 +21,7 @@ from typing import Any
 import pytest
 
 from plugin.activation.flow import READERS
-from plugin.commands.explaining import Explainer, as_data
-from plugin.commands.region import scenarios
+from plugin.commands.explaining import Explained, as_data
 from plugin.profile_file import REGIONS, load_profile
 from plugin.settings import Institution, InstitutionKind
 from simulator.reader import InProcessDesk
@@ -44,7 +43,7 @@ Step = dict[str, Any]
 EVERYWHERE = [
     (region, chosen.kind.value, chosen.scenario.value, readers)
     for region in sorted(each.stem for each in REGIONS.glob("*.toml"))
-    for chosen in scenarios(load_profile(region))
+    for chosen in load_profile(region).chosen()
     for readers in READERS
 ]
 
@@ -53,7 +52,7 @@ EVERYWHERE = [
 def explained(region: str) -> list[dict[str, Any]]:
     """What the command prints for programs."""
     profile = load_profile(region)
-    ways: list[dict[str, Any]] = as_data(profile, scenarios(profile))["ways"]
+    ways: list[dict[str, Any]] = as_data(profile, profile.chosen())["ways"]
     return ways
 
 
@@ -64,12 +63,12 @@ def printed(
     profile = load_profile(region)
     chosen = [
         each
-        for each in scenarios(profile)
+        for each in profile.chosen()
         if (each.kind.value, each.scenario.value) == (kind, scenario)
     ]
     steps: list[tuple[str, str]] = []
     at = None  # where the steps belong that only one reader makes necessary
-    for line in Explainer(profile, language).lines(chosen):
+    for line in Explained(profile, language).lines(chosen):
         if later := LATER.match(line):
             at = int(later[1])
         elif step := STEP.fullmatch(line):

@@ -21,7 +21,6 @@ from plugin.activation.region import (
     Scenario,
 )
 from plugin.activation.saga import Abilities, Dedupe
-from plugin.commands.region import scenarios
 from plugin.profile_file import REGIONS, load_profile
 from plugin.settings import InstitutionKind
 from tests.unit.worlds import PROFILE
@@ -103,7 +102,7 @@ def test_with_one_reader_an_old_card_is_taken_out(
 def test_every_way_leads_to_an_active_card(region: str) -> None:
     profile = load_profile(region)
 
-    for each in scenarios(profile):
+    for each in profile.chosen():
         for readers in flow.READERS:
             found = flow.way(profile, each.rules, each.scenario, readers)
             assert found.keys[-1] == "succeeded.activated"
@@ -294,7 +293,7 @@ def test_a_card_whose_pin_comes_late_is_asked_back_where_there_is_one_reader() -
 
 
 def test_a_way_succeeds_by_its_last_step_alone() -> None:
-    [good, *_] = scenarios(load_profile("reference"))
+    [good, *_] = load_profile("reference").chosen()
     found = flow.way(PROFILE, good.rules, good.scenario)
 
     assert found.readers == 2

@@ -39,7 +39,10 @@ from tests.unit.worlds import PROFILE
 NAME, OTHERS = 0x09, (0x02, 0x04, 0x07, 0x08, 0x0A, 0x0B, 0x0C, 0x4E)
 LONGEST_READING = 25  # commands: a card of 3.0 with a long name
 RENDERING = Rendering(
-    main.catalogue(), main.prompts(), Receipts(main.texts("receipts"), "试用药店")
+    main.catalogue(),
+    main.prompts(),
+    Receipts(main.texts("receipts"), "试用药店"),
+    main.checks(),
 )
 ORIGIN = Origin(
     intent_id="i",

@@ -14,10 +14,12 @@ from plugin.activation import desk, flow, region
 from plugin.activation.problem import Problem, Refusal
 from plugin.activation.region import Role, Scenario
 from plugin.activation.saga import Dedupe
+from plugin.agent import doctor
 from plugin.api.problems import Entry
+from plugin.api.wording import Wording
 from plugin.card import errors as card_errors
 from plugin.centre import port as centre_port
-from plugin.commands.wording import book
+from plugin.commands.wording import WORDING
 from plugin.journal import port as journal_port
 from plugin.settings import InstitutionKind
 
@@ -186,7 +188,7 @@ def test_nobody_waits_for_a_doubt_to_end(why: str | None) -> None:
 
 
 def test_a_region_is_explained_in_words_of_which_none_is_missing_or_left_over() -> None:
-    words = book()
+    words = WORDING.book
 
     wanted: dict[str, set[str]] = {
         "actors": set(flow.Actor),
@@ -205,19 +207,32 @@ def test_a_region_is_explained_in_words_of_which_none_is_missing_or_left_over() 
     assert {section: set(words[section]) for section in wanted} == wanted
     assert {f"match_{each}" for each in region.MatchBy} < set(words["holders"])
     for section, said in words.items():
-        assert section in wanted or set(said) <= _named_in("region", "explaining")
+        assert section in wanted or set(said) <= _named_in(
+            "commands/region", "commands/explaining", "api/explaining"
+        )
         for each in said.values():
             assert _fields(each.zh) == _fields(each.en)
             assert not re.search(CHINESE, each.en)
 
 
-def _named_in(*commands: str) -> set[str]:
+def _named_in(*rooms: str) -> set[str]:
     """Every string in these files, also where a value is put in."""
-    files = [ROOT / "plugin" / "commands" / f"{each}.py" for each in commands]
+    files = [ROOT / "plugin" / f"{each}.py" for each in rooms]
     source = "".join(each.read_text(encoding="utf-8") for each in files)
     named = set(re.findall(r'"([a-z_]+)"', source))
     named |= {f"match_{each}" for each in region.MatchBy}
     return named | {f"typed_at_the_till_{each}" for each in Role}
+
+
+def test_everything_that_is_examined_has_a_title() -> None:
+    source = "".join(
+        file.read_text(encoding="utf-8") for file in (ROOT / "plugin").rglob("*.py")
+    )
+    said = set(re.findall(r'Finding\(\s*name="(\w+)"', source))
+    titles = Wording(main.texts("checks")).book["title"]
+
+    assert set(titles) == said | set(doctor.GROUNDS.values())
+    assert not any(re.search(CHINESE, each.en) for each in titles.values())
 
 
 def test_every_receipt_has_its_words() -> None:

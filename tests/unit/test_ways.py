@@ -220,7 +220,9 @@ def test_where_somebody_else_may_go_the_papers_for_that_are_named() -> None:
 
 
 def test_the_catalogue_of_the_api_lists_the_ways() -> None:
-    listed = Rendering(main.catalogue(), main.prompts(), receipts()).catalogue_list()
+    listed = Rendering(
+        main.catalogue(), main.prompts(), receipts(), main.checks()
+    ).catalogue_list()
     by_code = {each.code: each for each in listed.errors}
 
     suspended = by_code["card.suspended"]
@@ -296,7 +298,9 @@ def receipts() -> Receipts:
 
 def shown(view: TransactionView, profile: RegionProfile = PROFILE) -> dict[str, Any]:
     """A snapshot."""
-    rendering = Rendering(main.catalogue(profile), main.prompts(profile), receipts())
+    rendering = Rendering(
+        main.catalogue(profile), main.prompts(profile), receipts(), main.checks()
+    )
     plain: dict[str, Any] = msgspec.to_builtins(rendering.transaction(view))
     return plain
 

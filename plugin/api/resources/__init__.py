@@ -13,6 +13,7 @@ from plugin.api.resources.metrics import Metrics
 from plugin.api.resources.pages import Pages
 from plugin.api.resources.pairings import Pairings
 from plugin.api.resources.readers import Readers
+from plugin.api.resources.region import Region
 from plugin.api.resources.resource import Entrance, Parts
 from plugin.api.resources.simulation import Simulation
 from plugin.api.resources.transactions import Transactions
@@ -29,6 +30,7 @@ RESOURCES = (
     Pairings,
     Clients,
     Hello,
+    Region,
     Diagnostics,
     Metrics,
     Simulation,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from starlette.responses import Response
 
-from plugin.activation.saga import Verdict
+from plugin.activation.saga import Activation, Verdict
 from plugin.api import answers, requests
 from plugin.api.operation import JOURNAL, KEY, Asked, Operation, answer, reading
 from plugin.api.requests import Nothing
@@ -36,20 +36,29 @@ class Activations(Resource):
         )
 
     async def activations(self, asked: Asked[requests.Newest, Nothing]) -> Response:
-        """The durable records, the newest first."""
-        recent, limit = self._parts.service.recent_activations, asked.where.limit
-        records = await self._decide(lambda: recent(limit))
-        render = self._parts.rendering.activation
-        shown = [render(record) for record in records]
-        return answer(answers.Activations(activations=shown))
+        """The durable records, the newest first. `next` is the `before` of the page that
+        follows; null where nothing older is left. A page of a search may be empty although
+        there is a next: then it was not found in a few hundred records."""
+        service, wanted = self._parts.service, asked.where.wanted
+
+        def found() -> answers.Activations:
+            page = service.page_of_activations(wanted)
+            shown = [self._shown(record) for record in page.records]
+            return answers.Activations(activations=shown, next=page.before)
+
+        return answer(await self._decide(found))
+
+    def _shown(self, record: Activation) -> answers.Activation:
+        """On the deciding thread."""
+        next_try = self._parts.service.next_try_at(record)
+        return self._parts.rendering.activation(record, next_try)
 
     async def activation(
         self, asked: Asked[requests.OneActivation, Nothing]
     ) -> Response:
         """One durable record."""
         find, intent_id = self._parts.service.activation, asked.where.intent_id
-        record = await self._decide(lambda: find(intent_id))
-        return answer(self._parts.rendering.activation(record))
+        return answer(await self._decide(lambda: self._shown(find(intent_id))))
 
     async def settle(
         self, asked: Asked[requests.OneActivation, requests.Settle]

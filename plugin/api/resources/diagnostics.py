@@ -89,7 +89,7 @@ class Diagnostics(Resource):
         hashed, log = self._parts.hashed, await asyncio.to_thread(self._parts.log)
         records = await self._decide(self._activations)
         files = {
-            "diagnostics.json": to_builtins(shown),
+            "diagnostics.json": to_builtins(replace(shown, log_folder=None)),
             "metrics.txt": await measured(self._parts),
             "activations.json": [support.activation(each, hashed) for each in records],
             "log.jsonl": list(support.log_lines(log, hashed)),
@@ -144,6 +144,7 @@ class Diagnostics(Resource):
             time=ours.now,
             safe_mode=ours.safe_mode,
             disk_free_mib=free >> 20 if free is not None else None,
+            log_folder=self._parts.log_folder,
             readers=[rendering.reader(view, trace_id) for view in found.readers],
             problems=[
                 rendering.catalogue.answer(each, trace_id) for each in found.troubles

@@ -18,6 +18,7 @@ from plugin.agent.happenings import Happenings
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.pairings import Pairings
 from plugin.agent.service import Service
+from plugin.api import answers
 from plugin.api.events import Hub
 from plugin.api.rendering import Rendering
 from plugin.centre.simulated import SimulatedCentreDesk
@@ -36,7 +37,7 @@ class Entrance(Struct, frozen=True, kw_only=True):
 class Parts(Struct, frozen=True, kw_only=True):
     """What the resources speak to. `rejections` are the guard's refusals so far, by code;
     `log` is the end of the log, `hashed` a keyed hash of this till's; `console_file` reads
-    a file of the console."""
+    a file of the console; `region` explains the rules in force."""
 
     about: About
     counts: Counts
@@ -54,6 +55,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     simulated_desk: SimulatedDesk | None
     simulated_centre: SimulatedCentreDesk | None
     console_file: Callable[[str], bytes]
+    region: Callable[[], answers.Region]
+    log_folder: str
 
 
 class Resource:
