@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.test_console import FIRST, SECOND, SECONDS, Till, till
-
-__all__ = ["till"]
+from tests.browser.counter import FIRST, SECOND, SECONDS, Till
 
 OLD, NEW = "林试一 旧医保卡", "林试一 社会保障卡"
 PHARMACY = "药店购药，首次使用新卡"
