@@ -20,6 +20,7 @@ from typing import Any, Self
 from playwright.sync_api import Page
 
 from plugin.activation.region import Clocks
+from plugin.agent import readers
 from plugin.data_folder import DataFolder
 from simulator.reader import READER_NAMES
 from tests.agents import Answer, Pos
@@ -30,7 +31,9 @@ from tests.waiting import WAIT_SECONDS, wait_until
 
 HOLD = "hold.txt"
 PATIENT = Clocks(card=600, confirm=600, pin=600, registration=900, centre=600)
-NOT_GIVEN_AWAY = range(20_000, 32_768)  # ports that the system gives to nobody by itself
+NOT_GIVEN_AWAY = range(
+    20_000, 32_768
+)  # ports that the system gives to nobody by itself
 
 
 class HeldWay(Way):
@@ -44,7 +47,6 @@ class HeldWay(Way):
         """Here we are, and may have to stay."""
         pause = threading.Event()
         while self._held() == label:
-            super().at(f"{label}/held")
             pause.wait(0.01)
 
     def _held(self) -> str:
@@ -61,6 +63,7 @@ def as_a_till(
     port: int,
 ) -> None:
     """A pharmacy's agent that waits for people as long as a test likes."""
+    readers.STALL_SECONDS = PATIENT.card  # a card that is held is not stuck
     way = HeldWay(folder)
     run(folder, centre, region, "pharmacy", way, pipe.send, PATIENT, port)
 
@@ -127,11 +130,6 @@ class LastingTill:
         draft.write_text(label)
         draft.replace(self._folder / HOLD)
 
-    def is_held(self, label: str) -> bool:
-        """Whether somebody has come there."""
-        trace = (self._folder / "trace.txt").read_text().split()
-        return f"{label}/held" in trace
-
     def let_go(self) -> None:
         """Nobody is held."""
         (self._folder / HOLD).unlink(missing_ok=True)
@@ -155,11 +153,15 @@ class LastingTill:
         ids: dict[str, str] = {}
 
         def known() -> bool:
-            ids.update({each["name"]: str(each["id"]) for each in self.pos.kaqi.readers()})
+            ids.update(
+                {each["name"]: str(each["id"]) for each in self.pos.kaqi.readers()}
+            )
             return reader in ids
 
         wait_until(known)
-        return self.pos.request("POST", f"/v1/simulate/readers/{ids[reader]}/{verb}", body)
+        return self.pos.request(
+            "POST", f"/v1/simulate/readers/{ids[reader]}/{verb}", body
+        )
 
     # The truth
 
@@ -178,7 +180,7 @@ class LastingTill:
 def _free_port() -> int:
     """One that nobody has, and that stays so while its agent is down."""
     while True:
-        port = random.choice(NOT_GIVEN_AWAY)  # noqa: S311 - no secret
+        port = random.choice(NOT_GIVEN_AWAY)
         with socket.socket() as tried, suppress(OSError):
             tried.bind(("127.0.0.1", port))
             return port
