@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from simulator.reader import InProcessDesk
 from tests.agents import Running, running
+from tests.browser.counter import till as till  # the fixture of every console test
 from tests.centre import CentreProcess
 
 ARGUMENTS = [
