@@ -5,23 +5,30 @@ import { Following } from "./following.js";
 import { hasEnded } from "./kaqi.js";
 import { picture } from "./pictures.js";
 import { pinForm } from "./pin.js";
+import { isOver, movesAt } from "./where.js";
 
 const CURRENT = "kaqi.transaction";
 const SCENARIO = "kaqi.scenario";
 const OPERATOR = "kaqi.operator";
 const BEGUN = "kaqi.begun"; // the transaction that was begun here, not by the POS
-const RUNG = "kaqi.rung"; // for which moment the sound was heard, in any tab
+const SOUNDED = "kaqi.sounded";
 const LOOK_AGAIN_MS = 2_000;
 // After so long nobody stands there any more, and what names the last holder goes: long enough
 // to print the receipt and to read a refusal's way back aloud, half of what the agent keeps.
 const QUIET_MS = 5 * 60_000;
 
-// How a moment looks: somebody must act, wait, or go.
+// How a moment looks, by its key or its state: somebody must act, wait, or go.
 const TONES = {
+  "waiting_pin.at_work": "busy",
   waiting_reader: "act", waiting_card: "act", waiting_removal: "act", waiting_confirm: "act", waiting_pin: "act",
   waiting_registration: "act", reading: "busy", matching: "busy", checking: "busy", committing: "busy",
   in_doubt: "doubt", succeeded: "good", failed: "bad", cancelled: "bad", expired: "bad",
 };
+const CONTINUES = { waiting_registration: "registered", waiting_card: "look_again" };
+const CALLS = new Set(["act", "doubt", "good", "bad"]);
+
+/** The second click of a double click decides nothing: what it hits has only just come. */
+const once = (act) => (event) => event.detail < 2 && act();
 
 export class Journey {
   constructor(app) {
@@ -96,7 +103,7 @@ export class Journey {
     };
     show(
       this.element,
-      h("h1", {}, say("what_to_do")),
+      h("h1", {}, say(agent.scenarios.length ? "what_to_do" : "nothing_to_do")),
       h(
         "div",
         { class: "choices" },
@@ -150,11 +157,11 @@ export class Journey {
     const before = this.now;
     this.now = now;
     const { app } = this;
-    const tone = TONES[now.state];
+    const tone = TONES[now.step.key] ?? TONES[now.state];
     const text = app.read(now.step.text);
-    const acts = tone === "act" || (hasEnded(now) && before !== null);
-    app.title(acts ? text : null);
-    if (acts) ring(now);
+    app.title(CALLS.has(tone) ? text : null);
+    this.sound(now, tone);
+    if (before) app.trouble(null); // what was refused is over
     app.announce([text, now.problem && app.read(now.problem.messages)].filter(Boolean).join(" "));
     const heading = h("h1", { class: "instruction", tabindex: "-1" }, text);
     show(
@@ -162,38 +169,94 @@ export class Journey {
       h(
         "article",
         { class: `panel moment ${tone}` },
-        picture(now.step.key, now.role),
-        h("div", {}, heading, this.wrong(now.problem), this.notices(now), this.holder(now), this.entry(now), this.buttons(now), this.receipt(now), this.countdown(now)),
+        picture(now),
+        h("div", {}, heading, h("ul", { class: "where", role: "status" }), this.parts(now)),
       ),
     );
-    (this.element.querySelector("[autofocus]") ?? this.element.querySelector("button.primary") ?? heading).focus({ preventScroll: true });
+    const decides = now.allowed_actions.includes("confirm"); // not by an Enter that was meant for something else
+    const first = this.element.querySelector("[autofocus]") ?? this.element.querySelector("button.primary");
+    (decides || !first ? heading : first).focus({ preventScroll: true });
     window.scrollTo(0, 0); // the instruction is what must be seen
     this.tick();
+    this.where();
   }
 
-  wrong(problem) {
+  /** What is below the instruction. While something is to be done here, how; when it is over
+   *  the next holder comes first, and the ways, which are longer, below. */
+  parts(now) {
+    const steps = now.problem && this.steps(now.problem);
+    const over = isOver(now);
+    return [
+      this.wrong(now.problem, over ? null : steps),
+      this.holder(now),
+      this.entry(now),
+      this.consequence(now),
+      this.buttons(now, steps),
+      this.countdown(now),
+      over ? steps : null,
+      this.notices(now),
+      this.receipt(now),
+    ];
+  }
+
+  /** Once for every moment at which somebody must do something, also after a reload. */
+  sound(now, tone) {
+    const moment = `${now.id} ${now.step.key} ${now.problem?.code ?? ""}`;
+    if (CALLS.has(tone) && sessionStorage.getItem(SOUNDED) !== moment) beep();
+    sessionStorage.setItem(SOUNDED, moment);
+  }
+
+  /** Which card goes into which reader, and out of which. */
+  async where() {
+    const { now, app } = this;
+    if (movesAt(now, []) === null) return;
+    const readers = await app.tried(() => app.kaqi.readers());
+    if (!readers || this.now !== now) return;
+    const moves = movesAt(now, readers);
+    this.emptied = isOver(now) && moves.length === 0;
+    const lines = this.emptied ? [app.say("all_out")] : this.said(moves);
+    const place = this.element.querySelector(".where");
+    if (place.textContent !== lines.join("")) show(place, lines.map((line) => h("li", {}, line)));
+  }
+
+  /** One sentence for each card that is to be moved or left; one for all places that are free. */
+  said(moves) {
+    const { say } = this.app;
+    if (moves[0]?.move === "put_in") return [say("put_in", { readers: moves.map((each) => each.reader).join(say("or")) })];
+    return moves.map(({ move, reader, role }) => say(move, { reader, card: say(`card_${role ?? "any"}`) }));
+  }
+
+  wrong(problem, steps) {
     if (!problem) return null;
     const { read, say } = this.app;
-    return h(
-      "div",
-      { class: "wrong" },
-      h("strong", {}, read(problem.messages)),
-      problem.way_back.length ? this.ways(problem) : h("ul", { class: "way" }, read(problem.remedy).map((step) => h("li", {}, step))),
-      problem.centre && h("p", { class: "soft" }, say("centre_says", { text: problem.centre.text, code: problem.centre.code })),
-    );
+    const { centre } = problem;
+    const theirs = centre && h("p", { class: "soft", lang: "zh-CN" }, say("centre_says", { text: centre.text, code: centre.code }));
+    return h("div", { class: "wrong" }, h("strong", {}, read(problem.messages)), theirs, steps);
   }
 
-  /** Where the holder goes, which can be taken along on paper. */
-  ways(problem) {
-    const { read, say } = this.app;
-    const steps = h("ol", { class: "way" }, read(problem.remedy).map((step) => h("li", {}, step.replace(/^\d+\. /, ""))));
-    const paper = () => this.app.print(h("h1", {}, read(problem.messages)), steps.cloneNode(true));
-    return [steps, h("button", { type: "button", onclick: paper }, say("print_way"))];
-  }
-
+  /** What the operator should know; what is said to everybody can be opened. */
   notices(now) {
-    const { read } = this.app;
-    return now.notices.map((notice) => h("div", { class: "notice" }, h("strong", {}, read(notice.messages)), h("ul", { class: "way" }, read(notice.remedy).map((step) => h("li", {}, step)))));
+    const folded = now.state === "waiting_card";
+    return now.notices.map((notice) => {
+      const sentence = this.app.read(notice.messages);
+      if (folded) return h("details", { class: "notice" }, h("summary", {}, sentence), this.steps(notice));
+      return h("div", { class: "notice" }, h("strong", {}, sentence), this.steps(notice));
+    });
+  }
+
+  /** What to do about it here, then the ways out of it: alternatives, each a short list. */
+  steps(problem) {
+    const { read, say } = this.app;
+    const lines = read(problem.remedy); // the ways stand at its end, a line for every stop
+    let at = lines.length - problem.way_back.flatMap((way) => way.stops).length;
+    const todo = lines.slice(0, at);
+    const bare = (line) => line.replace(say("or_else"), "").replace(/^\d+\. /, "");
+    const ways = problem.way_back.map((way) => lines.slice(at, (at += way.stops.length)));
+    const list = (kind, items) => h(kind, { class: "way" }, items.map((each) => h("li", {}, bare(each))));
+    return [
+      ...(todo.length ? [list("ul", todo)] : []),
+      ...ways.flatMap((stops, place) => [place > 0 && h("p", { class: "or" }, say("or_else")), list(stops.length > 1 ? "ol" : "ul", stops)]),
+    ].filter(Boolean);
   }
 
   holder(now) {
@@ -205,7 +268,8 @@ export class Journey {
   }
 
   entry(now) {
-    if (now.expects?.what !== "pin" || !now.allowed_actions.includes("pin")) return null;
+    if (now.expects?.what !== "pin") return null;
+    if (!now.allowed_actions.includes("pin")) return h("p", {}, this.app.say("pin_type_now"));
     return pinForm(now.expects, this.app.say, (typed) => this.act(() => this.app.kaqi.pin(now, typed)));
   }
 
@@ -214,19 +278,26 @@ export class Journey {
     return receipt ? h("pre", { class: "receipt" }, this.app.read(receipt.text)) : null;
   }
 
-  buttons(now) {
-    const { say, kaqi } = this.app;
+  /** What cannot be taken back, where the hand is. */
+  consequence(now) {
+    return now.allowed_actions.includes("confirm") ? h("p", { class: "consequence", id: "consequence" }, this.app.say("consequence")) : null;
+  }
+
+  buttons(now, steps) {
+    const { say, read, kaqi } = this.app;
+    const registers = now.state === "waiting_registration";
     const acts = {
-      confirm: h("button", { class: "primary large", type: "button", onclick: () => this.act(() => kaqi.confirm(now)) }, say("confirm")),
-      continue: h("button", { class: now.state === "waiting_registration" ? "primary large" : null, type: "button", onclick: () => this.act(() => kaqi.continue(now)) }, say(now.state === "waiting_registration" ? "registered" : "look_again")),
-      cancel: h("button", { class: "danger", type: "button", onclick: () => this.act(() => kaqi.cancel(now)) }, say("cancel")),
+      confirm: h("button", { class: "primary large", type: "button", "aria-describedby": "consequence", onclick: once(() => this.act(() => kaqi.confirm(now))) }, say("confirm")),
+      continue: h("button", { class: registers ? "primary large" : null, type: "button", onclick: once(() => this.act(() => kaqi.continue(now))) }, say(CONTINUES[now.state] ?? "go_on")),
+      cancel: h("button", { class: "danger", type: "button", onclick: once(() => this.act(() => kaqi.cancel(now))) }, say("cancel")),
     };
     const offered = Object.keys(acts).filter((name) => now.allowed_actions.includes(name)).map((name) => acts[name]);
-    const over = hasEnded(now) || now.state === "in_doubt";
-    const next = over && h("button", { class: "primary large", type: "button", onclick: () => this.done(now) }, say("next_holder"));
-    const paper = () => this.app.print(this.receipt(now));
-    const print = now.result?.receipt && h("button", { type: "button", onclick: paper }, say("print_receipt"));
-    return h("p", { class: "row" }, offered, next, print);
+    const next = isOver(now) && h("button", { class: "primary large", type: "button", onclick: once(() => this.done(now)) }, say("next_holder"));
+    const receipt = () => this.app.print(this.receipt(now));
+    const print = now.result?.receipt && h("button", { type: "button", onclick: receipt }, say("print_receipt"));
+    const way = () => this.app.print(h("h1", {}, read(now.problem.messages)), steps.map((each) => each.cloneNode(true)));
+    const take = now.problem?.way_back.length > 0 && h("button", { type: "button", onclick: way }, say("print_way"));
+    return h("p", { class: "row" }, offered, next, print, take);
   }
 
   countdown(now) {
@@ -235,6 +306,7 @@ export class Journey {
 
   tick() {
     if (this.now && Date.now() - this.seen > QUIET_MS) this.clear();
+    if (this.now && isOver(this.now) && !this.emptied) this.where();
     const place = this.element.querySelector(".countdown");
     if (!place || !this.now?.deadline) return;
     const seconds = Math.max(0, Math.round((Date.parse(this.now.deadline) - Date.now()) / 1_000));
@@ -281,24 +353,18 @@ export class Journey {
   }
 }
 
-/** A sound, once for every moment at which somebody must act. */
-function ring(now) {
-  const moment = [now.id, now.step.key, now.problem?.code].join(" ");
-  if (!navigator.userActivation.hasBeenActive || localStorage.getItem(RUNG) === moment) return;
-  localStorage.setItem(RUNG, moment);
-  beep();
-}
+let audio; // one for the page: a browser gives only so many
 
 /** A short sound: somebody must do something. Browsers allow it once the page was clicked. */
 function beep() {
-  const audio = new AudioContext();
+  audio ??= new AudioContext();
+  audio.resume();
   const tone = audio.createOscillator();
   const volume = audio.createGain();
   tone.frequency.value = 880;
   volume.gain.setValueAtTime(0.15, audio.currentTime);
   volume.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + 0.25);
   tone.connect(volume).connect(audio.destination);
-  tone.onended = () => audio.close();
   tone.start();
   tone.stop(audio.currentTime + 0.25);
 }

@@ -4,33 +4,37 @@
 import { h } from "./dom.js";
 
 /** The form for what `expects` asks; `submit({pin, newPin, confirmLastTry})` is called with what
- *  fits it. `say` speaks the operator's language. */
+ *  fits it, and not again before it has come back. `say` speaks the operator's language. */
 export function pinForm(expects, say, submit) {
   if (expects.on_reader) return onReader(say, submit);
   const names = expects.entry === "new" ? ["pin_present", "pin_new", "pin_again"] : ["pin"];
   const fields = names.map((name, place) => field(name, expects, say, place === 0));
   const wrong = h("p", { class: "wrong", role: "alert", hidden: true });
-  const sure = expects.last_try ? h("input", { type: "checkbox", required: true }) : null;
+  const sure = expects.last_try ? h("input", { type: "checkbox", name: "sure", "aria-required": "true" }) : null;
   let active = fields[0];
+  let sent = false;
   for (const each of fields) each.addEventListener("focus", () => (active = each));
 
-  function given(event) {
+  async function given(event) {
     event.preventDefault();
+    if (sent) return;
     const [pin, newPin, again] = fields.map((each) => each.value);
     const objection = objectionTo(expects, pin, newPin, again, sure);
     for (const each of fields) each.value = "";
     if (objection) {
-      wrong.textContent = say(objection, { min: expects.digits_min, max: expects.digits_max });
+      wrong.textContent = say(objection, { digits: digitsOf(expects) });
       wrong.hidden = false;
       fields[0].focus();
       return;
     }
-    submit({ pin, newPin: expects.entry === "new" ? newPin : undefined, confirmLastTry: sure?.checked });
+    sent = true;
+    await submit({ pin, newPin: expects.entry === "new" ? newPin : undefined, confirmLastTry: sure?.checked });
+    sent = false;
   }
 
   return h(
     "form",
-    { class: "pin", autocomplete: "off", onsubmit: given },
+    { class: "pin", autocomplete: "off", novalidate: true, onsubmit: given },
     tries(expects, say),
     fields.map((each, place) => h("label", {}, h("span", {}, say(names[place])), each)),
     sure && h("label", { class: "inline" }, sure, h("span", {}, say("pin_last_try_known"))),
@@ -45,13 +49,18 @@ export function objectionTo(expects, pin, newPin, again, sure) {
   const fits = (value) => new RegExp(`^[0-9]{${expects.digits_min},${expects.digits_max}}$`).test(value);
   if (!fits(pin) || (expects.entry === "new" && !fits(newPin))) return "pin_length";
   if (expects.entry === "new" && newPin !== again) return "pin_differs";
-  if (sure && !sure.checked) return "pin_last_try";
+  if (sure && !sure.checked) return "pin_unsure";
   return null;
+}
+
+function digitsOf(expects) {
+  const { digits_min: least, digits_max: most } = expects;
+  return least === most ? least : `${least}–${most}`;
 }
 
 function onReader(say, submit) {
   const begin = () => submit({});
-  return h("div", {}, h("p", {}, say("pin_on_reader")), h("button", { class: "primary large", onclick: begin }, say("pin_begin")));
+  return h("div", {}, h("p", {}, say("pin_on_reader")), h("button", { class: "primary large", type: "button", onclick: begin }, say("pin_begin")));
 }
 
 function tries(expects, say) {
@@ -64,7 +73,7 @@ function field(name, expects, say, first) {
   return h("input", {
     type: "password",
     inputmode: "numeric",
-    autocomplete: "off",
+    autocomplete: "one-time-code", // so that no browser offers to keep it for the next holder
     name,
     maxlength: expects.digits_max,
     autofocus: first,
@@ -77,9 +86,10 @@ function keypad(say, active) {
     if (field.value.length < field.maxLength) field.value += digit;
   };
   const key = (digit) => h("button", { type: "button", tabindex: "-1", onclick: () => press(digit) }, digit);
+  const stay = (event) => event.preventDefault(); // the field keeps the focus, and is seen to have it
   return h(
     "div",
-    { class: "keypad", role: "group", "aria-label": say("pin_keypad") },
+    { class: "keypad", role: "group", "aria-label": say("pin_keypad"), onmousedown: stay },
     [..."123456789"].map(key),
     h("button", { type: "button", tabindex: "-1", onclick: () => (active().value = "") }, say("pin_clear")),
     key("0"),

@@ -66,6 +66,7 @@ class ReaderView(Struct, frozen=True, kw_only=True):
     problem: Problem | None  # the last, of this card or of the reader
     is_psam: bool
     transaction: str | None = None  # the one that may use it now
+    role: str | None = None  # what a transaction has taken its card for
 
 
 class _Pending(Struct, eq=False):

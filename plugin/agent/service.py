@@ -450,9 +450,16 @@ class Service:
         return self._durably(lambda: self._journal.recent(limit))
 
     def readers(self) -> tuple[ReaderView, ...]:
-        """Every reader, with the transaction that may use it."""
+        """Every reader, with the transaction that may use it and what its card was taken
+        for."""
         return tuple(
-            view if view.is_psam else replace(view, transaction=self._user_of(view.id))
+            view
+            if view.is_psam
+            else replace(
+                view,
+                transaction=self._user_of(view.id),
+                role=self._role_of(view.insertion_id),
+            )
             for view in self._board.views()
         )
 
@@ -514,6 +521,11 @@ class Service:
             and (run.readers is None or reader_id in run.readers)
         )
         return next(users, None)
+
+    def _role_of(self, stay: str | None) -> str | None:
+        """What a transaction has taken the card of this stay for."""
+        runs = (run.now.facts.accepted for run in self._runs.values())
+        return next((taken[stay] for taken in runs if stay and stay in taken), None)
 
     def reader_troubles(self) -> tuple[Problem, ...]:
         """Why some readers cannot be asked."""

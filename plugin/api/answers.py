@@ -209,10 +209,12 @@ class Activations(Struct, frozen=True, kw_only=True):
 
 
 class CardInReader(Struct, frozen=True, kw_only=True):
-    """One stay of one card; which card it is only a transaction finds out."""
+    """One stay of one card; which card it is only a transaction finds out: `role` is what
+    one has taken it for, null until then."""
 
     insertion_id: str
     left_behind: bool
+    role: str | None
 
 
 class Reader(Struct, frozen=True, kw_only=True):

@@ -136,7 +136,9 @@ class Rendering:
         card = None
         if view.insertion_id is not None:
             card = answers.CardInReader(
-                insertion_id=view.insertion_id, left_behind=view.left_behind
+                insertion_id=view.insertion_id,
+                left_behind=view.left_behind,
+                role=view.role,
             )
         return answers.Reader(
             id=view.id,

@@ -53,7 +53,7 @@ def test_a_refusal_says_the_way_back(till: Till) -> None:
     till.hand.insert("luo.social_security", FIRST)
     till.reads("不能启用，请取出卡片")
 
-    expect(till.page.locator(".wrong ol li").first).to_be_visible()
+    expect(till.page.locator("ol.way li").first).to_be_visible()
     expect(till.page.get_by_role("button", name="打印给持卡人")).to_be_visible()
 
 

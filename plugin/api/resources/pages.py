@@ -13,7 +13,7 @@ from plugin.api.resources.resource import Resource
 # Every path that is served, its file and what that is. There is no other way to a file.
 _SCRIPTS = (
     "app", "desk", "dom", "following", "journey", "kaqi", "pictures", "pin", "readers",
-    "settings", "sha256", "today", "words",
+    "settings", "sha256", "today", "where", "words",
 )  # fmt: skip
 FILES = {
     "/": ("index.html", "text/html"),
