@@ -1,6 +1,6 @@
 // The page: who is signed in, which language, which screen, and whether the agent answers.
 
-import { show, h } from "./dom.js";
+import { ask, h, show } from "./dom.js";
 import { Kaqi, KaqiError } from "./kaqi.js";
 import { Desk } from "./desk.js";
 import { Journey } from "./journey.js";
@@ -21,6 +21,8 @@ export class App {
     this.language = localStorage.getItem(LANGUAGE) ?? "zh-CN";
     this.screen = null;
     this.offline = false;
+    this.left = false; // nobody is signed in any more
+    this.knocking = false;
   }
 
   /** Words of the catalogue in the operator's language. */
@@ -64,6 +66,9 @@ export class App {
       localStorage.setItem(LANGUAGE, this.language);
       this.open(this.name);
     };
+    const leave = document.querySelector(".leave");
+    leave.textContent = say("sign_out");
+    leave.onclick = () => this.signOut();
     this.title(null);
   }
 
@@ -93,27 +98,51 @@ export class App {
     }
   }
 
-  /** Silence is waited out, a refusal is shown; anything else is a mistake of ours. */
+  /** Silence is waited out, a refusal is shown; anything else is a mistake of ours. Whoever
+   *  does not know this token, or cannot prove to, is told nothing more. */
   failed(failed) {
-    if (!(failed instanceof KaqiError)) throw failed;
-    if (failed.status === 401) signedOut(this);
+    if (!(failed instanceof KaqiError)) reportError(failed);
+    else if (failed.status === 401) this.leave();
+    else if (failed.code === "client.impostor") this.leave({ keep: true });
     else if (failed.status === 0) this.reached(false);
     else this.complain(failed.problem);
   }
 
   /** Whether the agent answers; while it does not, the page says so and keeps trying. */
   reached(yes) {
-    if (this.offline === !yes) return;
+    if (this.left || this.offline === !yes) return;
     this.offline = !yes;
     this.trouble(yes ? null : this.say("offline"));
-    if (!yes) this.knock();
+    if (!yes && !this.knocking) this.knock();
   }
 
   async knock() {
-    while (this.offline) {
+    this.knocking = true;
+    while (this.offline && !this.left) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      if (await this.tried(() => this.kaqi.readers())) this.screen?.again();
+      if (!this.left && (await this.tried(() => this.kaqi.readers()))) this.screen?.again();
     }
+    this.knocking = false;
+  }
+
+  /** The operator goes; what is under way at the counter goes on in the agent. */
+  async signOut() {
+    const { say } = this;
+    const sure = await ask((answer) => [
+      h("p", {}, say("sign_out_sure")),
+      h("p", { class: "row" }, h("button", { type: "button", class: "primary", onclick: () => answer(true) }, say("sign_out")), h("button", { type: "button", onclick: () => answer(null) }, say("stay"))),
+    ]);
+    if (!sure) return;
+    await this.tried(() => this.kaqi.call("POST", "/v1/console/session/end", { body: {} }));
+    this.leave();
+  }
+
+  /** Nobody is signed in any more; `keep` the token for when the agent itself answers. */
+  leave({ keep = false } = {}) {
+    this.left = true;
+    this.screen?.close();
+    if (!keep) sessionStorage.removeItem(SESSION);
+    signedOut();
   }
 
   /** A problem the agent named, above the screen. */
@@ -123,24 +152,43 @@ export class App {
   }
 
   trouble(content) {
-    const place = document.querySelector(".trouble");
-    place.hidden = content === null;
-    show(place, content === null ? [] : [content, " ", h("button", { type: "button", onclick: () => this.trouble(null) }, this.say("close"))]);
+    if (this.left) return;
+    const close = () => h("button", { type: "button", onclick: () => this.trouble(null) }, this.say("close"));
+    tell(content === null ? null : [content, " ", close()]);
   }
 
-  /** Print this and nothing else. */
+  /** Print this and nothing else, and keep none of it. */
   print(...content) {
-    show(document.querySelector(".paper"), content);
+    const paper = document.querySelector(".paper");
+    show(paper, content);
+    window.addEventListener("afterprint", () => show(paper), { once: true });
     window.print();
   }
 }
 
+/** Above the screen, until somebody says null. */
+function tell(content) {
+  const place = document.querySelector(".trouble");
+  place.hidden = content === null;
+  show(place, content);
+}
+
+/** In the operator's language, also before anybody is signed in. */
+const speak = () => speaker(localStorage.getItem(LANGUAGE) ?? "zh-CN");
+
+/** Something failed that nobody has foreseen. The page goes on as well as it can. */
+function stumbled() {
+  const say = speak();
+  tell([say("page_failed"), " ", h("button", { type: "button", onclick: () => location.reload() }, say("reload"))]);
+}
+
 /** Nobody is signed in here, or no longer: what this is and how to come in, in both
  *  languages. */
-function signedOut(app = null) {
-  app?.screen?.close();
-  sessionStorage.removeItem(SESSION);
-  for (const each of ["nav", ".language", ".banner", ".trouble"]) document.querySelector(each).hidden = true;
+function signedOut() {
+  for (const each of ["nav", ".language", ".leave", ".banner", ".trouble"]) document.querySelector(each).hidden = true;
+  document.querySelector(".heard").textContent = "";
+  const say = speak();
+  document.title = say("product");
   show(document.querySelector("main"), ["zh-CN", "en"].map(wayIn));
 }
 
@@ -157,34 +205,58 @@ function wayIn(language) {
   );
 }
 
-/** The token of this tab: from the one-time code in the address, or from before a reload. */
+/** The token of this tab: from the one-time code in the address, or from before a reload; null
+ *  when there is none, undefined while the agent does not answer. */
 async function session() {
-  const asked = new URLSearchParams(location.hash.slice(1));
-  const code = asked.get("code");
+  const code = inAddress("code");
   if (code) {
-    history.replaceState(null, "", `${location.pathname}#${asked.get("screen") ?? ""}`);
-    const answer = await fetch("/v1/console/session", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ code }),
-    });
+    const body = JSON.stringify({ code });
+    const headers = { "Content-Type": "application/json" };
+    const answer = await fetch("/v1/console/session", { method: "POST", headers, body }).catch(() => null);
+    if (answer === null) return undefined;
+    history.replaceState(null, "", `${location.pathname}#${inAddress("screen") ?? ""}`);
     if (answer.ok) sessionStorage.setItem(SESSION, (await answer.json()).token);
   }
   return sessionStorage.getItem(SESSION);
 }
 
+const inAddress = (name) => new URLSearchParams(location.hash.slice(1)).get(name);
+const screenInAddress = () => Object.keys(SCREENS).find((name) => location.hash === `#${name}`);
+
+let app = null; // of whoever is signed in
+
+/** Let whoever has a token in; while the agent is silent, try again and say so. */
 async function begin() {
   const token = await session();
-  if (!token) return signedOut();
-  const kaqi = new Kaqi({ token, address: location.origin });
+  if (token === null) return signedOut();
+  if (token === undefined) return beginLater();
   try {
-    const app = new App(kaqi, await kaqi.call("GET", "/v1/agent"));
-    const wanted = location.hash.slice(1);
-    app.open(wanted in SCREENS ? wanted : "journey");
+    const kaqi = new Kaqi({ token, address: location.origin });
+    app = new App(kaqi, await kaqi.call("GET", "/v1/agent"));
   } catch (failed) {
-    if (failed.status !== 0) return signedOut();
-    setTimeout(begin, RETRY_MS); // it is starting
+    if (!(failed instanceof KaqiError)) throw failed;
+    if (failed.status === 401) sessionStorage.removeItem(SESSION);
+    if (failed.status === 401 || failed.code === "client.impostor") return signedOut();
+    return beginLater();
   }
+  tell(null);
+  app.open(screenInAddress() ?? "journey");
 }
 
+function beginLater() {
+  const say = speak();
+  tell(say("offline"));
+  setTimeout(begin, RETRY_MS);
+}
+
+/** Another screen by the browser's own buttons, or another code in the same tab. */
+function addressed() {
+  const wanted = screenInAddress();
+  if (inAddress("code")) location.reload();
+  else if (wanted && app && !app.left && wanted !== app.name) app.open(wanted);
+}
+
+window.addEventListener("hashchange", addressed);
+window.addEventListener("error", stumbled);
+window.addEventListener("unhandledrejection", stumbled);
 begin();

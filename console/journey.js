@@ -1,6 +1,7 @@
 // The counter: what is to be done, one large instruction at a time, until the holder goes.
 
 import { h, show } from "./dom.js";
+import { Following } from "./following.js";
 import { hasEnded } from "./kaqi.js";
 import { picture } from "./pictures.js";
 import { pinForm } from "./pin.js";
@@ -9,8 +10,12 @@ import { isOver, movesAt } from "./where.js";
 const CURRENT = "kaqi.transaction";
 const SCENARIO = "kaqi.scenario";
 const OPERATOR = "kaqi.operator";
+const BEGUN = "kaqi.begun"; // the transaction that was begun here, not by the POS
 const SOUNDED = "kaqi.sounded";
-const RETRY_MS = 1_000;
+const LOOK_AGAIN_MS = 2_000;
+// After so long nobody stands there any more, and what names the last holder goes: long enough
+// to print the receipt and to read a refusal's way back aloud, half of what the agent keeps.
+const QUIET_MS = 5 * 60_000;
 
 // How a moment looks, by its key or its state: somebody must act, wait, or go.
 const TONES = {
@@ -30,8 +35,11 @@ export class Journey {
     this.app = app;
     this.element = h("section");
     this.now = null;
+    this.following = null;
+    this.asking = false; // a click is on its way to the agent
     this.closed = false;
     this.ticking = setInterval(() => this.tick(), 1_000);
+    this.looking = setInterval(() => this.look(), LOOK_AGAIN_MS);
     this.begin();
   }
 
@@ -39,7 +47,8 @@ export class Journey {
   close() {
     this.closed = true;
     clearInterval(this.ticking);
-    this.following?.abort();
+    clearInterval(this.looking);
+    this.following?.stop();
   }
 
   /** The agent answers again. */
@@ -49,9 +58,9 @@ export class Journey {
 
   async begin() {
     const id = sessionStorage.getItem(CURRENT) ?? (await this.live());
-    if (this.closed) return;
-    if (id) await this.follow(id);
-    else this.choose();
+    if (this.closed || this.following) return;
+    if (id) this.follow(id);
+    else if (!this.element.hasChildNodes()) this.choose();
   }
 
   /** A transaction that somebody began before this page was opened. */
@@ -60,12 +69,22 @@ export class Journey {
     return found?.find((each) => !hasEnded(each) && each.state !== "in_doubt")?.id ?? null;
   }
 
+  /** Nothing is going on here. Another tab or the POS may have begun something meanwhile. */
+  async look() {
+    if (this.following || this.asking || this.app.offline) return;
+    const readers = await this.app.tried(() => this.app.kaqi.readers());
+    const id = readers?.find((each) => each.transaction)?.transaction;
+    if (id && !this.closed && !this.following && !this.asking) this.follow(id);
+  }
+
   // What is to be done
 
   choose() {
     const { say, agent } = this.app;
-    this.now = null;
+    this.following?.stop();
+    this.following = this.now = null;
     this.app.title(null);
+    this.app.announce("");
     sessionStorage.removeItem(CURRENT);
     const reference = h("input", { name: "pos_ref", autocomplete: "off", maxlength: 64, pattern: "[0-9A-Za-z._:/#\\-]{1,64}" });
     const operator = h("input", { name: "operator_ref", autocomplete: "off", maxlength: 64, pattern: "[0-9A-Za-z._:/#\\-]{1,64}", value: localStorage.getItem(OPERATOR) });
@@ -104,46 +123,37 @@ export class Journey {
   }
 
   async start(scenario, more) {
-    const begun = await this.app.tried(() => this.app.kaqi.start(scenario, more));
-    if (begun) await this.follow(begun.id, begun);
+    const begun = await this.once(() => this.app.kaqi.start(scenario, more));
+    if (!begun) return;
+    sessionStorage.setItem(BEGUN, begun.id);
+    this.follow(begun.id, begun);
   }
 
   // One transaction
 
   /** Show every snapshot until it has ended. */
-  async follow(id, snapshot = null) {
+  follow(id, snapshot = null) {
     sessionStorage.setItem(CURRENT, id);
-    this.following?.abort();
-    const following = (this.following = new AbortController());
-    const { kaqi } = this.app;
-    let now = snapshot;
-    if (now) this.shown(now);
-    while (!following.signal.aborted) {
-      try {
-        now = now === null ? await kaqi.get(id) : await kaqi.next(now, { signal: following.signal });
-        this.app.reached(true);
-        if (following.signal.aborted) return;
-        this.shown(now);
-        if (hasEnded(now)) return;
-      } catch (failed) {
-        if (following.signal.aborted) return;
-        if (failed.status !== 0) return this.lost(failed);
-        this.app.reached(false);
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-        now = null;
-      }
-    }
+    if (this.closed) return; // and found again when this screen is opened
+    this.following?.stop();
+    this.following = new Following(this.app, id, {
+      shown: (now) => this.shown(now),
+      lost: () => this.lost(),
+    });
+    this.following.begin(snapshot);
   }
 
-  /** The agent does not know it any more. What it promised is in its journal all the same. */
-  lost(failed) {
+  /** The agent does not know it any more: a trial ends with the run it was begun in. */
+  lost() {
+    const words = this.now?.kind === "dry_run" ? "lost_trial" : "lost";
     this.choose();
-    this.app.failed(failed);
+    this.app.trouble(this.app.say(words));
   }
 
   /** Draw one snapshot, unless it is the one that is there. */
   shown(now) {
-    if (this.now && this.now.id === now.id && this.now.seq === now.seq) return;
+    this.seen = Date.now();
+    if (JSON.stringify(this.now) === JSON.stringify(now)) return;
     const before = this.now;
     const here = this.element.contains(document.activeElement);
     this.now = now;
@@ -301,6 +311,7 @@ export class Journey {
   }
 
   tick() {
+    if (this.now && Date.now() - this.seen > QUIET_MS) this.clear();
     if (this.now && isOver(this.now) && !this.emptied) this.where();
     const place = this.element.querySelector(".countdown");
     if (!place || !this.now?.deadline) return;
@@ -308,24 +319,43 @@ export class Journey {
     place.textContent = this.app.say("seconds_left", { seconds });
   }
 
+  /** After a while the holder is gone, and what names them goes too, unless something is still
+   *  waited for. What a silent agent may yet tell is shown when it does. */
+  clear() {
+    const id = this.following.id;
+    const settled = hasEnded(this.now) || this.now.state === "in_doubt";
+    if (!settled && !this.app.offline) return;
+    this.choose();
+    if (!settled) sessionStorage.setItem(CURRENT, id);
+  }
+
   /** Ask for something; what became of it comes with the next snapshot. A click that came too
-   *  late does no harm: the page is only brought up to date. */
+   *  late does no harm: the page is brought up to date by what it follows. */
   async act(request) {
+    const { following } = this;
+    const now = await this.once(request);
+    if (now) following.take(now);
+  }
+
+  /** One click at a time: a second one, before the first was answered, is none. */
+  async once(request) {
+    if (this.asking) return undefined;
+    this.asking = true;
     try {
-      this.shown(await request());
+      return await request();
     } catch (failed) {
       if (failed.code !== "transaction.bad_state") this.app.failed(failed);
-      if (failed.status === 0) return;
-      this.now = null;
-      await this.follow(sessionStorage.getItem(CURRENT));
+      return undefined;
+    } finally {
+      this.asking = false;
     }
   }
 
-  /** The result has been seen; the next holder. */
+  /** The result has been seen; the next holder. What the POS began, the POS acknowledges. */
   async done(now) {
-    this.following?.abort();
-    if (hasEnded(now)) await this.app.tried(() => this.app.kaqi.acknowledge(now));
+    const ours = sessionStorage.getItem(BEGUN) === now.id;
     this.choose();
+    if (ours && hasEnded(now)) await this.app.tried(() => this.app.kaqi.acknowledge(now));
   }
 }
 

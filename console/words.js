@@ -13,6 +13,14 @@ export const WORDS = {
   makers: ["收银系统、医院信息系统的开发者：接口说明在 /openapi.json（要带令牌）；网页用的客户端是 /kaqi.js 和 /sha256.js。", "Makers of POS and HIS software: the API describes itself at /openapi.json (with a token); the client for web pages is /kaqi.js with /sha256.js."],
   sign_in_how: ["在这台电脑上运行下面的命令，它会用一次性代码打开这个页面。", "Run this command on this computer: it opens this page with a one-time code."],
 
+  page_failed: ["这个页面出了差错，请重新加载。已办理的不会丢失。", "This page has failed: load it again. Nothing that was done is lost."],
+  reload: ["重新加载", "Load again"],
+  sign_out: ["退出", "Sign out"],
+  sign_out_sure: ["退出后，正在办理的业务会继续。要再打开这个页面，请在这台电脑上运行 kaqi console。", "What is under way goes on without this page. To open it again, run kaqi console on this computer."],
+  stay: ["不退出", "Stay"],
+  lost: ["卡启重新启动后，找不到刚才那笔业务。请先在“今日”里查看它的结果，再重新开始。", "kaqi was restarted and does not know this transaction any more. Look for it under Today first, then begin again."],
+  lost_trial: ["卡启重新启动了，这次试办没有办完；什么都没有启用。请重新开始。", "kaqi was restarted, and this trial was not finished; nothing was activated. Begin again."],
+
   screen_journey: ["办理", "Counter"],
   screen_today: ["今日", "Today"],
   screen_readers: ["读卡器", "Readers"],

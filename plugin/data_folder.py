@@ -5,6 +5,7 @@ read it.
     clients/         who may call, a file a client, named by the SHA-256 of its token
     pairing-requests/  where an installer asks for a client's token, as files
     operator.token   the token of the commands on this machine
+    consoles.json    the consoles that are open, each by the SHA-256 of its token
     journal.db       the journal; beside it what plugin/journal/place.py says
     restoring/       what `kaqi restore` works with
     journal.backup.db, journal.backup.older.db   copies of it, checked through
@@ -27,13 +28,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from plugin.agent.clients import NO_BROWSER, OPERATOR, SCOPES, UnkeptError
+import msgspec
+
+from plugin.agent.clients import NO_BROWSER, OPERATOR, SCOPES
+from plugin.agent.console import CONSOLE, SESSIONS_AT_MOST, Session, UnkeptError
 from plugin.agent.service import Client
 from plugin.privacy import KEY_LENGTH, Keys
 
 TOKEN_BYTES = 32
 READ_MAX = 1_000  # clients whose files are remembered
+CONSOLES_BYTES = 16_384  # many times what as many as may be open take
 _OF_CLIENT = "[0-9a-f]" * 64 + ".json"
+Version = tuple[int, int, int]  # what tells a file from the one it replaced
 
 
 class DataFolderError(UnkeptError):
@@ -66,7 +72,9 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._clients_path = str(self._clients)
-        self._read: dict[str, tuple[tuple[int, int, int], Client | None]] = {}
+        self._consoles_path = str(self._consoles_file)
+        self._read: dict[str, tuple[Version, Client | None]] = {}
+        self._open: tuple[Version | None, tuple[Session, ...]] = None, ()
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             probe = path / f".probe-{os.getpid()}"
@@ -114,6 +122,10 @@ class DataFolder:
         return self.path / "operator.token"
 
     @property
+    def _consoles_file(self) -> Path:
+        return self.path / "consoles.json"
+
+    @property
     def _clients(self) -> Path:
         return self.path / "clients"
 
@@ -135,7 +147,8 @@ class DataFolder:
         known = file.read_text(encoding="utf-8").strip() if file.exists() else name
         if known != name:
             left = self.pairing_requests.glob("*.token")
-            for token in (self._token_file, *self._clients.glob("*.json"), *left):
+            ours = (self._token_file, self._consoles_file)
+            for token in (*ours, *self._clients.glob("*.json"), *left):
                 token.unlink(missing_ok=True)
         if known != name or not file.exists():
             write_private(file, name)
@@ -169,7 +182,10 @@ class DataFolder:
         self, client_id: str, scopes: Iterable[str], origin: str | None = None
     ) -> str:
         """A new token for a client, which begins with its name; an earlier one of the same
-        client is void. It is shown once and stored hashed. Raises DataFolderError."""
+        client is void, and with the operator's every open console. It is shown once and
+        stored hashed. Raises DataFolderError."""
+        if client_id == OPERATOR:
+            self._consoles_file.unlink(missing_ok=True)
         token = f"{client_id}~{secrets.token_urlsafe(TOKEN_BYTES)}"
         earlier = self._files_of(client_id)
         entry = {"id": client_id, "scopes": sorted(scopes), "origin": origin}
@@ -187,7 +203,7 @@ class DataFolder:
         except OSError:
             self._read.pop(file, None)
             return None
-        version = found.st_mtime_ns, found.st_ino, found.st_size
+        version = _version(found)
         read = self._read.get(file)
         if read is None or read[0] != version:
             if len(self._read) >= READ_MAX:
@@ -201,8 +217,11 @@ class DataFolder:
         return tuple(each for each in found if each is not None)
 
     def revoke(self, client_id: str) -> bool:
-        """Void a client's token; returns whether it had one. Raises DataFolderError."""
+        """Void a client's token; returns whether it had one. The operator's consoles, which
+        are `console`, go with it. Raises DataFolderError."""
         files = self._files_of(client_id)
+        if client_id in (OPERATOR, CONSOLE):
+            files += [self._consoles_file] * self._consoles_file.exists()
         for file in files:
             try:
                 file.unlink(missing_ok=True)
@@ -230,6 +249,24 @@ class DataFolder:
         digest = hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
         return f"{self._clients_path}{os.sep}{digest}.json"
 
+    def consoles(self) -> tuple[Session, ...]:
+        """The consoles that were opened, the oldest first; a damaged file costs them. It is
+        read again only when it is another one. From any thread."""
+        try:
+            version = _version(os.stat(self._consoles_path))  # noqa: PTH116 - often
+            if self._open[0] != version:
+                content = self._consoles_file.read_bytes()[:CONSOLES_BYTES]
+                found = msgspec.json.decode(content, type=tuple[Session, ...])
+                self._open = version, found[-SESSIONS_AT_MOST:]
+        except (OSError, ValueError, msgspec.MsgspecError):
+            return ()
+        return self._open[1]
+
+    def keep_consoles(self, sessions: tuple[Session, ...]) -> None:
+        """These are open, and no others. Raises DataFolderError."""
+        content = msgspec.json.encode(sessions).decode("ascii")
+        write_private(self._consoles_file, content)
+
     def announce(self, port: int) -> None:
         """Say where the agent listens, for the commands on this machine."""
         here = {"port": port, "pid": os.getpid()}
@@ -248,6 +285,10 @@ class DataFolder:
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def _version(found: os.stat_result) -> Version:
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _client(file: Path) -> Client | None:

@@ -326,7 +326,13 @@ def _entrance(till: Till, folder: DataFolder, *, simulated: bool) -> Entrance:
     """Who is let in; from now on also who asks by a file."""
     ticks, random = till.loop.ticks, SystemRandom()
     scopes = frozenset(SCOPES) - (set() if simulated else {"simulate"})
-    console = Console(ticks=ticks, random=random, scopes=scopes)
+    console = Console(
+        sessions=folder,
+        ticks=ticks,
+        wall=till.loop.epoch_ms,
+        random=random,
+        scopes=scopes,
+    )
     clients = Clients(folder, console, till.happenings)
     DropBox(folder.pairing_requests, clients, till.loop, write_private).begin()
     pairings = Pairings(

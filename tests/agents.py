@@ -181,15 +181,16 @@ def running(
     clock: Clock | None = None,
     space: Space | None = None,
     limits: Limits = UNLIMITED,
+    port: int = 0,
 ) -> Iterator[Running]:
-    """An agent with a real server on a free port; unlimited, because tests look very often
+    """An agent with a real server on this port, or on a free one; unlimited, because tests look very often
     whether something has come. When it ends without a failure, all that it told is looked
     through."""
     told: list[Happening] = []
     with ExitStack() as stack:
         opened = DataFolder(folder)
         stack.callback(logs.configure(opened.logs, debug=True))
-        sockets = listen(0)
+        sockets = listen(port)
         port = sockets[0].getsockname()[1]
         settings = Settings(
             institution=institution,

@@ -15,6 +15,7 @@ _IN_DOUBT: Mapping[str, str] = {  # what ends a doubt, by the room its problem i
     "card": "card_must_return",
     "pin": "card_must_return",
 }
+_BROKEN_OFF = frozenset({"agent.restarted", "agent.restarted_at_card"})
 
 
 def key(state: str, detail: str | None) -> str:
@@ -29,7 +30,8 @@ def of(now: desk.Desk) -> str:
 
 def detail(state: desk.State, problem: Problem | None) -> str | None:
     """What tells moments of one state apart: role or outcome; of a doubt what ends it, which
-    is in the problem beside it; of a PIN also which, and where it is typed."""
+    is in the problem beside it; of a failure whether it was broken off, and refused by nobody;
+    of a PIN also which, and where it is typed."""
     match state:
         case desk.WaitingCard(role) | desk.WaitingRemoval(role) | desk.Reading(role):
             return role
@@ -42,6 +44,8 @@ def detail(state: desk.State, problem: Problem | None) -> str | None:
             return outcome
         case desk.InDoubt():
             return _IN_DOUBT.get(problem.code.split(".")[0]) if problem else None
+        case desk.Failed(failed):
+            return "begin_again" if failed.code in _BROKEN_OFF else None
         case _:
             return None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Annotated, Literal, Protocol
 
 from plugin.activation.problem import Problem
-from plugin.agent.console import CONSOLE, Console
+from plugin.agent.console import CONSOLE, Console, UnkeptError
 from plugin.agent.happenings import Happenings
 from plugin.agent.service import Client, ProblemError
 from plugin.shapes import whole
@@ -21,10 +21,6 @@ NO_BROWSER = ""  # the origin of whoever is no web page
 ClientId = Annotated[str, whole(r"[0-9A-Za-z._-]{1,40}")]
 # Whoever is let in by a code or by a file lets nobody else in.
 Pairable = Literal["read", "activate", "identity", "operate", "simulate"]
-
-
-class UnkeptError(Exception):
-    """What should be kept cannot be written."""
 
 
 class Registry(Protocol):
@@ -103,6 +99,15 @@ class Clients:
             was_known = keeper.revoke(client_id)
         except UnkeptError as failed:
             raise ProblemError(Problem("client.not_kept")) from failed
+        self._tell_revoked(client_id, trace_id, was_known=was_known)
+
+    def sign_out(self, token: str, trace_id: str = "") -> None:
+        """Void a console's token, and no other console's. Raises ProblemError:
+        client.unknown for a token that is no console's, client.not_kept."""
+        was_known = self._console.close(token)
+        self._tell_revoked(CONSOLE, trace_id, was_known=was_known)
+
+    def _tell_revoked(self, client_id: str, trace_id: str, *, was_known: bool) -> None:
         if not was_known:
             raise ProblemError(Problem("client.unknown"))
         self._happenings.tell(

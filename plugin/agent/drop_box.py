@@ -27,8 +27,8 @@ from plugin.agent.clients import (
     ClientId,
     Clients,
     Pairable,
-    UnkeptError,
 )
+from plugin.agent.console import UnkeptError
 from plugin.agent.doctor import Finding
 from plugin.agent.loop import DecidingLoop
 from plugin.agent.service import Client, ProblemError

@@ -592,7 +592,9 @@ class ConsoleCode(Struct, frozen=True, kw_only=True):
 
 
 class ConsoleSession(Struct, frozen=True, kw_only=True):
-    """The console's token: to be kept in the page's memory, and void when the agent ends."""
+    """The console's token: to be kept by the page's tab only. It is good for sixteen hours,
+    also when the agent is started again, until it is signed out or revoked, or the commands
+    on this machine get another token."""
 
     client_id: str
     token: str

@@ -311,6 +311,32 @@ def test_the_console_opens_once_for_its_own_page(admin: Pos) -> None:
     assert late.code == "auth.token_invalid"
 
 
+def test_a_console_signs_out_and_its_streams_end(admin: Pos) -> None:
+    own = f"http://127.0.0.1:{admin.port}"
+    leaves, stays = (
+        Pos(admin.port, opened(admin, code, own).body["token"])
+        for code in [
+            admin.request("POST", "/v1/console/codes", {}).body["code"]
+            for _ in range(2)
+        ]
+    )
+    page = {"Origin": own}
+
+    with following(admin) as watching:
+        next(watching.events())
+        left = leaves.request("POST", "/v1/console/session/end", {}, headers=page)
+        told = watching.until("client.revoked")[-1]
+
+    assert left.status == 204
+    assert told["data"]["subject"] == "clients/console"
+    refused = leaves.request("GET", "/v1/readers", headers=page)
+    assert refused.code == "auth.token_invalid"
+    assert stays.request("GET", "/v1/readers", headers=page).status == 200
+    no_console = admin.request("POST", "/v1/console/session/end", {})
+    assert (no_console.status, no_console.code) == (404, "client.unknown")
+    assert admin.request("GET", "/v1/readers").status == 200
+
+
 @pytest.mark.parametrize("origin", [None, LISTED, "http://localhost:{port}"])
 def test_no_other_page_opens_the_console(admin: Pos, origin: str | None) -> None:
     code = admin.request("POST", "/v1/console/codes", {}).body["code"]

@@ -38,6 +38,7 @@ from tests.chaos.cards import LastingDesk
 from tests.chaos.labels import CRASH_AT, VERBS, Way
 
 INSTITUTIONS = {"hospital": HOSPITAL, "pharmacy": PHARMACY}
+TRACE = "trace.txt"
 MESSAGE_LIFE_MS = 1_000  # a region's, but for people who wait
 
 
@@ -168,12 +169,12 @@ def run(
     centre: str,
     region: str,
     kind: str,
-    crash_at: str | None,
+    way: Way,
     ready: Callable[[tuple[int, str]], None],
     clocks: Clocks = QUICK,
+    port: int = 0,
 ) -> None:
     """Be an agent until killed."""
-    way = Way(folder / "trace.txt", crash_at)
     for module, name, heir in labelled(way):
         setattr(module, name, heir)
     desk = LastingDesk(folder / "cards", way)
@@ -185,6 +186,7 @@ def run(
         institution=INSTITUTIONS[kind],
         clocks=clocks,
         profile=profile_of(region),
+        port=port,
     ) as started:
         ready((started.port, started.pos.token))
         threading.Event().wait()
@@ -199,7 +201,7 @@ def as_a_child(
     crash_at: str | None,
 ) -> None:
     """The same, forked from a process that has loaded everything: kills are many."""
-    run(folder, centre, region, kind, crash_at, pipe.send)
+    run(folder, centre, region, kind, Way(folder / TRACE, crash_at), pipe.send)
 
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -215,5 +217,5 @@ def say(where: tuple[int, str]) -> None:
 if __name__ == "__main__":
     _, folder, centre, region, kind = sys.argv
     patient = replace(QUICK, centre=15)  # a process may be slow under a false clock
-    crash_at = os.environ.get(CRASH_AT)
-    run(Path(folder), centre, region, kind, crash_at, say, patient)
+    way = Way(Path(folder) / TRACE, os.environ.get(CRASH_AT))
+    run(Path(folder), centre, region, kind, way, say, patient)

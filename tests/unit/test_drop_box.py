@@ -30,7 +30,13 @@ class Installed:
         clock = StoppedClock()
         self.clients = Clients(
             self.folder,
-            Console(ticks=lambda: 0, random=SystemRandom(), scopes=frozenset({"read"})),
+            Console(
+                sessions=self.folder,
+                ticks=lambda: 0,
+                wall=lambda: 0,
+                random=SystemRandom(),
+                scopes=frozenset({"read"}),
+            ),
             Happenings(MemoryJournal(), lambda: "now"),
         )
         self.box = DropBox(

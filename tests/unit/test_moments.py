@@ -36,6 +36,9 @@ NEW_THERE = Wanted(role=Role.SOCIAL_SECURITY, entry=Entry.NEW, on_reader=True)
         (desk.InDoubt(), Problem("activation.needs_a_person"), "needs_a_person"),
         (desk.InDoubt(), Problem("elsewhere.unheard_of"), None),
         (desk.Committing(), Problem("card.lost"), None),
+        (desk.Failed(Problem("card.lost")), None, None),
+        (desk.Failed(Problem("agent.restarted")), None, "begin_again"),
+        (desk.Failed(Problem("agent.restarted_at_card")), None, "begin_again"),
     ],
 )
 def test_each_moment_has_its_name(

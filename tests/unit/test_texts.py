@@ -152,7 +152,7 @@ def test_every_moment_of_a_transaction_has_its_words() -> None:
     needed |= {f"succeeded.{outcome}" for outcome in desk.Outcome}
     needed |= {"succeeded.will_activate_on_registration", "succeeded.would_activate"}
     needed |= {"in_doubt.needs_a_person", "in_doubt.card_must_return"}
-    needed |= {"waiting_registration"}
+    needed |= {"failed.begin_again", "waiting_registration"}
     needed.discard("succeeded")
 
     assert main.prompts().keys() == needed

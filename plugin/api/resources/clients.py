@@ -30,10 +30,12 @@ class Clients(Resource):
         yield Operation("POST", revoke, self.revoke, "admin", {204: None}, problems=why)
         codes, sessions = "/v1/console/codes", "/v1/console/session"
         yield Operation("POST", codes, self.console_code, "admin", code)
-        void = ("console.code_void",)
+        void = ("client.not_kept", "console.code_void")
         yield Operation(
             "POST", sessions, self.open_console, None, session, problems=void
         )
+        ends = f"{sessions}/end"
+        yield Operation("POST", ends, self.sign_out, "read", {204: None}, problems=why)
 
     async def clients(self, _: Bare) -> Response:
         """Who may call; never their tokens."""
@@ -66,7 +68,8 @@ class Clients(Resource):
 
     async def open_console(self, asked: Opening) -> Response:
         """The code for a token, asked by the console's own page. A code that is used twice
-        closes what it opened: one of the two has overheard it."""
+        closes what it opened: one of the two has overheard it. The session lasts sixteen
+        hours, and a restart of the agent does not end it."""
         headers = asked.request.headers
         origin = headers.get("origin")
         if origin != f"http://{headers['host']}":
@@ -79,3 +82,12 @@ class Clients(Resource):
             client_id=client.id, token=token, scopes=sorted(client.scopes)
         )
         return answer(shown, status=201)
+
+    async def sign_out(self, asked: Bare) -> Response:
+        """End the console's session whose token this request carries, and no other; the
+        transactions that were begun there go on. `client.unknown` for a token of anybody
+        else."""
+        clients, said = self._parts.entrance.clients, asked.request.headers
+        token = said["authorization"].partition(" ")[2]
+        await self._decide(lambda: clients.sign_out(token, asked.trace_id))
+        return Response(status_code=204)

@@ -1,0 +1,363 @@
+"""What goes wrong at a counter while a sale is under way: the page is loaded again, a card is
+pulled or is another one, the agent dies and comes back. At every step the clerk reads the
+truth, as the journal and the centre's book have it, and finishes the sale from there.
+
+One sale goes through every step, with the same misfortune at each. KAQI_FLOWS=all gives each
+step a sale of its own, in both languages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from simulator.reader import READER_NAMES
+from tests.browser.lasting import LastingTill
+from tests.centre import CentreProcess
+from tests.waiting import WAIT_SECONDS, wait_until
+
+FIRST, SECOND = READER_NAMES
+PATIENCE = WAIT_SECONDS * 1000
+EVERY = os.environ.get("KAQI_FLOWS") == "all"
+ZH, EN = "zh-CN", "en"
+
+# Each moment of a sale, in its order, and what the clerk reads.
+MOMENTS = {
+    "choice": ("办理什么业务？", "What is to be done?"),
+    "old card": (
+        "请插入旧医保卡（磁条卡请刷卡）",
+        "Insert the old medical insurance card, or swipe it",
+    ),
+    "reading the old card": ("正在读卡，请勿取出", "Reading the card, leave it in"),
+    "new card": ("请插入社会保障卡", "Insert the social security card"),
+    "reading the new card": ("正在读卡，请勿取出", "Reading the card, leave it in"),
+    "matching": (
+        "正在核对两张卡是否为同一人",
+        "Checking that both cards belong to one person",
+    ),
+    "checking": (
+        "正在向医保中心查询卡状态",
+        "Asking the insurance centre about the card",
+    ),
+    "confirmation": (
+        "请核对持卡人并确认：启用后旧医保卡作废",
+        "Check the holder and confirm: the old medical card becomes void",
+    ),
+    "committing": ("正在启用，请稍候", "Activating, please wait"),
+    "in doubt": (
+        "已受理，正在确认结果；请取出卡片，持卡人可以离开",
+        "Accepted, being completed: take the cards, the holder may go",
+    ),
+    "success": ("启用成功，请取出卡片", "Activated: take the cards"),
+}
+UNSENT = tuple(MOMENTS)[1:8]
+WORDS = {
+    "pharmacy": ("药店购药，首次使用新卡", "Pharmacy: first use of the new card"),
+    "confirm": ("确认启用", "Confirm: activate"),
+    "next": ("下一位", "Next"),
+    "silent": ("卡启没有响应", "kaqi does not answer"),
+    "begin again": (
+        "没有办成：请取出卡片，重新开始",
+        "Not carried out: take the cards and begin again",
+    ),
+    "nothing": ("什么都没有启用", "nothing was activated"),
+    "pulled": (
+        "卡片还没读完就被拔出了。",
+        "The card was taken out before it had been read.",
+    ),
+    **MOMENTS,
+}
+
+
+@dataclass
+class Visit:
+    """Somebody whose old card only the centre can match, at a till that dies and lives."""
+
+    till: LastingTill
+    centre: CentreProcess
+    page: Page
+    language: str
+    mistakes: list[str] = field(default_factory=list)
+
+    def said(self, what: str) -> str:
+        """The words, in the clerk's language."""
+        return WORDS[what][self.language == EN]
+
+    def reads(self, what: str) -> None:
+        """The clerk sees this as the one large instruction."""
+        heading = self.page.get_by_role("heading", level=1)
+        expect(heading).to_have_text(self.said(what), timeout=PATIENCE)
+
+    def sees(self, what: str) -> None:
+        """And this on the page."""
+        shown = self.page.locator("body")
+        expect(shown).to_contain_text(self.said(what), timeout=PATIENCE)
+
+    def press(self, what: str) -> None:
+        """A button, by what stands on it."""
+        self.page.get_by_role("button", name=self.said(what), exact=True).click()
+
+    def go_on_to(self, moment: str) -> None:
+        """From the moment before."""
+        if moment in MOVES:
+            MOVES[moment](self)
+        self.reads(moment)
+
+    def go_to(self, moment: str) -> None:
+        """From the choice on."""
+        for each in [*MOMENTS][: [*MOMENTS].index(moment) + 1]:
+            if each != "in doubt" or moment == "in doubt":
+                self.go_on_to(each)
+
+    def take_cards_and_next(self) -> None:
+        """What the page says."""
+        self.till.clear()
+        self.press("next")
+        self.reads("choice")
+
+    def sell(self) -> None:
+        """A whole sale in which nothing happens."""
+        self.press("pharmacy")
+        self.reads("old card")
+        self.till.insert("zhu.medical", FIRST)
+        self.reads("new card")
+        self.till.insert("zhu.social_security", SECOND)
+        self.reads("confirmation")
+        self.press("confirm")
+        self.reads("success")
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is said to be wrong."""
+        return not self.page.locator(".trouble").is_visible()
+
+
+def _asked_to_match(visit: Visit) -> None:
+    visit.centre.misbehave("slow", "match", seconds=600, times=1)
+    before = visit.centre.received.get("match", 0)
+    visit.till.let_go()
+    wait_until(lambda: visit.centre.received.get("match", 0) > before)
+
+
+def _asked_how_it_stands(visit: Visit) -> None:
+    visit.till.hold("status/before")
+    visit.centre.let_go()
+
+
+def _read(visit: Visit, card: str, reader: str) -> None:
+    visit.till.hold("card.read/before")
+    visit.till.insert(f"zhu.{card}", reader)
+
+
+def _sent(visit: Visit) -> None:
+    visit.till.hold("send/before")
+    visit.press("confirm")
+
+
+def _answer_lost(visit: Visit) -> None:
+    visit.centre.misbehave("lose_answer", "activations", times=1)
+    visit.till.hold("ask/before")
+
+
+MOVES: dict[str, Callable[[Visit], None]] = {
+    "old card": lambda visit: visit.press("pharmacy"),
+    "reading the old card": lambda visit: _read(visit, "medical", FIRST),
+    "new card": lambda visit: visit.till.let_go(),
+    "reading the new card": lambda visit: _read(visit, "social_security", SECOND),
+    "matching": _asked_to_match,
+    "checking": _asked_how_it_stands,
+    "confirmation": lambda visit: visit.till.let_go(),
+    "committing": _sent,
+    "in doubt": _answer_lost,
+    "success": lambda visit: visit.till.let_go(),
+}
+
+
+@pytest.fixture
+def visit(
+    tmp_path: Path,
+    centre: CentreProcess,
+    chromium: Browser,
+    request: pytest.FixtureRequest,
+) -> Iterator[Visit]:
+    page = chromium.new_page(viewport={"width": 1024, "height": 768})
+    with LastingTill(tmp_path / "till", centre) as till:
+        visit = Visit(till, centre, page, getattr(request, "param", ZH))
+        page.on("pageerror", lambda failed: visit.mistakes.append(str(failed)))
+        till.open(page)
+        if visit.language == EN:
+            page.get_by_role("button", name="English").click()
+        visit.reads("choice")
+        yield visit
+        page.close()
+    assert visit.mistakes == []
+
+
+def in_language(usual: str) -> pytest.MarkDecorator:
+    """The language of a test; in the long run both."""
+    wanted = [ZH, EN] if EVERY else [usual]
+    return pytest.mark.parametrize("visit", wanted, indirect=True)
+
+
+def by_turns(*turns: tuple[str, ...]) -> pytest.MarkDecorator:
+    """Moments that share a sale; in the long run each has its own."""
+    alone = [(each,) for turn in turns for each in turn]
+    wanted = alone if EVERY else [*turns]
+    return pytest.mark.parametrize("moments", wanted, ids=" + ".join)
+
+
+@in_language(EN)
+def test_a_page_that_is_loaded_again_shows_where_it_stood(visit: Visit) -> None:
+    for moment in MOMENTS:
+        visit.go_on_to(moment)
+
+        visit.page.reload()
+
+        visit.reads(moment)
+        assert visit.is_at_rest, moment
+    assert (visit.till.records, visit.till.effects) == (["ACTIVE"], 1)
+    visit.take_cards_and_next()
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A card that is pulled at a moment; what is read then, and whether it is said that it
+    was not read."""
+
+    reader: str
+    then: str
+    is_missed: bool = False
+
+
+PULLS = {
+    "reading the old card": Pull(FIRST, "old card", is_missed=True),
+    "new card": Pull(FIRST, "new card"),
+    "reading the new card": Pull(SECOND, "new card", is_missed=True),
+    "matching": Pull(SECOND, "matching"),
+    "checking": Pull(SECOND, "checking"),
+    "confirmation": Pull(SECOND, "confirmation"),
+    "committing": Pull(SECOND, "committing"),
+    "in doubt": Pull(SECOND, "in doubt"),
+    "success": Pull(SECOND, "success"),
+}
+
+
+@in_language(ZH)
+def test_a_card_that_is_pulled_never_confuses_the_page(visit: Visit) -> None:
+    for moment in MOMENTS:
+        visit.go_on_to(moment)
+        if moment not in PULLS:
+            continue
+        pull = PULLS[moment]
+
+        visit.till.remove(pull.reader)
+
+        if pull.is_missed:
+            visit.till.let_go()
+            visit.sees("pulled")
+            visit.reads(pull.then)
+            visit.go_on_to(moment)
+        else:
+            visit.reads(pull.then)
+            visit.till.insert(f"zhu.{_card_of(pull.reader)}", pull.reader)
+        visit.reads(moment)
+    assert (visit.till.records, visit.till.effects) == (["ACTIVE"], 1)
+    visit.take_cards_and_next()
+
+
+def _card_of(reader: str) -> str:
+    return "medical" if reader == FIRST else "social_security"
+
+
+@in_language(ZH)
+@by_turns(UNSENT[:4], UNSENT[4:])
+def test_what_died_unsent_is_begun_again(
+    visit: Visit, moments: tuple[str, ...]
+) -> None:
+    for moment in moments:
+        visit.go_to(moment)
+
+        visit.till.kill()
+        visit.sees("silent")
+        visit.reads(moment)  # what was known stays, until more is known
+        visit.centre.let_go()
+        visit.till.let_go()
+        visit.till.start()
+
+        visit.reads("begin again")
+        visit.sees("nothing")
+        assert visit.is_at_rest
+        visit.take_cards_and_next()
+    assert visit.till.records == ["ABANDONED"] * len(moments)
+    assert visit.till.effects == 0
+    visit.sell()
+    assert visit.till.effects == 1
+
+
+@in_language(ZH)
+@pytest.mark.parametrize(
+    ("moment", "held"),
+    [
+        ("committing", "send/before"),
+        ("committing", "send/after"),
+        ("in doubt", "ask/before"),
+        ("success", ""),
+    ],
+)
+def test_what_died_once_sent_is_found_out_by_itself(
+    visit: Visit, moment: str, held: str
+) -> None:
+    visit.go_to(moment)
+    if held == "send/after":  # the centre has done it, and nobody here knows
+        visit.till.hold(held)
+        wait_until(lambda: visit.till.effects == 1)
+
+    visit.till.killed_and_started()
+
+    visit.reads("success")
+    assert visit.is_at_rest
+    assert (visit.till.records, visit.till.effects) == (["ACTIVE"], 1)
+    expect(visit.page.locator("pre.receipt")).to_be_visible()
+    visit.take_cards_and_next()
+
+
+@in_language(EN)
+def test_what_is_pressed_while_the_agent_is_down_is_done_once_or_never(
+    visit: Visit,
+) -> None:
+    visit.till.kill()
+    visit.press("pharmacy")
+    visit.sees("silent")
+    visit.press("pharmacy")
+    visit.till.start()
+    expect(visit.page.locator(".trouble")).to_be_hidden(timeout=PATIENCE)
+    visit.reads("choice")
+    before = visit.till.records
+
+    visit.go_to("confirmation")
+    visit.till.kill()
+    visit.press("confirm")
+    visit.sees("silent")
+    visit.press("confirm")
+    visit.till.start()
+
+    visit.reads("begin again")
+    assert before == []
+    assert (visit.till.records, visit.till.effects) == (["ABANDONED"], 0)
+    visit.take_cards_and_next()
+    visit.sell()
+    assert (visit.till.records, visit.till.effects) == (["ABANDONED", "ACTIVE"], 1)
+
+
+@in_language(ZH)
+def test_who_is_signed_in_stays_so_when_the_agent_starts_again(visit: Visit) -> None:
+    visit.till.killed_and_started()
+    visit.page.reload()
+
+    visit.reads("choice")
+    expect(visit.page.get_by_role("navigation")).to_be_visible()
