@@ -76,7 +76,7 @@ def load_profile(region: str) -> RegionProfile:
         known = ", ".join(sorted(each.stem for each in REGIONS.glob("*.toml")))
         raise DataFileError(
             region,
-            "-",
+            None,
             "neither a region we know nor a file",
             f"改为已有的地区（{known}）或规则文件的路径",
             f"write a region we know ({known}) or the path of a profile",

@@ -454,7 +454,7 @@ def _check_one_way(found: ProfileFile) -> None:
 
 def _check_offers(found: ProfileFile) -> None:
     """What the rules need to be told, the centre must be able to tell."""
-    offers, named = found.centre.offers, f"{found.centre.adapter} cannot be asked"
+    offers, adapter = found.centre.offers, found.centre.adapter
     blocking = [
         f"windows.{name}.effect"
         for name in ("activation", "financial")
@@ -470,14 +470,15 @@ def _check_offers(found: ProfileFile) -> None:
         ),
     ]
     if needs_status and not offers.card_status:
-        raise WrongValueError(needs_status[0], f"{named} how a card stands, nor today")
+        reason = f"{adapter} cannot be asked how a card stands, nor today"
+        raise WrongValueError(needs_status[0], reason)
     if found.medical_cards.match == "centre" and not offers.match:
-        raise WrongValueError("medical_cards.match", f"{named} whose an old card is")
+        reason = f"{adapter} cannot be asked whose an old card is"
+        raise WrongValueError("medical_cards.match", reason)
     means = found.social_security_card.authenticate
     if "hsm" in means and not offers.authenticate:
-        raise WrongValueError(
-            "social_security_card.authenticate", f"{named} for an HSM's cryptogram"
-        )
+        reason = f"{adapter} cannot be asked for an HSM's cryptogram"
+        raise WrongValueError("social_security_card.authenticate", reason)
 
 
 def _check_words(found: ProfileFile) -> None:

@@ -145,7 +145,7 @@ def _spoilt(answer: Answer, order: FaultOrder) -> Answer:
     """An answer that is wrong in one way."""
     match order.fault:
         case Fault.ERROR_AFTER_EFFECT:
-            return Answer(500, answer.kind, b"{}")
+            return Answer(500, answer.kind, answer.body)
         case Fault.OVERSIZED:
             return Answer(200, answer.kind, answer.body + b" " * TOO_MUCH)
         case Fault.WRONG_ECHO:

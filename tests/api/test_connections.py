@@ -11,6 +11,7 @@ import pytest
 from plugin.api import server
 from tests.agents import Pos, Running, wait_until
 from tests.api.entrance import Entrance
+from tests.waiting import WAIT_SECONDS
 
 
 @pytest.fixture
@@ -171,3 +172,26 @@ def test_strangers_make_no_noise_in_the_events_or_in_the_log(agent: Running) -> 
     assert told() == ["security.rejected"]
     assert logged.count("auth.origin_denied") <= 1
     assert "uvicorn" not in logged
+
+
+@pytest.mark.parametrize("when", ["before it has begun", "while it serves", "twice"])
+def test_a_server_ends_whenever_it_is_told(when: str) -> None:
+    sockets = server.listen(0)
+    port = sockets[0].getsockname()[1]
+    told: list[str] = []
+    serving = server.Server(Entrance(port).guard, sockets, lambda: told.append("ends"))
+    if when == "before it has begun":
+        serving.stop()
+    thread = serving.run_beside()
+    if when != "before it has begun":
+        with socket.create_connection(("127.0.0.1", port), 10) as line:
+            line.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port)
+            assert line.recv(1_000).startswith(b"HTTP/1.1 ")
+        serving.stop()
+
+    thread.join(WAIT_SECONDS)
+    if when == "twice":
+        serving.stop()
+
+    assert not thread.is_alive()
+    assert told == ["ends"]

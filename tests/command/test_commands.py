@@ -66,14 +66,14 @@ def test_without_a_command_the_help_is_shown() -> None:
 @pytest.mark.parametrize(
     ("content", "key"),
     [
-        pytest.param("= wrong", "-", id="no TOML"),
+        pytest.param("= wrong", None, id="no TOML"),
         pytest.param("colour = 1\n", "colour", id="unknown key"),
         pytest.param("port = 'x'\n", "port", id="wrong type"),
         pytest.param("port = 99999\n", "port", id="no port"),
     ],
 )
 def test_wrong_settings_stop_it_and_say_where(
-    tmp_path: Path, content: str, key: str
+    tmp_path: Path, content: str, key: str | None
 ) -> None:
     file = settings_file(tmp_path, "https://centre.example", content)
 
@@ -82,7 +82,7 @@ def test_wrong_settings_stop_it_and_say_where(
     problem = problem_of(done)
     assert done.returncode == 78
     assert problem["code"] == "settings.invalid"
-    assert f"at {key}:" in problem["title"]
+    assert f"is wrong{f' at {key}' if key else ''}: " in problem["title"]
     assert problem["remedy"]["zh-CN"]
 
 

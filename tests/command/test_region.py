@@ -346,18 +346,18 @@ def test_a_centre_whose_no_nobody_understands_is_noticed(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "key", "reason"),
     [
-        (b"= wrong", "-", "line 1"),
-        ("名".encode("gbk"), "-", "not UTF-8"),
-        (b"#" * (MAX_BYTES + 1), "-", "larger than 256 KiB"),
+        (b"= wrong", None, "line 1"),
+        ("名".encode("gbk"), None, "not UTF-8"),
+        (b"#" * (MAX_BYTES + 1), None, "larger than 256 KiB"),
         (b"format = 1\n", "id", "missing"),
         (REFERENCE.encode() + b"\n[colour]\n", "colour", ""),
         (REFERENCE.replace('old = "never"', 'old = "nevr"').encode(), "pin.old", ""),
-        (b"[" * 100_000, "-", ""),
+        (b"[" * 100_000, None, ""),
         (b"", "format", "missing"),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_its_remedy(
-    tmp_path: Path, content: bytes, key: str, reason: str
+    tmp_path: Path, content: bytes, key: str | None, reason: str
 ) -> None:
     file = tmp_path / "city.toml"
     file.write_bytes(content)
@@ -368,8 +368,11 @@ def test_a_mistake_is_named_with_its_place_and_its_remedy(
         problem = problem_of(done)
         assert done.returncode == 78
         assert problem["code"] == "profile.invalid"
-        assert f"city.toml is wrong at {key}:" in problem["title"]
+        at, bei = (f" at {key}", f"：{key}") if key else ("", "")
+        assert f"city.toml is wrong{at}: " in problem["title"]
         assert reason in problem["title"]
+        assert f"city.toml 有误{bei}：" in problem["messages"]["zh-CN"]
+        assert CHINESE.search(problem["messages"]["zh-CN"].rpartition(f"{bei}：")[2])
         assert all(problem["remedy"][language] for language in LANGUAGES)
 
 

@@ -15,7 +15,8 @@ from plugin.centre.port import Centre, Patience
 from plugin.profile_file import load_profile
 from tests.unit.worlds import medical, social_security
 
-PATIENCE = Patience(connect=1, read=0.5, total=1)
+PATIENCE = Patience(connect=5, read=5, total=10)
+HASTY = Patience(connect=1, read=0.5, total=1)  # where nobody will answer
 ORIGIN = Origin(
     intent_id="intent-1",
     client_id="pos",

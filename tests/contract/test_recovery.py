@@ -28,6 +28,7 @@ EFFECT_AT_ONCE = (
     "oversized",
     "nonsense",
 )
+UNANSWERED = ("silence", "slow")
 NO_ANSWER = (*WITHOUT_EFFECT, *EFFECT_AT_ONCE, "late", "slow")
 SECONDS = {"late": 86_400.0}  # until the till's own time says so
 TO_A_PERSON = {Dedupe.NONE}
@@ -60,11 +61,14 @@ def go_wrong(centre: CentreProcess, fault: str, times: int | None = None) -> Non
 
 @pytest.mark.parametrize("fault", NO_ANSWER)
 def test_one_fault(
-    dialect: Dialect, till: Till, centre: CentreProcess, fault: str
+    dialect: Dialect, till: Till, impatient: Centre, centre: CentreProcess, fault: str
 ) -> None:
     go_wrong(centre, fault, times=1)
+    patient = till.adapter
 
+    till.adapter = impatient if fault in UNANSWERED else patient
     till.begin("first")
+    till.adapter = patient
     till.run(HOUR)
 
     ended_well(dialect, till, centre, fault)

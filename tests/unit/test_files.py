@@ -30,6 +30,7 @@ from plugin.profile_file import REGIONS, frozen, load_profile
 from plugin.profile_shapes import ProfileFile
 from plugin.settings import InstitutionKind, Keeping
 from plugin.settings_file import SettingsFile, load_settings
+from tests.unit.test_texts import CHINESE
 
 REFERENCE: dict[str, Any] = tomllib.loads(
     (REGIONS / "reference.toml").read_text("utf-8")
@@ -273,6 +274,7 @@ def test_a_file_that_is_no_toml_says_so(
         load_profile(str(file))
 
     assert reason in wrong.value.facts["reason"]
+    assert CHINESE.search(wrong.value.facts["reason_zh"])
 
 
 @pytest.mark.parametrize("said", [load_profile, data_file.secret])
@@ -518,3 +520,4 @@ def test_a_wrong_serial_reader_says_where_and_why_and_what_to_do(
     assert reason in wrong.value.facts["reason"]
     assert remedy in wrong.value.facts["remedy_en"]
     assert wrong.value.facts["remedy_zh"]
+    assert CHINESE.search(wrong.value.facts["reason_zh"])

@@ -21,6 +21,7 @@ from plugin.activation.region import RegionProfile
 from plugin.data_file import DataFileError
 from plugin.profile_file import REGIONS, frozen, load_profile
 from plugin.profile_shapes import ProfileFile
+from tests.unit.test_texts import CHINESE
 
 TEXTS = {each.stem: each.read_text("utf-8") for each in sorted(REGIONS.glob("*.toml"))}
 PROFILES: dict[str, dict[str, Any]] = {
@@ -59,15 +60,19 @@ def refused(content: Content) -> DataFileError:
 
 
 def is_well_said(mistake: DataFileError, file: str) -> None:
-    """File, key, reason and both remedies, each of them on one line."""
+    """File, key where there is one, and reason and remedy in both languages, each of them on
+    one line."""
     facts = mistake.facts
     body = CATALOGUE.body(Problem("profile.invalid", facts))
 
-    assert set(facts) == {"file", "key", "reason", "remedy_zh", "remedy_en"}
+    assert set(facts) - {"key"} == {
+        *("file", "reason", "reason_zh", "remedy_zh", "remedy_en")
+    }
     assert facts["file"] == file
     assert all(facts.values())
     assert all(value.isprintable() for value in facts.values())
-    assert len(facts["key"]) < 200
+    assert CHINESE.search(facts["reason_zh"]), facts["reason"]
+    assert len(facts.get("key", "")) < 200
     assert body["remedy"] == {
         "zh-CN": [facts["remedy_zh"]],
         "en": [facts["remedy_en"]],
@@ -529,7 +534,7 @@ def test_a_key_is_named_whatever_it_looks_like(table: str, key: str) -> None:
     if len(key) < 100 and key.isprintable():
         assert mistake.facts["key"] == named
     else:
-        assert mistake.facts["key"][: len(table)] == table
+        assert mistake.facts.get("key", "")[: len(table)] == table
 
 
 @pytest.mark.parametrize("region", ["", "\0", "x" * 5000, "../regions/reference", "."])
@@ -538,6 +543,7 @@ def test_a_region_that_cannot_be_a_file_says_so(region: str) -> None:
         load_profile(region)
 
     assert wrong.value.facts["reason"]
+    assert CHINESE.search(wrong.value.facts["reason_zh"])
     assert wrong.value.facts["remedy_zh"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drivers import errors as driver_errors
-from plugin import main
+from plugin import data_file, main
 from plugin.activation import desk, flow, region
 from plugin.activation.problem import Problem, Refusal
 from plugin.activation.region import Role, Scenario
@@ -243,3 +243,40 @@ def test_every_receipt_has_its_words() -> None:
     assert set(words["scenario"]) == set(Scenario)
     for group in words.values():
         assert all(set(sentence) == {"zh", "en"} for sentence in group.values())
+
+
+NOT_OURS = ("Expected ", "Integer ", "{what} ")  # msgspec's and tomllib's
+
+
+def blanks(sentence: str) -> set[str]:
+    return {name for _, name, *_ in string.Formatter().parse(sentence) if name}
+
+
+def test_every_reason_why_a_file_is_refused_has_its_chinese_and_its_use() -> None:
+    reasons = main.texts("mistakes")()["reasons"]
+    files = (ROOT / "plugin").rglob("*.py")
+    source = " ".join(file.read_text(encoding="utf-8") for file in files)
+
+    for english, chinese in reasons.items():
+        parts = [part for part, *_ in string.Formatter().parse(english) if part.strip()]
+        ours = not english.startswith(NOT_OURS)
+        assert not ours or max(parts, key=len) in source.replace('\\"', '"'), english
+        assert CHINESE.search(chinese), english
+        assert blanks(chinese) <= blanks(english), english
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("a sle4442 has 256 bytes", "sle4442 只有 256 字节"),
+        ("Expected `int | null`, got `str`", "应为整数或空，却是文字"),
+        (
+            "Invalid value (at line 2, column 6)",
+            "第 2 行第 6 列写法不对（Invalid value）",
+        ),
+        ("one of: {a}, b", "可以写：{a}, b"),
+        ("nobody has translated this", "nobody has translated this"),
+    ],
+)
+def test_a_reason_is_said_in_chinese(english: str, chinese: str) -> None:
+    assert data_file.in_chinese(english) == chinese
