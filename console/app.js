@@ -128,9 +128,11 @@ export class App {
     show(place, content === null ? [] : [content, " ", h("button", { type: "button", onclick: () => this.trouble(null) }, this.say("close"))]);
   }
 
-  /** Print this and nothing else. */
+  /** Print this and nothing else, with where and when. */
   print(...content) {
-    show(document.querySelector(".paper"), content);
+    const time = new Date().toLocaleString(this.language, { dateStyle: "long", timeStyle: "short" });
+    const printed = h("p", { class: "printed" }, this.say("printed", { place: this.agent.institution, time }));
+    show(document.querySelector(".paper"), content, printed);
     window.print();
   }
 }
