@@ -267,9 +267,11 @@ def test_a_mistake_of_a_console_is_noticed(
     mistake: str,
 ) -> None:
     event, script, says = MISTAKES[mistake]
-    with staged(SCREENS["choice"], chromium, centre) as stage:
-        with stage.page.expect_event(event):  # type: ignore[call-overload]
-            stage.page.evaluate(script, f"{sites[1].origin}/x.png")
+    with (
+        staged(SCREENS["choice"], chromium, centre) as stage,
+        stage.page.expect_event(event),
+    ):
+        stage.page.evaluate(script, f"{sites[1].origin}/x.png")
 
     complaints = consoles.complaints()
     assert any(says in each for each in complaints), complaints
