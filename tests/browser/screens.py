@@ -26,7 +26,7 @@ from tests.agents import HOSPITAL, Pos, Running, running
 from tests.centre import CentreProcess
 from tests.scenario.counter import Counter, two_cards
 
-WORDS = Path(__file__).parents[2] / "console" / "words.js"
+CONSOLE = Path(__file__).parents[2] / "console"
 LANGUAGES = ("zh-CN", "en")
 COUNTER = ViewportSize(width=1024, height=768)
 FIRST, SECOND = READER_NAMES
@@ -39,7 +39,7 @@ PATIENT = Clocks(pin=120)
 
 def word(key: str, language: str) -> str:
     """What the console's catalogue has under this key."""
-    text = WORDS.read_text(encoding="utf-8")
+    text = (CONSOLE / "words.js").read_text(encoding="utf-8")
     found = re.search(rf'^  {key}: \["([^"]+)", "([^"]+)"\]', text, re.MULTILINE)
     assert found, key
     return found[1 + LANGUAGES.index(language)]

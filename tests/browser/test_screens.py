@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from tests.browser.conftest import Site
 from tests.browser.consoles import Watch
 from tests.browser.judging import by_axe, by_layout
-from tests.browser.screens import SCREENS, Stage, shown, staged, word
+from tests.browser.screens import CONSOLE, SCREENS, Stage, shown, staged, word
 from tests.centre import CentreProcess
 
 
@@ -234,6 +234,37 @@ def test_no_character_that_can_be_shown_is_a_box(
 
     assert len(characters) > 500
     assert boxes == [unassigned]
+
+
+# The first paint; its milliseconds are in `make bench`
+
+BLOCKING = """() => performance.getEntriesByType("resource")
+  .filter(each => each.renderBlockingStatus === "blocking")
+  .map(each => new URL(each.name).pathname)"""
+
+
+def test_only_the_style_sheet_is_waited_for_before_the_first_paint(
+    chromium: Browser, centre: CentreProcess
+) -> None:
+    with staged(SCREENS["choice"], chromium, centre) as stage:
+        blocking = stage.page.evaluate(BLOCKING)
+        without_scripts = chromium.new_context(java_script_enabled=False)
+        plain = without_scripts.new_page()
+        plain.goto(stage.address)
+        painted = plain.locator("body").inner_text()
+        without_scripts.close()
+
+    assert blocking == ["/style.css"]
+    assert "卡启" in painted
+
+
+def test_every_module_is_asked_for_at_once() -> None:
+    modules = {f"/{each.name}" for each in CONSOLE.glob("*.js")}
+    page = (CONSOLE / "index.html").read_text(encoding="utf-8")
+
+    preloaded = re.findall(r'<link rel="modulepreload" href="(.+)">', page)
+
+    assert sorted(preloaded) == sorted(modules - {"/app.js"})
 
 
 # What every test with a console notices
