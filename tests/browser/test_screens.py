@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from tests.browser.conftest import Site
 from tests.browser.consoles import Watch
 from tests.browser.judging import by_axe, by_layout
-from tests.browser.screens import CONSOLE, SCREENS, Stage, shown, staged, word
+from tests.browser.paper import PAPERS, printed
+from tests.browser.screens import CONSOLE, SCREENS, shown, staged, word
 from tests.centre import CentreProcess
 
 
@@ -157,27 +158,15 @@ POINT = 96 / 72  # CSS px
 BLACK, WHITE = "rgb(0, 0, 0)", "rgb(255, 255, 255)"
 
 
-def printed(stage: Stage, button: str) -> Page:
-    """The page as the printer gets it; Chromium's own dialog is left out."""
-    page = stage.page
-    page.evaluate("() => { window.print = () => { window.wasPrinted = true; }; }")
-    page.get_by_role("button", name=button, exact=True).click()
-    page.wait_for_function("() => window.wasPrinted")
-    page.emulate_media(media="print")
-    return page
-
-
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
-@pytest.mark.parametrize(
-    ("name", "button"), [("success", "print_receipt"), ("refusal", "print_way")]
-)
+@pytest.mark.parametrize("name", PAPERS)
 def test_the_paper_has_what_the_holder_takes_along_and_nothing_else(
-    chromium: Browser, centre: CentreProcess, name: str, button: str, language: str
+    chromium: Browser, centre: CentreProcess, name: str, language: str
 ) -> None:
     screen = SCREENS[name]
     with staged(screen, chromium, centre) as stage:
         next(each for each in shown(screen, stage) if each == language)
-        page = printed(stage, word(button, language))
+        page = printed(stage.page, word(PAPERS[name], language))
         left = page.evaluate(LEFT_ON_PAPER)
         ink, smallest, ground = page.evaluate(PRINTED)
         text = page.locator(".paper").inner_text()
