@@ -8,7 +8,7 @@ TARGET :=
 SAMPLE := 0
 SEED := 1
 
-.PHONY: demo test bench setup lock soak chaos saboteurs fuzz mutants
+.PHONY: demo test bench screenshots setup lock soak chaos saboteurs fuzz mutants
 
 demo: setup
 	@$(BIN)/kaqi demo
@@ -18,6 +18,10 @@ test: setup
 
 bench: setup
 	@$(BIN)/python -m tests.benchmarks
+
+# Every screen in both languages, into build/screenshots, to be looked at.
+screenshots: setup
+	@$(BIN)/python -m tests.screenshots
 
 saboteurs: setup
 	@$(BIN)/python -m tests.saboteurs

@@ -157,10 +157,12 @@ export class App {
     tell(content === null ? null : [content, " ", close()]);
   }
 
-  /** Print this and nothing else, and keep none of it. */
+  /** Print this and nothing else, with where and when, and keep none of it. */
   print(...content) {
+    const time = new Date().toLocaleString(this.language, { dateStyle: "long", timeStyle: "short" });
+    const printed = h("p", { class: "printed" }, this.say("printed", { place: this.agent.institution, time }));
     const paper = document.querySelector(".paper");
-    show(paper, content);
+    show(paper, content, printed);
     window.addEventListener("afterprint", () => show(paper), { once: true });
     window.print();
   }

@@ -54,6 +54,7 @@ export const WORDS = {
   seconds_left: ["剩余 {seconds} 秒", "{seconds} s left"],
   centre_says: ["中心原话：{text}（{code}）", "The centre's words: {text} ({code})"],
   print_way: ["打印给持卡人", "Print this for the holder"],
+  printed: ["{place}，{time}打印", "Printed at {place}, {time}"],
   print_receipt: ["打印凭条", "Print the receipt"],
   holder_name: ["姓名", "Name"],
   holder_number: ["社会保障号码", "Social security number"],

@@ -380,13 +380,15 @@ class Profile(Struct, frozen=True, kw_only=True):
 class Agent(Struct, frozen=True, kw_only=True):
     """Which agent this is. `instance_id` is made up at every start: another one means that
     the agent was started anew. `scenarios` are
-    what this institution may start. Clients should expect more `capabilities`."""
+    what this `institution` (its name) may start. Clients should expect more
+    `capabilities`."""
 
     name: str
     version: str
     api_versions: list[str]
     mode: Literal["production", "simulation"]
     instance_id: str
+    institution: str
     region_profile: Profile
     scenarios: list[str]
     capabilities: list[str]

@@ -293,6 +293,7 @@ def _agent() -> answers.Agent:
         api_versions=["v1"],
         mode="production",
         instance_id="0123456789abcdef",
+        institution="前进大药房",
         region_profile=answers.Profile(id="reference", version="1"),
         scenarios=["pharmacy"],
         capabilities=["activation", "dry_run", "events", "settle"],

@@ -21,6 +21,7 @@ from tests.benchmarks import (
     engines,
     journal,
     notices,
+    pages,
     serial_lines,
     simulation,
     table,
@@ -45,6 +46,7 @@ SUBJECTS: dict[str, Subject] = {
     "answers": answers.answers,
     "notice": notices.notice,
     "serial": serial_lines.serial,
+    "console": pages.console,
 }
 
 

@@ -37,7 +37,7 @@ class _EmptyPage(BaseHTTPRequestHandler):
         if to:
             self._empty(307, Location=to)
             return
-        body = b"<!doctype html><title>a page</title>"
+        body = b"<!doctype html><title>a page</title><p>a page</p>"
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
@@ -63,7 +63,7 @@ class _EmptyPage(BaseHTTPRequestHandler):
 
 
 class Site:
-    """A web server whose pages are empty."""
+    """A web server whose pages say as good as nothing."""
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _EmptyPage)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from tests.browser.screens import COUNTER
 
@@ -21,7 +21,7 @@ _LAYOUT = Path(__file__).with_name("layout.js").read_text(encoding="utf-8")
 _SCRIPT = _LAYOUT[_LAYOUT.index("() => {") :].rstrip().removesuffix(";")
 # The counter's screen, a tablet held upright, the counter's screen at 200 %, and 400 % of
 # a wide one (WCAG 2.2, 1.4.10).
-SIZES = {
+SIZES: dict[str, ViewportSize] = {
     "at the counter": COUNTER,
     "on a tablet": {"width": 768, "height": 1024},
     "at 200 %": {"width": 512, "height": 384},
@@ -49,7 +49,7 @@ def _places(violation: dict[str, Any]) -> str:
 def by_layout(page: Page) -> Iterator[str]:
     """What is cut off, overlaps, is too small or is hidden, at every size."""
     for name, size in SIZES.items():
-        page.set_viewport_size(size)  # type: ignore[arg-type]
+        page.set_viewport_size(size)
         yield from (f"{name}: {each}" for each in page.evaluate(_SCRIPT))
     page.set_viewport_size(COUNTER)
     page.evaluate(_SPACED, True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec.structs import replace
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from plugin.activation.region import Clocks, NewPin, RegionProfile
 from plugin.profile_file import load_profile
@@ -26,9 +26,9 @@ from tests.agents import HOSPITAL, Pos, Running, running
 from tests.centre import CentreProcess
 from tests.scenario.counter import Counter, two_cards
 
-WORDS = Path(__file__).parents[2] / "console" / "words.js"
+CONSOLE = Path(__file__).parents[2] / "console"
 LANGUAGES = ("zh-CN", "en")
-COUNTER = {"width": 1024, "height": 768}
+COUNTER = ViewportSize(width=1024, height=768)
 FIRST, SECOND = READER_NAMES
 LISTED = "https://his.hospital.example"
 ARRIVES_MS = 10_000
@@ -39,7 +39,7 @@ PATIENT = Clocks(pin=120)
 
 def word(key: str, language: str) -> str:
     """What the console's catalogue has under this key."""
-    text = WORDS.read_text(encoding="utf-8")
+    text = (CONSOLE / "words.js").read_text(encoding="utf-8")
     found = re.search(rf'^  {key}: \["([^"]+)", "([^"]+)"\]', text, re.MULTILINE)
     assert found, key
     return found[1 + LANGUAGES.index(language)]
@@ -171,6 +171,11 @@ def _registration(stage: Stage, person: str = "lin") -> None:
     stage.counter.put(f"{person}.social_security")
 
 
+def _registered_later(stage: Stage) -> None:
+    _registration(stage)
+    stage.counter.reaches("waiting_registration")
+
+
 def _committing(stage: Stage) -> None:
     stage.centre.misbehave("silence", "activations", seconds=KEPT_BACK, times=1)
     _registration(stage)
@@ -294,10 +299,7 @@ SCREENS: dict[str, Screen] = {
         before=_asked_for_pin, tells=True, region=_asking_pins, keypad=True
     ),
     "registration": Screen(
-        before=lambda stage: (
-            _registration(stage),
-            stage.counter.reaches("waiting_registration"),
-        ),
+        before=_registered_later,
         tells=True,
         region=_by_registration,
     ),

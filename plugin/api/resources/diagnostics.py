@@ -127,6 +127,7 @@ class Diagnostics(Resource):
             api_versions=list(about.API_VERSIONS),
             mode=ours.mode,
             instance_id=ours.instance_id,
+            institution=ours.settings.institution.name,
             region_profile=answers.Profile(id=profile.id, version=profile.version),
             scenarios=ours.scenarios,
             capabilities=ours.capabilities,
