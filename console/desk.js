@@ -2,7 +2,7 @@
 // put them in, and a centre that misbehaves on request.
 
 import { DeskReader } from "./desk_reader.js";
-import { Looking, h, show } from "./dom.js";
+import { Looking, h, show, write } from "./dom.js";
 import { Journey } from "./journey.js";
 import { hasEnded } from "./kaqi.js";
 
@@ -27,8 +27,14 @@ const DONE = {
 };
 const ARROWS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
-/** The counter when the hand may be at the table: only one that is here already is led on. */
+/** The counter when the hand may be at the table: only one that is here already is led on.
+ *  It knows what it has shown. */
 class CounterBeside extends Journey {
+  follow(id, snapshot) {
+    (this.known ??= new Set()).add(id); // the first may be followed while it is being made
+    return super.follow(id, snapshot);
+  }
+
   attend(target, here) {
     this.element.parentElement?.scrollTo(0, 0);
     if (here) target.focus({ preventScroll: true });
@@ -82,19 +88,20 @@ export class Desk extends Looking {
       this.drawCards(cast.cast);
       this.drawReaders(cast.readers);
       this.drawCentre(centre.faults);
-      this.watch(transactions[0]);
+      this.watch(transactions);
     }
   }
 
-  /** Whatever was begun last is shown, whoever began it, unless another goes on here. */
-  watch(newest) {
-    const { now } = this.journey;
-    if (now && !hasEnded(now)) return;
-    const last = this.newest;
-    this.newest = newest?.id ?? null;
-    if (!newest || newest.id === last || newest.id === now?.id) return;
-    const old = last === undefined && (hasEnded(newest) || newest.state === "in_doubt");
-    if (!old) this.journey.follow(newest.id);
+  /** Whatever was begun last is shown, whoever began it, unless another goes on here. What
+   *  was over before the first look stays so. */
+  watch(transactions) {
+    const { journey } = this;
+    const known = (journey.known ??= new Set());
+    const old = this.looked ? [] : transactions.filter((each) => hasEnded(each) || each.state === "in_doubt");
+    for (const each of old) known.add(each.id);
+    this.looked = true;
+    const [newest] = transactions;
+    if (newest && !known.has(newest.id) && (!journey.now || hasEnded(journey.now))) journey.follow(newest.id);
   }
 
   // The cards
@@ -176,8 +183,8 @@ export class Desk extends Looking {
     if (elements.length !== this.slots.children.length) show(this.slots, elements);
     for (const { card, element, place } of this.cards.values()) {
       const there = readers.find((each) => each.card === card.name);
-      element.classList.toggle("away", Boolean(there));
-      place.textContent = there ? this.app.say("desk_is_in", { reader: there.name }) : "";
+      if (element.classList.contains("away") === !there) element.classList.toggle("away");
+      write(place, there ? this.app.say("desk_is_in", { reader: there.name }) : "");
     }
   }
 

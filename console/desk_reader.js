@@ -1,7 +1,7 @@
 // One reader on the desk: what is in it, and what a hand and chance can do there. It is drawn
 // once and changed in place, so that whoever works there is never moved.
 
-import { h } from "./dom.js";
+import { h, write } from "./dom.js";
 
 // What can happen at a command: the verb that plans it, and what goes with it.
 const MISHAPS = {
@@ -70,6 +70,9 @@ export class DeskReader {
 
   /** This is how it stands now. */
   shows(reader) {
+    const seen = JSON.stringify(reader);
+    if (seen === this.seen) return;
+    this.seen = seen;
     this.now = reader;
     this.draw();
   }
@@ -113,8 +116,4 @@ export class DeskReader {
   simply(verb) {
     return this.desk.move(this, verb);
   }
-}
-
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
