@@ -137,7 +137,6 @@ export class Journey {
   shown(now) {
     if (this.now && this.now.id === now.id && this.now.seq === now.seq) return;
     const before = this.now;
-    const here = this.element.contains(document.activeElement);
     this.now = now;
     const { app } = this;
     const tone = TONES[now.state];
@@ -156,7 +155,7 @@ export class Journey {
         h("div", {}, heading, this.wrong(now.problem), this.notices(now), this.holder(now), this.entry(now), this.buttons(now), this.receipt(now), this.countdown(now)),
       ),
     );
-    this.attend(this.element.querySelector("[autofocus]") ?? this.element.querySelector("button.primary") ?? heading, here);
+    this.attend(this.element.querySelector("[autofocus]") ?? this.element.querySelector("button.primary") ?? heading);
     this.tick();
   }
 

@@ -161,7 +161,7 @@ export const WORDS = {
   desk_did_attach: ["{reader} 已插上。", "{reader}: plugged in."],
   desk_did_plan: ["{reader} 已安排意外，从现在起数指令。", "{reader}: mishap arranged, commands count from now."],
   desk_did_put_back: ["卡已放回桌上。", "The card is back on the table."],
-  desk_did_reset: ["已全部恢复：读卡器空着，没有卡启用过。", "All is as at the beginning: readers empty, no card active."],
+  desk_did_reset: ["已全部恢复：读卡器空着，中心回到第一天；卡启的记录还在。", "All is as at the beginning: readers empty, the centre on its first day. What kaqi wrote down stays."],
   desk_centre: ["医保中心现在", "The centre is"],
   desk_centre_other: ["由程序另行设定", "as a program told it"],
   desk_centre_is: ["医保中心：{how}", "The centre: {how}"],

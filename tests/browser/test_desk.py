@@ -267,7 +267,7 @@ def test_everything_is_reset_whatever_goes_on(desk: Desk) -> None:
 
     desk.till.press("全部恢复")
 
-    desk.says("已全部恢复：读卡器空着，没有卡启用过。")
+    desk.says("已全部恢复：读卡器空着，中心回到第一天；卡启的记录还在。")
     heading = desk.till.page.get_by_role("heading", level=1)
     expect(heading).to_have_text("办理什么业务？")
     expect(desk.reader()).to_contain_text("没有卡", timeout=SECONDS)
