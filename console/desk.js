@@ -24,6 +24,7 @@ const DONE = {
   remove: "desk_did_remove",
   detach: "desk_did_detach",
   attach: "desk_did_attach",
+  type: "desk_did_type",
 };
 const ARROWS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.ports import Mishap, SimulatedDesk
+from plugin.activation.region import NewPin
 from plugin.api import requests
+from plugin.profile_file import load_profile
 from simulator.centre.faults import Fault
+from simulator.keypad import Keypad
 from simulator.people import CAST, ORDERS, OTHERS
 from simulator.reader import READER_NAMES, InProcessDesk
 from simulator.stories import STORIES
@@ -106,6 +110,44 @@ def test_a_card_that_was_pulled_is_not_in_any_more(counter: Counter) -> None:
     counter.says("card.removed")
     (first, _) = counter.pos.request("GET", "/v1/simulate/cast").body["readers"]
     assert (first["card"], first["planned"]) == (None, None)
+
+
+def test_the_holder_types_on_a_reader_that_asks(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    hand = InProcessDesk(keypads={READER_NAMES[0]: Keypad()})
+    profile = load_profile("reference")
+    pin = replace(profile.pin, new=NewPin.KEEP, initial=())
+    with running(
+        tmp_path,
+        centre.address,
+        {"inprocess": hand},
+        hand,
+        profile=replace(profile, pin=pin),
+    ) as agent:
+        counter = Counter(agent, hand)
+
+        def asks() -> list[bool | None]:
+            cast = counter.pos.request("GET", "/v1/simulate/cast").body
+            return [each["keypad_asks"] for each in cast["readers"]]
+
+        by_hand(counter, "type", {"digits": "654321"})  # while nobody is asked
+        without = asked(counter, "type", {"digits": "654321"}, reader=1)
+        registered(counter)
+        by_hand(counter, "insert", {"card": "lin.social_security"})
+        counter.reaches("waiting_pin")
+        idle = asks()
+        counter.now = counter.pos.kaqi.pin(counter.now)
+        wait_until(lambda: asks() == [True, None])
+        by_hand(counter, "type")
+        counter.says("pin.cancelled")
+        counter.now = counter.pos.kaqi.pin(counter.now)
+        wait_until(lambda: asks() == [True, None])
+        by_hand(counter, "type", {"digits": "123456"})
+
+        assert counter.reaches("succeeded").outcome == "activated"
+        assert idle == asks() == [False, None]
+        assert_problem(without, 409, "simulation.not_here")
 
 
 def test_everybody_has_a_story() -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import Browser, Locator, expect
 
+from plugin.activation.region import NewPin
 from plugin.client import Transaction
+from plugin.profile_file import load_profile
+from simulator.keypad import Keypad
 from simulator.reader import InProcessDesk
 from tests.agents import HOSPITAL, Pos, Running, running
 from tests.browser.test_console import FIRST, SECOND, SECONDS, Till
@@ -102,12 +108,19 @@ def desk(agent: tuple[Running, InProcessDesk], chromium: Browser) -> Iterator[De
             pos.kaqi.cancel(each)
     pos.request("POST", "/v1/simulate/reset", {})
     wait_until(lambda: all_empty(pos))
-    operator = Pos(running_agent.port, running_agent.folder.operator_token())
+    with opened(running_agent, hand, chromium) as shown:
+        yield shown
+
+
+@contextmanager
+def opened(agent: Running, hand: InProcessDesk, chromium: Browser) -> Iterator[Desk]:
+    """The desk of this agent, on a screen."""
+    operator = Pos(agent.port, agent.folder.operator_token())
     code = operator.request("POST", "/v1/console/codes", {}).body["code"]
     page = chromium.new_page(viewport={"width": 1024, "height": 768})
-    till = Till(running_agent, hand, page)
+    till = Till(agent, hand, page)
     page.on("pageerror", lambda failed: till.mistakes.append(str(failed)))
-    page.goto(f"http://127.0.0.1:{running_agent.port}/#code={code}&screen=desk")
+    page.goto(f"http://127.0.0.1:{agent.port}/#code={code}&screen=desk")
     shown = Desk(till)
     expect(shown.card(OLD)).to_be_visible(timeout=SECONDS)
     yield shown
@@ -297,6 +310,36 @@ def test_what_a_pos_begins_is_watched(desk: Desk) -> None:
     desk.look(2)
     heading = desk.till.page.get_by_role("heading", level=1)
     expect(heading).to_have_text("办理什么业务？")
+
+
+def test_a_holder_types_on_the_reader_s_own_keypad(
+    tmp_path: Path, centre: CentreProcess, chromium: Browser
+) -> None:
+    hand, profile = InProcessDesk(keypads={FIRST: Keypad()}), load_profile("reference")
+    pin = replace(profile.pin, new=NewPin.KEEP, initial=())
+    with (
+        running(
+            tmp_path,
+            centre.address,
+            {"inprocess": hand},
+            hand,
+            profile=replace(profile, pin=pin),
+        ) as with_keypad,
+        opened(with_keypad, hand, chromium) as desk,
+    ):
+        desk.till.press("门诊挂号")
+        desk.put(NEW)
+        expect(desk.reader()).to_contain_text("读卡器没有在等密码")
+        desk.till.press("开始在读卡器上输入")
+        expect(desk.reader()).to_contain_text(
+            "读卡器在等持卡人输入密码", timeout=SECONDS
+        )
+        desk.reader().get_by_label("读卡器键盘").fill("123456")
+        desk.press("确定")
+
+        desk.till.reads("启用成功，请取出卡片")
+        expect(desk.reader().get_by_label("读卡器键盘")).to_have_value("")
+        expect(desk.reader(SECOND).get_by_label("读卡器键盘")).to_have_count(0)
 
 
 def test_nothing_flickers_while_it_looks_and_the_hand_is_not_moved(desk: Desk) -> None:
