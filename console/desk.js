@@ -2,7 +2,7 @@
 // put them in, and a centre that misbehaves on request.
 
 import { DeskReader } from "./desk_reader.js";
-import { Looking, h, show } from "./dom.js";
+import { Looking, h, show, write } from "./dom.js";
 import { Journey } from "./journey.js";
 import { hasEnded } from "./kaqi.js";
 
@@ -24,14 +24,27 @@ const DONE = {
   remove: "desk_did_remove",
   detach: "desk_did_detach",
   attach: "desk_did_attach",
+  type: "desk_did_type",
 };
 const ARROWS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
-/** The counter when the hand may be at the table: only one that is here already is led on. */
+/** The counter beside the table: a hand that is at the table is left there. It knows what it
+ *  has shown. */
 class CounterBeside extends Journey {
-  attend(target, here) {
+  follow(id, snapshot) {
+    (this.known ??= new Set()).add(id); // the first may be followed while it is being made
+    return super.follow(id, snapshot);
+  }
+
+  choose() {
+    const hand = document.activeElement;
+    super.choose();
+    if (hand?.closest(".bench")) hand.focus();
+  }
+
+  attend(target) {
     this.element.parentElement?.scrollTo(0, 0);
-    if (here) target.focus({ preventScroll: true });
+    if (!document.activeElement?.closest(".bench")) target.focus({ preventScroll: true });
   }
 }
 
@@ -39,6 +52,7 @@ export class Desk extends Looking {
   constructor(app) {
     super(app);
     const { say } = app;
+    this.since = new Date().toISOString(); // what was begun before is the counter's to find
     this.held = null; // the card that was taken up, one of the cast
     this.cards = new Map(); // the cast's, by name: {card, element, place}
     this.readers = new Map(); // by id
@@ -57,6 +71,7 @@ export class Desk extends Looking {
 
   close() {
     super.close();
+    this.closed = true;
     this.journey.close();
   }
 
@@ -76,25 +91,23 @@ export class Desk extends Looking {
     const { kaqi } = this.app;
     while (this.stale) {
       this.stale = false;
-      const seen = await this.app.tried(() => Promise.all([kaqi.call("GET", "/v1/simulate/cast"), kaqi.call("GET", "/v1/simulate/centre"), kaqi.transactions()]));
-      if (!seen) return;
-      const [cast, centre, transactions] = seen;
+      const paths = ["/v1/simulate/cast", "/v1/simulate/centre", `/v1/transactions?since=${encodeURIComponent(this.since)}`];
+      const seen = await this.app.tried(() => Promise.all(paths.map((path) => kaqi.call("GET", path))));
+      if (!seen || this.closed) return;
+      const [cast, centre, begun] = seen;
       this.drawCards(cast.cast);
       this.drawReaders(cast.readers);
       this.drawCentre(centre.faults);
-      this.watch(transactions[0]);
+      this.watch(begun.transactions);
     }
   }
 
   /** Whatever was begun last is shown, whoever began it, unless another goes on here. */
-  watch(newest) {
-    const { now } = this.journey;
-    if (now && !hasEnded(now)) return;
-    const last = this.newest;
-    this.newest = newest?.id ?? null;
-    if (!newest || newest.id === last || newest.id === now?.id) return;
-    const old = last === undefined && (hasEnded(newest) || newest.state === "in_doubt");
-    if (!old) this.journey.follow(newest.id);
+  watch([newest]) {
+    const { journey } = this;
+    if (!newest) return;
+    this.since = newest.received_at;
+    if (!journey.known?.has(newest.id) && (!journey.now || hasEnded(journey.now))) journey.follow(newest.id);
   }
 
   // The cards
@@ -172,12 +185,13 @@ export class Desk extends Looking {
       if (!this.readers.has(reader.id)) this.readers.set(reader.id, new DeskReader(this, reader));
       this.readers.get(reader.id).shows(reader);
     }
+    for (const id of this.readers.keys()) if (!readers.some((each) => each.id === id)) this.readers.delete(id);
     const elements = [...this.readers.values()].map((each) => each.element);
-    if (elements.length !== this.slots.children.length) show(this.slots, elements);
+    if (elements.some((each, place) => each !== this.slots.children[place]) || elements.length !== this.slots.children.length) show(this.slots, elements);
     for (const { card, element, place } of this.cards.values()) {
       const there = readers.find((each) => each.card === card.name);
-      element.classList.toggle("away", Boolean(there));
-      place.textContent = there ? this.app.say("desk_is_in", { reader: there.name }) : "";
+      if (element.classList.contains("away") === !there) element.classList.toggle("away");
+      write(place, there ? this.app.say("desk_is_in", { reader: there.name }) : "");
     }
   }
 

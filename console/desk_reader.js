@@ -1,7 +1,7 @@
 // One reader on the desk: what is in it, and what a hand and chance can do there. It is drawn
 // once and changed in place, so that whoever works there is never moved.
 
-import { h } from "./dom.js";
+import { h, write } from "./dom.js";
 
 // What can happen at a command: the verb that plans it, and what goes with it.
 const MISHAPS = {
@@ -36,6 +36,7 @@ export class DeskReader {
       h("strong", {}, reader.name),
       h("div", { class: "row" }, h("div", { class: "mouth grow" }, this.inside), this.main),
       this.planned,
+      reader.keypad_asks !== null && this.keypad(),
       h(
         "details",
         { name: "mishaps" },
@@ -68,8 +69,27 @@ export class DeskReader {
     return h("form", { onsubmit: plan }, h("label", {}, h("span", {}, say("desk_plan")), at), h("label", { class: "grow" }, h("span", {}, say("desk_plan_what")), what), h("button", { type: "submit" }, say("desk_plan_do")));
   }
 
+  /** The keypad that the reader has of its own, and the holder in front of it. */
+  keypad() {
+    const { say } = this.desk.app;
+    this.asking = h("span", { class: "soft" });
+    this.digits = h("input", { type: "password", inputmode: "numeric", autocomplete: "off", "aria-label": say("desk_keypad") });
+    const type = (body) => {
+      this.digits.value = "";
+      this.desk.move(this, "type", body);
+    };
+    const entered = (event) => {
+      event.preventDefault();
+      type({ digits: this.digits.value });
+    };
+    return h("form", { class: "pad", onsubmit: entered }, this.asking, this.digits, h("button", { type: "submit" }, say("desk_type")), h("button", { type: "button", onclick: () => type({}) }, say("desk_type_cancel")));
+  }
+
   /** This is how it stands now. */
   shows(reader) {
+    const seen = JSON.stringify(reader);
+    if (seen === this.seen) return;
+    this.seen = seen;
     this.now = reader;
     this.draw();
   }
@@ -88,6 +108,8 @@ export class DeskReader {
     this.mute.setAttribute("aria-disabled", String(!this.isFree || !this.desk.held));
     write(this.planned, planned ? say("desk_planned", { at: planned.at, what: say(`mishap_${planned.mishap}`) }) : "");
     this.planned.hidden = !planned;
+    if (this.asking) write(this.asking, say(this.now.keypad_asks ? "desk_keypad_asks" : "desk_keypad_idle"));
+    this.element.classList.toggle("asks", this.now.keypad_asks === true);
   }
 
   /** What its button does now, by the key of its words. */
@@ -113,8 +135,4 @@ export class DeskReader {
   simply(verb) {
     return this.desk.move(this, verb);
   }
-}
-
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

@@ -22,6 +22,11 @@ export function show(parent, ...children) {
   parent.replaceChildren(...flat(children));
 }
 
+/** What an element says from now on; one that says it already is left alone. */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** A screen that looks again and again while it is shown; what it looks at is in `load`. */
 export class Looking {
   constructor(app) {

@@ -155,7 +155,6 @@ export class Journey {
     this.seen = Date.now();
     if (JSON.stringify(this.now) === JSON.stringify(now)) return;
     const before = this.now;
-    const here = this.element.contains(document.activeElement);
     this.now = now;
     const { app } = this;
     const tone = TONES[now.step.key] ?? TONES[now.state];
@@ -176,7 +175,7 @@ export class Journey {
     );
     const decides = now.allowed_actions.includes("confirm"); // not by an Enter that was meant for something else
     const first = this.element.querySelector("[autofocus]") ?? this.element.querySelector("button.primary");
-    this.attend(decides || !first ? heading : first, here);
+    this.attend(decides || !first ? heading : first);
     this.tick();
     this.where();
   }

@@ -196,12 +196,13 @@ class Planned(Struct, frozen=True, kw_only=True):
 class SimulatedSlot(Struct, frozen=True, kw_only=True):
     """What a hand sees at one of its readers: the cast's card that is in, what is planned
     for it or for the next one, which mishaps can be, and whether the reader has a plug to
-    pull."""
+    pull; whether its keypad waits for somebody to type, None without a keypad."""
 
     card: str | None
     planned: Planned | None
     mishaps: frozenset[Mishap]
     has_plug: bool
+    keypad_asks: bool | None
 
 
 class NotHereError(ValueError):
@@ -241,6 +242,11 @@ class SimulatedDesk(Protocol):
     def plan(self, reader: str, planned: Planned) -> None:
         """Have something happen to a card; it takes the place of what was planned before.
         Raises NotHereError."""
+        ...
+
+    def type(self, reader: str, digits: str | None) -> None:
+        """Type digits and the enter key on the reader's keypad, or press its cancel key;
+        nothing happens while nobody is asked. Raises NotHereError."""
         ...
 
     def detach(self, reader: str) -> None:

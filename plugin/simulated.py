@@ -101,6 +101,10 @@ class Readers(Struct):
         """Have something happen to a card."""
         self._hand(reader).plan(reader, planned)
 
+    def type(self, reader: str, digits: str | None) -> None:
+        """Type on the reader's keypad."""
+        self._hand(reader).type(reader, digits)
+
     def detach(self, reader: str) -> None:
         """Pull the reader's plug."""
         self._hand(reader).detach(reader)

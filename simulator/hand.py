@@ -9,6 +9,7 @@ from simulator import people
 from simulator.card.engine import CardEngine
 from simulator.card.memory_card import MemoryCard
 from simulator.card.resident_card import ResidentCard
+from simulator.keypad import CANCEL_KEY, Keypad
 from simulator.people import MEDICAL, SOCIAL_SECURITY, Person
 from simulator.scenario import Card, Fate, FatedCard, MuteCard
 from simulator.stories import STORIES
@@ -63,13 +64,26 @@ class CastHand(ABC):
 
     def slot(self, reader: str) -> SimulatedSlot:
         """What there is at a reader now."""
-        fate = self.fate(reader)
+        fate, keypad = self.fate(reader), self.keypad(reader)
         return SimulatedSlot(
             card=fate.card,
             planned=fate.planned,
             mishaps=self.mishaps,
             has_plug=self.has_plugs,
+            keypad_asks=keypad.is_asking if keypad else None,
         )
+
+    def keypad(self, reader: str) -> Keypad | None:
+        """The reader's keypad, if it has one."""
+        return None
+
+    def type(self, reader: str, digits: str | None) -> None:
+        """Type on the reader's keypad, as far as it asks."""
+        keypad = self.keypad(reader)
+        if keypad is None:
+            raise NotHereError(reader)
+        if keypad.is_asking:
+            keypad.type(CANCEL_KEY if digits is None else digits)
 
     def plan(self, reader: str, planned: Planned) -> None:
         """Have something happen to a card with a processor in this reader."""

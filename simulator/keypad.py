@@ -17,11 +17,12 @@ CANCEL_KEY = "cancel"
 
 class Keypad:
     """What is typed waits for the reader to ask; nobody else ever sees it. `prompts` counts
-    how often the reader has asked."""
+    how often the reader has asked, `is_asking` says whether it does now."""
 
     def __init__(self) -> None:
         self._typed: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.prompts = 0
+        self.is_asking = False
 
     def type(self, *entries: str) -> None:
         """Digits, each entry ended with the enter key."""
@@ -36,7 +37,11 @@ class Keypad:
         """The command with what was typed in its places. Raises PinEntryError."""
         wanted = 1 if entry.operation is PinOperation.VERIFY else 3
         self.prompts += 1
-        digits = [self._digits(entry) for _ in range(wanted)]
+        self.is_asking = True
+        try:
+            digits = [self._digits(entry) for _ in range(wanted)]
+        finally:
+            self.is_asking = False
         if wanted > 1 and digits[1] != digits[2]:
             raise PinMismatchError
         raw = bytearray(bytes(entry.command))

@@ -73,6 +73,10 @@ class InProcessDesk(CastHand):
         """The readers for customers' cards."""
         return self._names
 
+    def keypad(self, reader: str) -> Keypad | None:
+        """The reader's keypad, if it has one."""
+        return self.keypads.get(reader)
+
     def give_psam(self, psam: PsamEngine | None) -> None:
         """Put another PSAM into its slot, or none."""
         self._slots[PSAM_NAME] = _Slot(card=psam)

@@ -79,6 +79,10 @@ class SerialDesk(CastHand):
         """Both chip readers and the track reader."""
         return (*self.peers, TRACK_NAME)
 
+    def keypad(self, reader: str) -> Keypad | None:
+        """The reader's keypad, if it has one."""
+        return None if reader == TRACK_NAME else self.peers[reader].keypad
+
     def insert(self, card: str, reader: str) -> None:
         """Put a card of the cast in; one that has passed the track reader is gone again."""
         super().insert(card, reader)

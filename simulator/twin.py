@@ -100,6 +100,10 @@ class TwinHand(CastHand):
         """The names the resource manager gives them."""
         return tuple(self.driver.peers)
 
+    def keypad(self, reader: str) -> Keypad | None:
+        """The reader's keypad, if it has one."""
+        return self.driver.peers[reader].keypad
+
     def insert_card(self, card: Card, reader: str) -> None:
         """Put any card in."""
         self.driver.peers[reader].insert(card)

@@ -453,7 +453,8 @@ class SimulatedReader(Struct, frozen=True, kw_only=True):
     """A reader whose cards are moved by request. `slot` is what the agent sees in it (empty,
     present, mute, swiped), `card` the name of the cast's card that is in, `planned` what
     will happen to it or to the next one, `mishaps` what can be planned here; one that
-    `has_plug` can be detached."""
+    `has_plug` can be detached; `keypad_asks` says whether its keypad waits for somebody to
+    type, null without one."""
 
     id: str
     name: str
@@ -463,6 +464,7 @@ class SimulatedReader(Struct, frozen=True, kw_only=True):
     planned: PlannedMishap | None
     mishaps: list[str]
     has_plug: bool
+    keypad_asks: bool | None
 
 
 class CastCard(Struct, frozen=True, kw_only=True):

@@ -162,6 +162,7 @@ def _answered(rendering: Rendering) -> Iterable[Struct]:
         planned=answers.PlannedMishap(mishap="pull", at=3, seconds=0.0),
         mishaps=["hang", "lose_answer", "pull", "reset"],
         has_plug=True,
+        keypad_asks=None,
     )
     yield answers.Cast(cards=[card.name], cast=[card], readers=[there])
     yield answers.CentreBooks(

@@ -193,6 +193,15 @@ class Hang(AtCommand):
     seconds: Annotated[float, Meta(ge=0, le=600)] = 10.0
 
 
+class TypeOnReader(Strict):
+    """What the holder types on the reader's keypad; null is its cancel key."""
+
+    digits: Digits | None = None
+
+    def __repr__(self) -> str:
+        return "TypeOnReader()"
+
+
 class CentreSays(Strict):
     """The words of a refusal, as the region's profile knows them."""
 

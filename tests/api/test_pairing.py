@@ -337,6 +337,18 @@ def test_a_console_signs_out_and_its_streams_end(admin: Pos) -> None:
     assert admin.request("GET", "/v1/readers").status == 200
 
 
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(1, 201), (3_600, 201), (0, 400), (3_601, 400)]
+)
+def test_a_code_lives_as_long_as_was_asked_for_and_not_too_long(
+    admin: Pos, seconds: int, status: int
+) -> None:
+    answer = admin.request("POST", "/v1/console/codes", {"seconds": seconds})
+
+    assert answer.status == status
+    assert answer.body.get("expires_in") == (seconds if status == 201 else None)
+
+
 @pytest.mark.parametrize("origin", [None, LISTED, "http://localhost:{port}"])
 def test_no_other_page_opens_the_console(admin: Pos, origin: str | None) -> None:
     code = admin.request("POST", "/v1/console/codes", {}).body["code"]

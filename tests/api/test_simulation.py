@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.ports import Mishap, SimulatedDesk
+from plugin.activation.region import NewPin
 from plugin.api import requests
+from plugin.profile_file import load_profile
 from simulator.centre.faults import Fault
+from simulator.keypad import Keypad
 from simulator.people import CAST, ORDERS, OTHERS
 from simulator.reader import READER_NAMES, InProcessDesk
 from simulator.stories import STORIES
@@ -69,7 +73,81 @@ def test_the_cast_tells_who_is_there_and_what_for(shared_agent: Running) -> None
         "story": {"zh-CN": "已挂失", "en": "reported lost"},
         "pin": "123456",
     }
-    assert [each["attached"] for each in answer.body["readers"]] == [True, True]
+    for reader in answer.body["readers"]:
+        assert reader["attached"]
+        assert reader["has_plug"]
+        assert reader["mishaps"] == ["hang", "lose_answer", "pull", "reset"]
+
+
+def test_the_readers_tell_what_is_in_and_what_is_planned(counter: Counter) -> None:
+    def first() -> dict[str, Any]:
+        shown = counter.pos.request("GET", "/v1/simulate/cast").body["readers"][0]
+        return {key: shown[key] for key in ("slot", "card", "planned")}
+
+    empty = {"slot": "empty", "card": None, "planned": None}
+    assert first() == empty
+    by_hand(counter, "hang", {"at": 2, "seconds": 7})
+    planned = {"mishap": "hang", "at": 2, "seconds": 7.0}
+    assert first() == {**empty, "planned": planned}
+    by_hand(counter, "insert", {"card": "lin.medical"})
+    card = {"slot": "present", "card": "lin.medical"}
+    wait_until(lambda: first() == {**card, "planned": planned})
+    by_hand(counter, "remove")
+    wait_until(lambda: first() == empty)
+    by_hand(counter, "mute", {"card": "song.medical"})
+    muted = {"slot": "mute", "card": "song.medical", "planned": None}
+    wait_until(lambda: first() == muted)
+    by_hand(counter, "detach")
+    wait_until(lambda: first() == empty)
+
+
+def test_a_card_that_was_pulled_is_not_in_any_more(counter: Counter) -> None:
+    registered(counter)
+    by_hand(counter, "tear", {"at": 2})
+
+    by_hand(counter, "insert", {"card": "lin.social_security"})
+
+    counter.says("card.removed")
+    (first, _) = counter.pos.request("GET", "/v1/simulate/cast").body["readers"]
+    assert (first["card"], first["planned"]) == (None, None)
+
+
+def test_the_holder_types_on_a_reader_that_asks(
+    tmp_path: Path, centre: CentreProcess
+) -> None:
+    hand = InProcessDesk(keypads={READER_NAMES[0]: Keypad()})
+    profile = load_profile("reference")
+    pin = replace(profile.pin, new=NewPin.KEEP, initial=())
+    with running(
+        tmp_path,
+        centre.address,
+        {"inprocess": hand},
+        hand,
+        profile=replace(profile, pin=pin),
+    ) as agent:
+        counter = Counter(agent, hand)
+
+        def asks() -> list[bool | None]:
+            cast = counter.pos.request("GET", "/v1/simulate/cast").body
+            return [each["keypad_asks"] for each in cast["readers"]]
+
+        by_hand(counter, "type", {"digits": "654321"})  # while nobody is asked
+        without = asked(counter, "type", {"digits": "654321"}, reader=1)
+        registered(counter)
+        by_hand(counter, "insert", {"card": "lin.social_security"})
+        counter.reaches("waiting_pin")
+        idle = asks()
+        counter.now = counter.pos.kaqi.pin(counter.now)
+        wait_until(lambda: asks() == [True, None])
+        by_hand(counter, "type")
+        counter.says("pin.cancelled")
+        counter.now = counter.pos.kaqi.pin(counter.now)
+        wait_until(lambda: asks() == [True, None])
+        by_hand(counter, "type", {"digits": "123456"})
+
+        assert counter.reaches("succeeded").outcome == "activated"
+        assert idle == asks() == [False, None]
+        assert_problem(without, 409, "simulation.not_here")
 
 
 def test_everybody_has_a_story() -> None:

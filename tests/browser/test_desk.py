@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, expect
+from msgspec.structs import replace
+from playwright.sync_api import Browser, Locator, expect
 
+from plugin.activation.region import NewPin
+from plugin.client import Transaction
+from plugin.profile_file import load_profile
+from simulator.keypad import Keypad
+from simulator.reader import InProcessDesk
+from tests.agents import HOSPITAL, Pos, Running, running
 from tests.browser.counter import FIRST, SECOND, SECONDS, Till
+from tests.centre import CentreProcess
+from tests.waiting import wait_until
 
 OLD, NEW = "林试一 旧医保卡", "林试一 社会保障卡"
 PHARMACY = "药店购药，首次使用新卡"
+SIZES = ((1024, 768), (768, 1024), (512, 384))
 COUNT_CHANGES = """() => {
   window.changes = 0;
   const options = { subtree: true, childList: true, attributes: true, characterData: true };
@@ -71,14 +83,55 @@ class Desk:
                 pass
 
 
+@pytest.fixture(scope="module")
+def agent(
+    tmp_path_factory: pytest.TempPathFactory, session_centre: CentreProcess
+) -> Iterator[tuple[Running, InProcessDesk]]:
+    """One for all: every test begins with everything reset."""
+    hand, folder = InProcessDesk(), tmp_path_factory.mktemp("desk")
+    directories = {"inprocess": hand}
+    with running(
+        folder, session_centre.address, directories, hand, institution=HOSPITAL
+    ) as started:
+        started.reader_ids(hand.readers())
+        yield started, hand
+
+
 @pytest.fixture
-def desk(till: Till) -> Iterator[Desk]:
-    tab = till.page.get_by_role("navigation").get_by_role("button", name="模拟台")
-    tab.click()
+def desk(agent: tuple[Running, InProcessDesk], chromium: Browser) -> Iterator[Desk]:
+    running_agent, hand = agent
+    pos = running_agent.pos
+    for each in map(
+        Transaction, pos.request("GET", "/v1/transactions").body["transactions"]
+    ):
+        if "cancel" in each.allowed_actions:
+            pos.kaqi.cancel(each)
+    pos.request("POST", "/v1/simulate/reset", {})
+    wait_until(lambda: all_empty(pos))
+    with opened(running_agent, hand, chromium) as shown:
+        yield shown
+
+
+@contextmanager
+def opened(agent: Running, hand: InProcessDesk, chromium: Browser) -> Iterator[Desk]:
+    """The desk of this agent, on a screen."""
+    operator = Pos(agent.port, agent.folder.operator_token())
+    code = operator.request("POST", "/v1/console/codes", {}).body["code"]
+    page = chromium.new_page(viewport={"width": 1024, "height": 768})
+    till = Till(agent, hand, page)
+    page.on("pageerror", lambda failed: till.mistakes.append(str(failed)))
+    page.goto(f"http://127.0.0.1:{agent.port}/#code={code}&screen=desk")
     shown = Desk(till)
     expect(shown.card(OLD)).to_be_visible(timeout=SECONDS)
     yield shown
-    assert till.page.url.endswith("#desk")
+    assert page.url.endswith("#desk")
+    page.close()
+    assert till.mistakes == []
+
+
+def all_empty(pos: Pos) -> bool:
+    slots = {each["slot"] for each in pos.kaqi.readers() if each["role"] == "patient"}
+    return slots == {"empty"}
 
 
 def test_a_sale_is_made_by_mouse_with_counter_and_table_in_sight(desk: Desk) -> None:
@@ -170,7 +223,7 @@ def test_mishaps_are_arranged_shown_after_a_reload_and_happen(desk: Desk) -> Non
     desk.till.page.reload()
     expect(desk.reader()).to_contain_text(arranged, timeout=SECONDS)
     desk.put(NEW)
-    desk.wrong("卡在读取时被取出")
+    desk.wrong("卡片还没读完就被拔出了")
     expect(desk.reader()).to_contain_text("没有卡", timeout=SECONDS)
     expect(desk.reader()).not_to_contain_text("已安排")
 
@@ -227,13 +280,14 @@ def test_everything_is_reset_whatever_goes_on(desk: Desk) -> None:
 
     desk.till.press("全部恢复")
 
-    desk.says("已全部恢复：读卡器空着，没有卡启用过。")
+    desk.says("已全部恢复：读卡器空着，中心回到第一天；卡启的记录还在。")
     heading = desk.till.page.get_by_role("heading", level=1)
     expect(heading).to_have_text("办理什么业务？")
     expect(desk.reader()).to_contain_text("没有卡", timeout=SECONDS)
     expect(desk.centre()).to_have_value("centre_normal", timeout=SECONDS)
-    (only,) = desk.api("GET", "/v1/transactions")["transactions"]
-    assert only["state"] == "cancelled"
+    assert (
+        desk.api("GET", "/v1/transactions")["transactions"][0]["state"] == "cancelled"
+    )
 
 
 def test_what_a_pos_begins_is_watched(desk: Desk) -> None:
@@ -258,6 +312,36 @@ def test_what_a_pos_begins_is_watched(desk: Desk) -> None:
     expect(heading).to_have_text("办理什么业务？")
 
 
+def test_a_holder_types_on_the_reader_s_own_keypad(
+    tmp_path: Path, centre: CentreProcess, chromium: Browser
+) -> None:
+    hand, profile = InProcessDesk(keypads={FIRST: Keypad()}), load_profile("reference")
+    pin = replace(profile.pin, new=NewPin.KEEP, initial=())
+    with (
+        running(
+            tmp_path,
+            centre.address,
+            {"inprocess": hand},
+            hand,
+            profile=replace(profile, pin=pin),
+        ) as with_keypad,
+        opened(with_keypad, hand, chromium) as desk,
+    ):
+        desk.till.press("门诊挂号")
+        desk.put(NEW)
+        expect(desk.reader()).to_contain_text("读卡器没有在等密码")
+        desk.till.press("开始在读卡器上输入")
+        expect(desk.reader()).to_contain_text(
+            "读卡器在等持卡人输入密码", timeout=SECONDS
+        )
+        desk.reader().get_by_label("读卡器键盘").fill("123456")
+        desk.press("确定")
+
+        desk.till.reads("启用成功，请取出卡片")
+        expect(desk.reader().get_by_label("读卡器键盘")).to_have_value("")
+        expect(desk.reader(SECOND).get_by_label("读卡器键盘")).to_have_count(0)
+
+
 def test_nothing_flickers_while_it_looks_and_the_hand_is_not_moved(desk: Desk) -> None:
     desk.card(NEW).focus()
     desk.look()
@@ -272,21 +356,17 @@ def test_nothing_flickers_while_it_looks_and_the_hand_is_not_moved(desk: Desk) -
     expect(desk.card(NEW)).to_be_focused()
 
 
-@pytest.mark.parametrize(
-    ("width", "height"), [(1024, 768), (768, 1024), (1366, 640), (512, 384)]
-)
-def test_the_banner_is_never_out_of_sight(desk: Desk, width: int, height: int) -> None:
+def test_the_banner_is_never_out_of_sight(desk: Desk) -> None:
     page = desk.till.page
-    page.set_viewport_size({"width": width, "height": height})
     banner = page.locator(".banner")
 
-    for screen in ("今日", "读卡器", "设置", "办理", "模拟台"):
-        page.get_by_role("navigation").get_by_role("button", name=screen).click()
-        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=SECONDS)
-        page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-        expect(banner).to_be_in_viewport(ratio=1)
-        expect(banner).to_have_text("模拟运行：这里的一切都不是真的")
-        covered = "each => document.elementFromPoint(innerWidth / 2, 10) !== each"
-        assert not banner.evaluate(covered), screen
-    wide = "document.documentElement.scrollWidth <= innerWidth"
-    assert page.evaluate(wide)
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        for screen in ("今日", "读卡器", "设置", "办理", "模拟台"):
+            page.get_by_role("navigation").get_by_role("button", name=screen).click()
+            expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=SECONDS)
+            page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+            expect(banner).to_be_in_viewport(ratio=1)
+            expect(banner).to_have_text("模拟运行：这里的一切都不是真的")
+            covered = "each => document.elementFromPoint(innerWidth / 2, 10) !== each"
+            assert not banner.evaluate(covered), (screen, width)

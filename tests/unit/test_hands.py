@@ -97,6 +97,41 @@ def test_what_has_no_plug_and_no_chip_is_not_asked_for_it(on_lines: SerialDesk) 
     assert on_lines.peers[ON_LINES[0]].occupied
 
 
+def test_a_hand_knows_which_card_lies_where(on_lines: SerialDesk) -> None:
+    chip = ON_LINES[0]
+
+    on_lines.insert("song.medical", TRACK_NAME)  # which only passes
+    on_lines.insert_wrongly("lin.medical", chip)
+
+    assert on_lines.slot(TRACK_NAME).card is None
+    assert on_lines.slot(chip).card == "lin.medical"
+    on_lines.remove(chip)
+    assert on_lines.slot(chip).card is None
+
+
+def test_a_hand_knows_what_can_happen_where(on_lines: SerialDesk) -> None:
+    track, chip = on_lines.slot(TRACK_NAME), on_lines.slot(ON_LINES[0])
+
+    assert (track.mishaps, track.has_plug) == (frozenset(), False)
+    assert (chip.mishaps, chip.has_plug) == (
+        frozenset(Mishap) - {Mishap.RESET},
+        True,
+    )
+
+
+@pytest.mark.parametrize("mishap", [Mishap.PULL, Mishap.LOSE_ANSWER])
+def test_a_card_that_is_pulled_lies_there_no_longer(mishap: Mishap) -> None:
+    fate = Fate()
+    fate.enter("lin.medical")
+
+    fate.plan(Planned(mishap=mishap, at=2))
+    before = (happens(fate, 1), fate.card, fate.planned)
+    after = (happens(fate, 1), fate.card, fate.planned)
+
+    assert before == ([None], "lin.medical", Planned(mishap=mishap, at=2))
+    assert after == ([mishap], None, None)
+
+
 @pytest.mark.parametrize("desk", [InProcessDesk, SerialDesk])
 def test_a_reader_that_nobody_has_is_looked_up_in_vain(
     desk: type[InProcessDesk | SerialDesk],

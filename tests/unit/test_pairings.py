@@ -299,6 +299,15 @@ def test_a_console_code_is_good_for_a_minute(entrance: Entrance) -> None:
     assert refused(lambda: entrance.console.open("", HERE)) == "console.code_void"
 
 
+def test_a_console_code_that_must_last_longer_does(entrance: Entrance) -> None:
+    lasting, late = entrance.console.code(seconds=1_800), entrance.console.code(1_800)
+    entrance.pass_seconds(1_799.999)
+    entrance.console.open(lasting, HERE)
+    entrance.pass_seconds(0.001)
+
+    assert refused(lambda: entrance.console.open(late, HERE)) == "console.code_void"
+
+
 def test_only_so_many_consoles_are_open(entrance: Entrance) -> None:
     tokens = [
         entrance.console.open(entrance.console.code(), HERE)[0]

@@ -59,6 +59,7 @@ class Simulation(Resource):
             "tear": self.tear,
             "reset": self.reset_card,
             "hang": self.hang,
+            "type": self.type,
             "detach": self.detach,
             "attach": self.attach,
         }
@@ -118,6 +119,14 @@ class Simulation(Resource):
         at, seconds = asked.body.at, asked.body.seconds
         planned = Planned(mishap=Mishap.HANG, at=at, seconds=seconds)
         return await self._plan(asked.where, planned)
+
+    async def type(
+        self, asked: Asked[requests.OneReader, requests.TypeOnReader]
+    ) -> Response:
+        """Type on the reader's own keypad, digits and the enter key; without digits, the
+        cancel key. As with real ones, nothing happens while the reader does not ask."""
+        put, digits = self._hand.type, asked.body.digits
+        return await self._move(asked.where, lambda reader: put(reader, digits))
 
     async def detach(self, asked: Move) -> Response:
         """Pull the reader's plug; its card goes with it."""
@@ -232,6 +241,7 @@ def _reader(
         else None,
         mishaps=sorted(each.value for each in slot.mishaps),
         has_plug=slot.has_plug,
+        keypad_asks=slot.keypad_asks,
     )
 
 
