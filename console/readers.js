@@ -33,8 +33,10 @@ export class Readers extends Looking {
     const found = await this.app.tried(() => this.app.kaqi.call("GET", "/v1/readers"));
     if (!found) return;
     this.troubled(found.problems);
+    const before = this.now;
     this.now = found.readers;
     this.draw();
+    if (before && standing(before) !== standing(this.now)) this.examine();
   }
 
   draw() {
@@ -207,6 +209,7 @@ export function sorted(checks) {
   return { bad: bad.toSorted((one, other) => other.required - one.required), good: checks.filter((check) => check.ok) };
 }
 
+const standing = (readers) => JSON.stringify(readers.map(({ id, state }) => [id, state]));
 const stayOf = (reader) => reader.card?.insertion_id ?? null;
 
 /** What is in the slot, in words; of a card that has been read which one it is. */
