@@ -6,12 +6,12 @@ import { h } from "./dom.js";
 export function regionPanel(region, { say, read }) {
   return [
     h("p", {}, h("strong", {}, read(region.name)), " ", h("code", {}, `${region.id}@${region.version}`)),
-    region.ways.map((way) => wayPanel(way, say, read)),
+    region.ways.map((way, place) => wayPanel(way, place === 0, say, read)),
     ["pins", "windows", "holders"].map((key) => [h("h3", {}, say(`region_${key}`)), h("ul", { class: "way" }, region[key].map((text) => h("li", {}, read(text))))]),
   ];
 }
 
-function wayPanel(way, say, read) {
+function wayPanel(way, open, say, read) {
   const detours = new Map(way.one_reader.map(({ after, steps }) => [after, steps]));
   const steps = way.steps.map((step, place) => {
     const more = detours.get(place + 1);
@@ -19,7 +19,7 @@ function wayPanel(way, say, read) {
   });
   return h(
     "details",
-    { open: true },
+    { open },
     h("summary", {}, h("strong", {}, `${read(way.place)} · ${read(way.name)}`)),
     h("ol", { class: "way" }, steps),
     h("dl", { class: "facts plain" }, h("dt", {}, say("region_by")), h("dd", {}, read(way.by)), h("dt", {}, say("region_lost")), h("dd", {}, read(way.lost))),

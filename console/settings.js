@@ -7,6 +7,7 @@ import { regionPanel } from "./region.js";
 
 const AGAIN_MS = 3_000;
 const PATIENCE_MS = 60_000;
+const SCOPES = ["read", "activate", "identity", "operate", "admin", "simulate"]; // as they are listed
 const OPERATOR = "operator"; // the commands on this computer
 
 export class Settings extends Looking {
@@ -174,7 +175,7 @@ export class Settings extends Looking {
 
 /** What these scopes allow, one by one. */
 function may(scopes, say) {
-  return h("p", {}, say("client_may"), h("ul", { class: "way" }, scopes.map((scope) => h("li", {}, say(`scope_${scope}`)))));
+  return h("p", {}, say("client_may"), h("ul", { class: "way" }, SCOPES.filter((scope) => scopes.includes(scope)).map((scope) => h("li", {}, say(`scope_${scope}`)))));
 }
 
 function revoking(client, say, answer) {

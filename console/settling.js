@@ -40,9 +40,9 @@ class Settling {
       h("h3", {}, say("today_evidence")),
       h("dl", { class: "facts" }, evidence(record, say).map(([key, value]) => [h("dt", {}, say(key)), h("dd", {}, value)])),
       h("fieldset", {}, h("legend", {}, say("settle_verdict")), verdicts),
+      this.wrong,
       h("label", {}, h("span", {}, say("settle_reason")), this.reason),
       h("label", {}, h("span", {}, say("settle_operator")), this.operator),
-      this.wrong,
       h("p", { class: "row" }, h("button", { class: "primary", type: "submit" }, say("settle_next")), h("button", { type: "button", onclick: () => this.answer(null) }, say("cancel"))),
     );
   }
@@ -97,9 +97,12 @@ class Settling {
     return [read(failed.messages), ...read(failed.remedy)].join(" ");
   }
 
+  /** In sight, and where it can be mended. */
   refused(text) {
     this.wrong.hidden = false;
     show(this.wrong, h("strong", {}, text));
+    this.reason.focus();
+    this.wrong.scrollIntoView({ block: "center" });
   }
 }
 
@@ -112,7 +115,6 @@ export function evidence(record, say) {
     sent_at: record.sent_at && fullTime(record.sent_at),
     sent_times: record.sends || null,
     begun_at: fullTime(record.received_at),
-    last_change: fullTime(record.changed_at),
     centre_said: say(refusal ? "centre_says" : "centre_said_nothing", refusal ?? {}),
     today_reference: record.pos_ref,
     today_scenario: say(`scenario_${record.scenario}`),

@@ -83,6 +83,7 @@ def test_a_doubt_is_settled_by_mouse_with_all_that_the_call_needs(
         press(page, "确认了结")
         refused = page.get_by_role("dialog").get_by_role("alert")
         expect(refused).to_contain_text("不要写身份证号", timeout=SECONDS)
+        expect(refused).to_be_in_viewport(ratio=1)
         assert record(doubtful)["state"] == "MANUAL"
         page.get_by_label("依据").fill(REASON)
         press(page, "下一步")
