@@ -92,7 +92,7 @@ export class Settings extends Looking {
     } catch (failed) {
       if (!(failed instanceof KaqiError) || failed.status === 0) return this.app.failed(failed);
       const text = [read(failed.messages), ...read(failed.remedy)].join(" ");
-      if (failed.code === "pairing.wrong_code" || failed.code === "pairing.name_taken") this.wrong.set(asked.id, text);
+      if (failed.code === "pairing.wrong_code") this.wrong.set(asked.id, text);
       else this.told.textContent = text;
     }
     await this.load();
@@ -175,7 +175,7 @@ export class Settings extends Looking {
 
 /** What these scopes allow, one by one. */
 function may(scopes, say) {
-  return h("p", {}, say("client_may"), h("ul", { class: "way" }, SCOPES.filter((scope) => scopes.includes(scope)).map((scope) => h("li", {}, say(`scope_${scope}`)))));
+  return h("div", {}, say("client_may"), h("ul", { class: "way" }, SCOPES.filter((scope) => scopes.includes(scope)).map((scope) => h("li", {}, say(`scope_${scope}`)))));
 }
 
 function revoking(client, say, answer) {

@@ -11,7 +11,8 @@ const WRONG = { "/body/reason": "settle_wrong_reason", "/body/operator_ref": "se
 /** Show the evidence and take the verdict; `settled` is called when the record has changed. */
 export async function settle(app, record, settled) {
   if (await ask((answer) => new Settling(app, record, answer).element)) app.announce(app.say("settle_done"));
-  settled();
+  await settled();
+  if (document.activeElement === document.body) app.main.focus(); // what was clicked is gone
 }
 
 class Settling {

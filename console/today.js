@@ -24,12 +24,14 @@ export class Today extends Looking {
     this.kept = new Kept(this.rows, (record) => this.row(record));
     this.table = h("table", { hidden: true }, h("thead", {}, h("tr", {}, COLUMNS.map((key) => h("th", { scope: "col" }, say(key))), h("td"))), this.rows);
     this.told = h("p", { class: "soft", role: "status" });
+    this.exported = h("p", { role: "status" });
     this.more = h("button", { type: "button", hidden: true, onclick: () => this.showMore() }, say("today_more"));
     this.element = h(
       "section",
       {},
       h("h1", {}, say("screen_today")),
       h("div", { class: "panel row" }, this.wanted, h("label", { class: "inline" }, this.everyDay, h("span", {}, say("today_all"))), h("span", { class: "grow" }), h("button", { type: "button", onclick: () => this.export() }, say("today_export"))),
+      this.exported,
       h("div", { class: "panel" }, h("div", { class: "scroll" }, this.table), this.told, this.more),
     );
     this.keepLooking(AGAIN_MS);
@@ -38,6 +40,7 @@ export class Today extends Looking {
   close() {
     super.close();
     this.closed = true;
+    clearTimeout(this.typing);
   }
 
   /** Nothing has been asked for yet. */
@@ -185,15 +188,15 @@ export class Today extends Looking {
     let next = "";
     do {
       const page = await this.app.tried(() => this.page(next ? { ...asked, before: next } : asked));
-      if (!page) return;
+      if (!page) return this.exported.replaceChildren();
       for (const record of page.activations) all.set(record.id, record);
       next = page.next;
-      this.told.textContent = say("today_reading", { count: all.size });
+      this.exported.textContent = say("today_reading", { count: all.size });
       await pause(BETWEEN_PAGES_MS);
     } while (next && reachesOn([...all.values()], ...wants));
     const found = chosen([...all.values()], ...wants);
     save(`kaqi-${shownDate(new Date())}.csv`, new Blob([table(found, say)], { type: "text/csv" }));
-    this.told.textContent = say("today_exported", { count: found.length });
+    this.exported.textContent = say("today_exported", { count: found.length });
   }
 }
 
