@@ -176,7 +176,7 @@ export class Today extends Looking {
       refusal && say("centre_says", refusal),
       settlement && say("today_settled", { operator: settlement.operator_ref, time: shownTime(settlement.at) }),
     ];
-    return [say(doingOf(record)), more.filter(Boolean).map((text) => h("p", { class: "soft" }, text))];
+    return [say(`doing_${doingOf(record)}`), more.filter(Boolean).map((text) => h("p", { class: "soft" }, text))];
   }
 
   /** Every record that is wanted, also those that were never shown. */
@@ -200,10 +200,9 @@ export class Today extends Looking {
   }
 }
 
-/** What the agent does about a record, as a key of the words. */
-function doingOf(record) {
-  if (!record.needs_a_person) return `doing_${record.state}`;
-  return record.state === "MANUAL" ? "doing_MANUAL" : "doing_until_the_card_returns";
+/** By what the agent does about a record: its state, but for the one that waits for its card. */
+function doingOf({ state, needs_a_person }) {
+  return needs_a_person && state === "UNKNOWN" ? "until_the_card_returns" : state;
 }
 
 /** Those of today, or still open, and of a search those of every day; the most urgent

@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from random import SystemRandom
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -44,7 +44,6 @@ from plugin.agent.till import Till
 from plugin.api.answers import Region
 from plugin.api.app import build
 from plugin.api.events import Hub
-from plugin.api.explaining import Explainer
 from plugin.api.guard import Guard, House, Limits
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
@@ -60,6 +59,9 @@ from plugin.data_folder import DataFolder, write_private
 from plugin.journal.place import Place
 from plugin.journal.sqlite import SqliteJournal, age_of, is_sound
 from plugin.settings import Settings
+
+if TYPE_CHECKING:
+    from plugin.api.explaining import Explainer
 
 TEXTS = Path(__file__).parent / "texts"
 CONSOLE = Path(__file__).parents[1] / "console"
@@ -109,6 +111,8 @@ def checks() -> Wording:
 
 def explainer(profile: RegionProfile) -> Explainer:
     """Says what the rules of a region mean at the counter."""
+    from plugin.api.explaining import Explainer  # a till that is not asked does without
+
     words = Wording(texts("explain"))
     return Explainer(profile, catalogue(profile), prompts(profile), words)
 
