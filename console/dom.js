@@ -34,8 +34,19 @@ export class Looking {
   }
 
   keepLooking(milliseconds) {
-    this.load();
-    this.loading = setInterval(() => this.load(), milliseconds);
+    this.look();
+    this.loading = setInterval(() => this.look(), milliseconds);
+  }
+
+  /** One look at a time, however long it takes. */
+  async look() {
+    if (this.isLooking) return;
+    this.isLooking = true;
+    try {
+      await this.load();
+    } finally {
+      this.isLooking = false;
+    }
   }
 
   /** Another screen is shown. */
@@ -49,6 +60,45 @@ export class Looking {
   }
 }
 
+/** A list whose elements stay while what they show does not change: nothing flickers, and the
+ *  focus stays where it was, also in an element that had to be made anew. */
+export class Kept {
+  constructor(parent, build) {
+    this.parent = parent;
+    this.build = build;
+    this.rows = new Map();
+  }
+
+  /** Show these from now on: pairs of a key and a value, from which `build` makes the element. */
+  show(entries) {
+    const focused = this.focused();
+    const before = this.rows;
+    this.rows = new Map(entries.map(([key, value]) => [key, this.row(before.get(key), value)]));
+    const elements = [...this.rows.values()].map((row) => row.element);
+    for (const { element } of before.values()) if (!elements.includes(element)) element.remove();
+    elements.forEach((element, place) => {
+      if (this.parent.children[place] !== element) this.parent.insertBefore(element, this.parent.children[place] ?? null);
+    });
+    if (focused && document.activeElement !== focused.control) controls(this.rows.get(focused.key)?.element)[focused.place]?.focus();
+  }
+
+  row(before, value) {
+    const said = JSON.stringify(value);
+    return before?.said === said ? before : { said, element: this.build(value) };
+  }
+
+  /** Which control of which row has the focus. */
+  focused() {
+    const control = document.activeElement;
+    const found = [...this.rows].find(([, { element }]) => element.contains(control));
+    return found && { key: found[0], control, place: controls(found[1].element).indexOf(control) };
+  }
+}
+
+function controls(element) {
+  return [...(element?.querySelectorAll("button, input, summary") ?? [])];
+}
+
 /** A dialog that is open until it is answered; resolves to what `answer` was called with,
  *  null when it was left by Escape. */
 export function ask(build) {
@@ -60,6 +110,7 @@ export function ask(build) {
       dialog.close();
     };
     show(dialog, build(answer));
+    dialog.setAttribute("aria-label", dialog.querySelector("h2").textContent);
     dialog.addEventListener("close", () => {
       dialog.remove();
       resolve(said);

@@ -26,6 +26,7 @@ export const ADDRESS = "http://127.0.0.1:15274";
 const ENDED = new Set(["succeeded", "failed", "cancelled", "expired"]);
 const TRIES = 3;
 const SHORT_MS = 10_000;
+const LONG_MS = 60_000;
 const ASKING_MS = 120_000; // while the browser asks a person
 const LONG_POLL_SECONDS = 25;
 const QUIET_MS = 4_000; // the agent keeps an idle connection for five seconds
@@ -252,10 +253,16 @@ export class Kaqi {
     }
   }
 
-  /** One request that carries the token. `path` begins with a slash. */
-  async call(method, path, { body, key, patience = SHORT_MS, signal } = {}) {
+  /** A zip for support, which names nobody: a Blob. */
+  supportBundle() {
+    return this.call("GET", "/v1/diagnostics/bundle", { as: "blob", patience: LONG_MS });
+  }
+
+  /** One request that carries the token. `path` begins with a slash; what is in the answer
+   * comes `as` "json" or "blob". */
+  async call(method, path, { body, key, as, patience = SHORT_MS, signal } = {}) {
     await this.#prove(signal);
-    const asked = { method, headers: this.#headers(key), body };
+    const asked = { method, headers: this.#headers(key), body, as };
     const found = await this.#send(path, asked, patience, signal);
     this.#heard = performance.now();
     return found;
@@ -407,15 +414,15 @@ async function whyUnreachable() {
   return denied ? "browser.local_network_denied" : "browser.agent_unreachable";
 }
 
-/** One request and the JSON that it is answered with. */
-async function send(url, { body, ...asked }, patience, signal) {
+/** One request and what it is answered with. */
+async function send(url, { body, as = "json", ...asked }, patience, signal) {
   if (body !== undefined) {
     asked.headers["Content-Type"] = "application/json";
     asked.body = JSON.stringify(body);
   }
   const deadline = new Deadline(patience, signal);
   try {
-    const read = (answer) => (answer.status === 204 ? {} : answer.json());
+    const read = (answer) => (answer.status === 204 ? {} : answer[as]());
     return await request(url, asked, deadline, read);
   } finally {
     deadline.end();

@@ -1,119 +1,254 @@
 // Today's activations: those in doubt first, and what a person must settle.
 
-import { Looking, ask, h, save, show } from "./dom.js";
+import { Kept, Looking, h, save, show } from "./dom.js";
+import { fullTime, isSameDay, shownDate, shownTime } from "./moments.js";
+import { settle } from "./settling.js";
 
 const TONES = { ACTIVE: "good", REJECTED: "bad", UNKNOWN: "doubt", MANUAL: "doubt", SENDING: "busy", READY: "busy", RECEIVED: "busy", CARD_STEPS: "busy", ABANDONED: "" };
 const URGENCY = ["MANUAL", "UNKNOWN", "SENDING"];
-const SHOWN_AT_ONCE = 100;
+const OPEN = ["RECEIVED", "CARD_STEPS", "READY", ...URGENCY];
+const PAGE = 100;
 const AGAIN_MS = 5_000;
+const TYPING_MS = 300;
+const BETWEEN_PAGES_MS = 60; // the agent lets a client ask twenty times a second
+const COLUMNS = ["today_time", "today_state", "today_scenario", "today_reference", "today_doing"];
 
 export class Today extends Looking {
   constructor(app) {
     super(app);
-    this.records = [];
+    this.forget();
     const { say } = app;
-    this.wanted = h("input", { type: "search", "aria-label": say("today_search"), placeholder: say("today_search"), oninput: () => this.draw() });
+    this.wanted = h("input", { type: "search", "aria-label": say("today_search"), placeholder: say("today_search"), maxlength: 64, oninput: () => this.typed() });
     this.everyDay = h("input", { type: "checkbox", onchange: () => this.draw() });
-    this.list = h("div", { class: "scroll" });
+    this.rows = h("tbody");
+    this.kept = new Kept(this.rows, (record) => this.row(record));
+    this.table = h("table", { hidden: true }, h("thead", {}, h("tr", {}, COLUMNS.map((key) => h("th", { scope: "col" }, say(key))), h("td"))), this.rows);
+    this.told = h("p", { class: "soft", role: "status" });
+    this.exported = h("p", { role: "status" });
+    this.more = h("button", { type: "button", hidden: true, onclick: () => this.showMore() }, say("today_more"));
     this.element = h(
       "section",
       {},
       h("h1", {}, say("screen_today")),
       h("div", { class: "panel row" }, this.wanted, h("label", { class: "inline" }, this.everyDay, h("span", {}, say("today_all"))), h("span", { class: "grow" }), h("button", { type: "button", onclick: () => this.export() }, say("today_export"))),
-      h("div", { class: "panel" }, this.list),
+      this.exported,
+      h("div", { class: "panel" }, h("div", { class: "scroll" }, this.table), this.told, this.more),
     );
     this.keepLooking(AGAIN_MS);
   }
 
+  close() {
+    super.close();
+    this.closed = true;
+    clearTimeout(this.typing);
+  }
+
+  /** Nothing has been asked for yet. */
+  forget() {
+    this.records = new Map(); // by id, as far as they were asked for
+    this.older = undefined; // where the next page begins; null where nothing is left
+  }
+
+  /** The newest, those that have not ended, and what has ended meanwhile. */
   async load() {
-    const found = await this.app.tried(() => this.app.kaqi.activations({ limit: SHOWN_AT_ONCE }));
-    if (!found || JSON.stringify(found) === JSON.stringify(this.records)) return;
-    this.records = found;
+    const asked = this.asked();
+    const found = await this.app.tried(() => Promise.all([this.page(asked), this.unfinished()]));
+    if (!found || this.isStale(asked)) return;
+    const [newest, open] = found;
+    const isGap = !newest.activations.some(({ id }) => this.records.has(id));
+    if (isGap) this.forget();
+    if (this.older === undefined) this.older = newest.next;
+    const fresh = [...newest.activations, ...open];
+    await this.ended(new Set(fresh.map(({ id }) => id)));
+    this.take(fresh);
+    await this.searchOn(asked);
+  }
+
+  /** Those that were open when we last looked, and are neither among these. */
+  async ended(known) {
+    const gone = [...this.records.values()].filter((record) => OPEN.includes(record.state) && !known.has(record.id));
+    for (const { id } of gone) {
+      const now = await this.app.tried(() => this.app.kaqi.call("GET", `/v1/activations/${id}`));
+      if (now) this.records.set(id, now);
+    }
+  }
+
+  /** A search goes on from page to page until there is something to show. */
+  async searchOn(asked) {
+    while (asked.pos_ref && this.older && !this.chosen.length && !this.isStale(asked)) {
+      this.told.textContent = this.app.say("today_searching");
+      if (!(await this.next(asked))) return;
+      await pause(BETWEEN_PAGES_MS);
+    }
+  }
+
+  async showMore() {
+    const asked = this.asked();
+    await this.next(asked);
+    await this.searchOn(asked);
+  }
+
+  /** One page more; whether it came. */
+  async next(asked) {
+    const found = await this.app.tried(() => this.page({ ...asked, before: this.older }));
+    if (!found || this.isStale(asked)) return false;
+    this.older = found.next;
+    this.take(found.activations);
+    return true;
+  }
+
+  page(asked) {
+    return this.app.kaqi.call("GET", `/v1/activations?${new URLSearchParams({ limit: PAGE, ...asked })}`);
+  }
+
+  async unfinished() {
+    const found = [];
+    for (let asked = { unfinished: true }; asked; ) {
+      const page = await this.page(asked);
+      found.push(...page.activations);
+      asked = page.next && { unfinished: true, before: page.next };
+    }
+    return found;
+  }
+
+  /** What the agent is asked for, by what is typed. */
+  asked() {
+    const wanted = this.wanted.value.trim();
+    return wanted ? { pos_ref: wanted } : {};
+  }
+
+  /** Something else is wanted by now. */
+  isStale(asked) {
+    return this.closed || asked.pos_ref !== this.asked().pos_ref;
+  }
+
+  typed() {
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => {
+      this.forget();
+      this.draw();
+      this.load();
+    }, TYPING_MS);
+  }
+
+  take(records) {
+    for (const record of records) this.records.set(record.id, record);
     this.draw();
   }
 
   /** The records that are wanted, the most urgent first. */
   get chosen() {
-    return chosen(this.records, this.wanted.value, this.everyDay.checked, new Date());
+    return chosen([...this.records.values()], this.wanted.value, this.everyDay.checked, new Date());
   }
 
   draw() {
     const { say } = this.app;
-    const chosen = this.chosen;
-    if (!chosen.length) return show(this.list, h("p", { class: "soft" }, say("today_empty")));
-    const heads = ["today_time", "today_state", "today_scenario", "today_reference", "today_doing"].map((key) => h("th", { scope: "col" }, say(key)));
-    show(this.list, h("table", {}, h("thead", {}, h("tr", {}, heads, h("td"))), h("tbody", {}, chosen.map((record) => this.row(record)))));
+    const { chosen } = this;
+    this.table.hidden = !chosen.length;
+    this.kept.show(chosen.map((record) => [record.id, { ...record, day: shownDate(new Date()) }]));
+    const isOver = this.older !== undefined;
+    this.told.textContent = chosen.length || !isOver ? "" : say(this.wanted.value.trim() ? "today_not_found" : "today_empty");
+    this.more.hidden = !this.older || !reachesOn([...this.records.values()], this.wanted.value, this.everyDay.checked, new Date());
   }
 
   row(record) {
-    const { say, read } = this.app;
-    const problem = record.problem && h("p", { class: "soft" }, read(record.problem.messages));
+    const { say } = this.app;
+    const settles = () => settle(this.app, record, () => this.load());
     return h(
       "tr",
       {},
-      h("td", {}, time(record.received_at)),
+      h("td", {}, shownTime(record.received_at)),
       h("td", {}, h("span", { class: `chip ${TONES[record.state]}` }, say(`state_${record.state}`))),
       h("td", {}, say(`scenario_${record.scenario}`)),
-      h("td", {}, record.pos_ref ?? ""),
-      h("td", {}, say(`doing_${record.needs_a_person ? "MANUAL" : record.state}`), problem),
-      h("td", {}, record.needs_a_person && h("button", { type: "button", class: "primary", onclick: () => this.settle(record) }, say("settle"))),
+      h("td", { class: "reference" }, record.pos_ref ?? ""),
+      h("td", {}, this.doing(record)),
+      h("td", {}, record.needs_a_person && h("button", { type: "button", class: "primary", onclick: settles }, say("settle"))),
     );
   }
 
-  async settle(record) {
-    const { say, kaqi } = this.app;
-    const said = await ask((answer) => settling(this.app, record, answer));
-    if (!said) return;
-    await this.app.tried(() => kaqi.settle(record.id, said));
-    await this.load();
+  /** What the agent does about it, and what it was told. */
+  doing(record) {
+    const { say, read } = this.app;
+    const { problem, refusal, settlement } = record;
+    const more = [
+      record.next_try_at && say("today_next_try", { time: shownTime(record.next_try_at) }),
+      problem && read(problem.messages),
+      refusal && say("centre_says", refusal),
+      settlement && say("today_settled", { operator: settlement.operator_ref, time: shownTime(settlement.at) }),
+    ];
+    return [say(`doing_${doingOf(record)}`), more.filter(Boolean).map((text) => h("p", { class: "soft" }, text))];
   }
 
-  export() {
-    const columns = ["received_at", "changed_at", "id", "state", "scenario", "pos_ref", "operator_ref", "activation_id", "test_data"];
-    const cell = (value) => `"${String(value ?? "").replaceAll('"', '""').replace(/^[=+\-@]/, "'$&")}"`;
-    const lines = [columns, ...this.chosen.map((record) => columns.map((name) => record[name]))];
-    const text = lines.map((line) => line.map(cell).join(",")).join("\r\n");
-    save(`kaqi-${new Date().toISOString().slice(0, 10)}.csv`, new Blob(["\ufeff", text], { type: "text/csv" }));
+  /** Every record that is wanted, also those that were never shown. */
+  async export() {
+    const { say } = this.app;
+    const asked = this.asked();
+    const all = new Map(this.records);
+    const wants = [this.wanted.value, this.everyDay.checked, new Date()];
+    let next = "";
+    do {
+      const page = await this.app.tried(() => this.page(next ? { ...asked, before: next } : asked));
+      if (!page) return this.exported.replaceChildren();
+      for (const record of page.activations) all.set(record.id, record);
+      next = page.next;
+      this.exported.textContent = say("today_reading", { count: all.size });
+      await pause(BETWEEN_PAGES_MS);
+    } while (next && reachesOn([...all.values()], ...wants));
+    const found = chosen([...all.values()], ...wants);
+    save(`kaqi-${shownDate(new Date())}.csv`, new Blob([table(found, say)], { type: "text/csv" }));
+    this.exported.textContent = say("today_exported", { count: found.length });
   }
 }
 
-/** Those of today, or still open, whose reference holds `wanted`; the most urgent first. */
+/** By what the agent does about a record: its state, but for the one that waits for its card. */
+function doingOf({ state, needs_a_person }) {
+  return needs_a_person && state === "UNKNOWN" ? "until_the_card_returns" : state;
+}
+
+/** Those of today, or still open, and of a search those of every day; the most urgent
+ *  first. */
 export function chosen(records, wanted, everyDay, now) {
-  const today = now.toDateString();
+  const part = wanted.trim().toLowerCase();
   const urgency = (record) => (record.needs_a_person ? 0 : 1 + URGENCY.indexOf(record.state) || URGENCY.length + 1);
   return records
-    .filter((record) => (record.pos_ref ?? "").toLowerCase().includes(wanted.trim().toLowerCase()))
-    .filter((record) => everyDay || URGENCY.includes(record.state) || record.needs_a_person || new Date(record.received_at).toDateString() === today)
-    .toSorted((one, other) => urgency(one) - urgency(other) || other.received_at.localeCompare(one.received_at));
+    .filter((record) => (record.pos_ref ?? "").toLowerCase().includes(part))
+    .filter((record) => part || everyDay || OPEN.includes(record.state) || isSameDay(record.received_at, now))
+    .toSorted((one, other) => urgency(one) - urgency(other) || Date.parse(other.received_at) - Date.parse(one.received_at) || (other.id < one.id ? -1 : 1));
 }
 
-function time(moment) {
-  return moment.slice(0, 19).replace("T", " ");
+/** Whether older records than these, which follow each other from the newest, can be wanted. */
+export function reachesOn(records, wanted, everyDay, now) {
+  if (wanted.trim() || everyDay) return true;
+  const ended = records.filter((record) => !OPEN.includes(record.state));
+  return ended.every((record) => isSameDay(record.received_at, now));
 }
 
-/** The dialog: the evidence a person needs on the telephone, and what was found out. */
-function settling(app, record, answer) {
-  const { say, read } = app;
-  const evidence = { activation_number: record.activation_id, sent_as: record.sent_as, sent_times: record.sends, last_change: time(record.changed_at), today_reference: record.pos_ref };
-  const reason = h("textarea", { required: true, maxlength: 500, rows: 3 });
-  const operator = h("input", { required: true, maxlength: 64, pattern: "[0-9A-Za-z._:/#\\-]{1,64}" });
-  const verdicts = ["active", "rejected"].map((verdict) => h("label", { class: "inline" }, h("input", { type: "radio", name: "verdict", value: verdict, required: true }), h("span", {}, say(`settle_${verdict}`))));
-  const given = (event) => {
-    event.preventDefault();
-    const verdict = new FormData(event.target).get("verdict");
-    answer({ verdict, reason: reason.value.replace(/\s+/g, " ").trim(), operatorRef: operator.value });
+/** These records as CSV that Excel opens: in the operator's words, nothing personal, and
+ *  nothing that a spreadsheet would take for a formula. */
+export function table(records, say) {
+  const columns = {
+    today_time: (record) => fullTime(record.received_at),
+    last_change: (record) => fullTime(record.changed_at),
+    today_state: (record) => say(`state_${record.state}`),
+    today_scenario: (record) => say(`scenario_${record.scenario}`),
+    today_reference: (record) => record.pos_ref,
+    settle_operator: (record) => record.operator_ref,
+    sent_as: (record) => record.sent_as,
+    sent_times: (record) => record.sends,
+    sent_at: (record) => record.sent_at && fullTime(record.sent_at),
+    activation_number: (record) => record.id,
+    simulated: (record) => (record.test_data ? "✓" : ""),
   };
-  return h(
-    "form",
-    { onsubmit: given },
-    h("h2", {}, say("settle")),
-    h("p", {}, say("settle_how")),
-    record.problem && h("div", { class: "notice" }, read(record.problem.messages)),
-    h("h3", {}, say("today_evidence")),
-    h("dl", { class: "facts" }, Object.entries(evidence).filter(([, value]) => value !== null && value !== undefined).map(([key, value]) => [h("dt", {}, say(key)), h("dd", {}, String(value))])),
-    verdicts,
-    h("label", {}, h("span", {}, say("settle_reason")), reason),
-    h("label", {}, h("span", {}, say("settle_operator")), operator),
-    h("p", { class: "row" }, h("button", { class: "primary", type: "submit" }, say("settle_send")), h("button", { type: "button", onclick: () => answer(null) }, say("cancel"))),
-  );
+  const lines = [Object.keys(columns).map((key) => say(key)), ...records.map((record) => Object.values(columns).map((of) => of(record)))];
+  return `\ufeff${lines.map((line) => line.map(cell).join(",")).join("\r\n")}\r\n`;
+}
+
+/** One cell. What a spreadsheet would calculate, round or shorten stays text. */
+export function cell(value) {
+  const text = String(value ?? "").replaceAll('"', '""');
+  return `"${/^[=+\-@\t\r]|^0\d|^\d{12,}$|^\d+[eE]\d+$/.test(text) ? "'" : ""}${text}"`;
+}
+
+function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from random import SystemRandom
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -35,7 +35,6 @@ from plugin.agent.till import Till
 from plugin.api.answers import Region
 from plugin.api.app import build
 from plugin.api.events import Hub
-from plugin.api.explaining import Explainer
 from plugin.api.guard import Guard, House, Limits
 from plugin.api.problems import Catalogue, Prompts
 from plugin.api.receipts import Receipts
@@ -52,6 +51,9 @@ from plugin.journal.layout import age_of, is_sound
 from plugin.journal.place import Place
 from plugin.journal.sqlite import SqliteJournal
 from plugin.settings import Settings
+
+if TYPE_CHECKING:
+    from plugin.api.explaining import Explainer
 
 TEXTS = Path(__file__).parent / "texts"
 CONSOLE = Path(__file__).parents[1] / "console"
@@ -92,6 +94,8 @@ def checks() -> Wording:
 
 def explainer(profile: RegionProfile) -> Explainer:
     """Says what the rules of a region mean at the counter."""
+    from plugin.api.explaining import Explainer  # a till that is not asked does without
+
     words = Wording(texts("explain"))
     return Explainer(profile, catalogue(profile), prompts(profile), words)
 

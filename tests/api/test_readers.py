@@ -130,6 +130,48 @@ def test_a_card_that_cannot_be_read_says_why(
     assert reader(pos, counter.ids[0]).last_problem == code
 
 
+def test_a_reader_says_since_when_it_has_its_problem(
+    pos: Pos, counter: Counter
+) -> None:
+    put(counter, MuteCard())
+    sound = reader(pos, counter.ids[0])
+    probe(pos, counter.ids[0])
+    first = reader(pos, counter.ids[0])
+    probe(pos, counter.ids[0])
+    again = reader(pos, counter.ids[0])
+    counter.take()
+    put(counter, "lin.medical")
+    other = reader(pos, counter.ids[0])
+
+    assert (sound.problem, sound.problem_since) == (None, None)
+    assert first.problem_since is not None
+    assert again.problem_since == first.problem_since
+    assert (other.problem, other.problem_since) == (None, None)
+
+
+def test_a_card_that_was_read_is_told_apart_until_it_is_taken_out(
+    pos: Pos, counter: Counter
+) -> None:
+    def role() -> str | None:
+        card = reader(pos, counter.ids[0]).card
+        assert card is not None
+        return card.role
+
+    put(counter, "lin.social_security")
+    before = role()
+    probe(pos, counter.ids[0])
+    tested = role()
+    counter.take()
+    wait_until(lambda: reader(pos, counter.ids[0]).card is None)
+    put(counter, "lin.medical")
+    other = role()
+    counter.start("pharmacy")
+    counter.reaches("waiting_card.social_security")
+
+    assert (before, tested, other) == (None, "social_security", None)
+    assert role() == "medical"
+
+
 def test_an_empty_reader_is_in_order(pos: Pos, counter: Counter) -> None:
     found = convert(probe(pos, counter.ids[0]).body, answers.SelfTest)
 

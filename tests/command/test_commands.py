@@ -313,7 +313,7 @@ def test_the_doctor_tells_people_in_sentences(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 1
-    assert "✗ smart_card_service" in done.stdout
+    assert "✗ 系统的智能卡服务" in done.stdout
     assert "智能卡服务没有运行" in done.stdout
     assert "启动智能卡服务" in done.stdout
     assert "is not running" not in done.stdout
