@@ -21,6 +21,7 @@ export class App {
     this.language = localStorage.getItem(LANGUAGE) ?? "zh-CN";
     this.screen = null;
     this.offline = false;
+    this.silentSince = null;
     this.left = false; // nobody is signed in any more
     this.knocking = false;
   }
@@ -112,6 +113,7 @@ export class App {
   reached(yes) {
     if (this.left || this.offline === !yes) return;
     this.offline = !yes;
+    this.silentSince = yes ? null : Date.now();
     this.trouble(yes ? null : this.say("offline"));
     if (!yes && !this.knocking) this.knock();
   }
