@@ -21,6 +21,7 @@ export class App {
     this.language = localStorage.getItem(LANGUAGE) ?? "zh-CN";
     this.screen = null;
     this.offline = false;
+    this.silentSince = null;
     this.left = false; // nobody is signed in any more
     this.knocking = false;
   }
@@ -112,7 +113,8 @@ export class App {
   reached(yes) {
     if (this.left || this.offline === !yes) return;
     this.offline = !yes;
-    this.trouble(yes ? null : this.say("offline"));
+    this.silentSince = yes ? null : Date.now();
+    tell(yes ? null : this.say("offline"));
     if (!yes && !this.knocking) this.knock();
   }
 
@@ -129,8 +131,9 @@ export class App {
   async signOut() {
     const { say } = this;
     const sure = await ask((answer) => [
+      h("h2", {}, say("sign_out")),
       h("p", {}, say("sign_out_sure")),
-      h("p", { class: "row" }, h("button", { type: "button", class: "primary", onclick: () => answer(true) }, say("sign_out")), h("button", { type: "button", onclick: () => answer(null) }, say("stay"))),
+      h("p", { class: "row" }, h("button", { type: "button", autofocus: true, onclick: () => answer(null) }, say("stay")), h("button", { type: "button", class: "danger", onclick: () => answer(true) }, say("sign_out"))),
     ]);
     if (!sure) return;
     await this.tried(() => this.kaqi.call("POST", "/v1/console/session/end", { body: {} }));
@@ -247,7 +250,7 @@ async function begin() {
 
 function beginLater() {
   const say = speak();
-  tell(say("offline"));
+  tell(say("connecting"));
   setTimeout(begin, RETRY_MS);
 }
 

@@ -322,8 +322,9 @@ export class Journey {
    *  waited for. What a silent agent may yet tell is shown when it does. */
   clear() {
     const id = this.following.id;
-    const settled = hasEnded(this.now) || this.now.state === "in_doubt";
-    if (!settled && !this.app.offline) return;
+    const settled = isOver(this.now);
+    const silent = this.app.offline && Date.now() - this.app.silentSince > QUIET_MS;
+    if (!settled && !silent) return;
     this.choose();
     if (!settled) sessionStorage.setItem(CURRENT, id);
   }
