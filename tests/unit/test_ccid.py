@@ -159,11 +159,11 @@ def test_the_worst_that_can_come_costs_little(raw: bytes) -> None:
     costs = []
     for _ in range(3):
         ear = Ear()
-        began = time.perf_counter()
+        began = time.process_time()
         ear.hear(raw)
-        costs.append(time.perf_counter() - began)
+        costs.append(time.process_time() - began)
 
-    assert min(costs) < 0.05
+    assert min(costs) < 0.05  # of our own time: what else runs is not asked about
 
 
 @given(messages)
