@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import h11
@@ -167,38 +166,18 @@ class BoundedConnection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Lets many wait for their turn, is woken up to stop, and tells that it stops before it
-    waits for what is still being answered."""
+    """Lets many wait for their turn, and tells that it stops before it waits for what is
+    still being answered."""
 
     def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._tell = stopping
-        self._ended = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin; asyncio takes as many at a time as it lets wait, and that is too few."""
-        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         for each in sockets or ():
             each.listen(WAITING_MAX)
-
-    async def main_loop(self) -> None:
-        """Until somebody ends it; uvicorn would look ten times a second."""
-        await self.on_tick(0)
-        await self._ended.wait()
-
-    def end(self) -> None:
-        """Stop soon. From any thread, and from the handler of a signal."""
-        self.should_exit = True
-        if self._loop is not None:  # else it sees that before it has begun
-            with suppress(RuntimeError):  # it has ended
-                self._loop.call_soon_threadsafe(self._ended.set)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal came."""
-        super().handle_exit(sig, frame)
-        self.end()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop. The door is closed first: nobody comes in while those inside are told."""
@@ -255,4 +234,4 @@ class Server:
 
     def stop(self) -> None:
         """End serving, from any thread."""
-        self._server.end()
+        self._server.should_exit = True
