@@ -26,6 +26,9 @@ from tests.waiting import wait_until
 OLD, NEW = "林试一 旧医保卡", "林试一 社会保障卡"
 PHARMACY = "药店购药，首次使用新卡"
 SIZES = ((1024, 768), (768, 1024), (512, 384))
+TOO_WIDE = """() => [...document.querySelectorAll("html, .desk, .desk *")]
+  .filter((each) => each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0)
+  .map((each) => `${each.tagName}.${each.className} ${each.scrollWidth} ${each.clientWidth}`)"""
 COUNT_CHANGES = """() => {
   window.changes = 0;
   const options = { subtree: true, childList: true, attributes: true, characterData: true };
@@ -370,3 +373,18 @@ def test_the_banner_is_never_out_of_sight(desk: Desk) -> None:
             expect(banner).to_have_text("模拟运行：这里的一切都不是真的")
             covered = "each => document.elementFromPoint(innerWidth / 2, 10) !== each"
             assert not banner.evaluate(covered), (screen, width)
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+def test_nothing_on_the_desk_is_cut_off_at_the_side(desk: Desk, language: str) -> None:
+    page = desk.till.page
+    if language == "en":
+        desk.till.press("English")
+    page.locator(".castcard").first.click()
+    desk.reader().get_by_role("button").first.click()
+    expect(page.locator(".castcard.away")).to_have_count(1, timeout=SECONDS)
+    page.locator("summary").first.click()
+
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate(TOO_WIDE) == [], width
