@@ -30,7 +30,7 @@ function wayPanel(way, open, say, read) {
 /** Who does what, and what is read meanwhile. */
 function sentence(step, read) {
   const [who, does, reads] = [step.who, step.does, step.reads].map(read);
-  return document.documentElement.lang === "en" ? `${who} ${does}: “${reads}”` : `${who}${does}：“${reads}”`;
+  return document.documentElement.lang === "en" ? `${who} ${does}: "${reads}"` : `${who}${does}：“${reads}”`;
 }
 
 function ending(end, read) {

@@ -160,9 +160,9 @@ export class Today extends Looking {
       h("td", {}, shownTime(record.received_at)),
       h("td", {}, h("span", { class: `chip ${TONES[record.state]}` }, say(`state_${record.state}`))),
       h("td", {}, say(`scenario_${record.scenario}`)),
-      h("td", { class: "reference" }, record.pos_ref ?? ""),
+      h("td", { class: "reference", id: `reference-${record.id}` }, record.pos_ref ?? ""),
       h("td", {}, this.doing(record)),
-      h("td", {}, record.needs_a_person && h("button", { type: "button", class: "primary", onclick: settles }, say("settle"))),
+      h("td", {}, record.needs_a_person && h("button", { type: "button", class: "primary", onclick: settles, "aria-describedby": `reference-${record.id}` }, say("settle"))),
     );
   }
 

@@ -123,8 +123,8 @@ export const WORDS = {
   doing_MANUAL: ["等人工向中心核实后了结", "waits for a person to ask the centre and settle it"],
   doing_until_the_card_returns: ["等持卡人带卡回来再插一次，或由人工了结", "waits for the same card to return, or for a person to settle it"],
   doing_ACTIVE: ["已完成", "done"],
-  doing_REJECTED: ["已完成", "done"],
-  doing_ABANDONED: ["已完成", "done"],
+  doing_REJECTED: ["已结束，不再发送", "over; it is not sent again"],
+  doing_ABANDONED: ["没有发送，无需处理", "nothing was sent, nothing is left to do"],
 
   settle: ["人工了结", "Settle"],
   settle_how: ["先打电话问医保中心这张卡是否已启用，再如实填写。", "First ask the centre by telephone whether the card is active, then say so here."],

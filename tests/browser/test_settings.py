@@ -145,5 +145,5 @@ def test_the_rules_of_the_region_are_read_in_words(
         expect(main).to_contain_text(str(till.folder.logs))
         expect(main).to_contain_text("H9999 · 医院")
         page.get_by_role("button", name="English").click()
-        expect(main).to_contain_text("The holder puts the card in: “", timeout=SECONDS)
+        expect(main).to_contain_text('The holder puts the card in: "', timeout=SECONDS)
         expect(main).to_contain_text("180 days from the day the card was handed over")

@@ -27,6 +27,8 @@ from tests.browser.till_page import vendor_site
 from tests.centre import CentreProcess
 from tests.scenario.counter import Counter
 from tests.scenario.regions import counter_in
+from tests.scenario.test_pin_activates import REGION as BY_PIN
+from tests.scenario.test_pin_activates import tears
 
 BEIJING = "Asia/Shanghai"
 LONG_AGO = "2026-01-05T23:30:00+00:00"
@@ -159,6 +161,23 @@ def test_who_comes_second_is_told_and_changes_nothing(
 
     settled = record(doubtful)
     assert (settled["state"], settled["settlement"]["operator_ref"]) == ("ACTIVE", "9")
+
+
+def test_what_only_the_card_knows_waits_for_it_or_for_a_person(
+    tmp_path: Path, centre: CentreProcess, chromium: Browser
+) -> None:
+    with counter_in(BY_PIN, tmp_path, centre) as counter:
+        tears(counter, done=True)
+        with console(counter.running, chromium, "today") as page:
+            row = page.locator("tbody tr")
+            expect(row).to_contain_text("等持卡人带卡回来再插一次", timeout=SECONDS)
+            press(page, "人工了结")
+            dialog = page.get_by_role("dialog")
+            expect(dialog).to_contain_text("只有卡自己知道密码改了没有")
+            told = shown(page)
+
+    assert "最后一次发送" not in told
+    assert told["机构编号"] == "H9999"
 
 
 def test_a_doubt_says_when_it_is_looked_into_next(
