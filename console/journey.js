@@ -25,6 +25,7 @@ const TONES = {
   in_doubt: "doubt", succeeded: "good", failed: "bad", cancelled: "bad", expired: "bad",
 };
 const CONTINUES = { waiting_registration: "registered", waiting_card: "look_again" };
+const FOLDS = "waiting_card"; // what there is to know is said to everybody
 const CALLS = new Set(["act", "doubt", "good", "bad"]);
 
 /** The second click of a double click decides nothing: what it hits has only just come. */
@@ -173,7 +174,7 @@ export class Journey {
         h("div", {}, heading, h("ul", { class: "where", role: "status" }), this.parts(now)),
       ),
     );
-    const decides = now.allowed_actions.includes("confirm"); // not by an Enter that was meant for something else
+    const decides = now.state === "waiting_confirm" || now.state === "waiting_registration"; // no Enter that was meant for something else
     const first = this.element.querySelector("[autofocus]") ?? this.element.querySelector("button.primary");
     this.attend(decides || !first ? heading : first);
     this.tick();
@@ -195,11 +196,12 @@ export class Journey {
       this.wrong(now.problem, over ? null : steps),
       this.holder(now),
       this.entry(now),
+      now.state !== FOLDS && this.notices(now),
       this.consequence(now),
       this.buttons(now, steps),
       this.countdown(now),
       over ? steps : null,
-      this.notices(now),
+      now.state === FOLDS && this.notices(now),
       this.receipt(now),
     ];
   }
@@ -241,10 +243,9 @@ export class Journey {
 
   /** What the operator should know; what is said to everybody can be opened. */
   notices(now) {
-    const folded = now.state === "waiting_card";
     return now.notices.map((notice) => {
       const sentence = this.app.read(notice.messages);
-      if (folded) return h("details", { class: "notice" }, h("summary", {}, sentence), this.steps(notice));
+      if (now.state === FOLDS) return h("details", { class: "notice" }, h("summary", {}, sentence), this.steps(notice));
       return h("div", { class: "notice" }, h("strong", {}, sentence), this.steps(notice));
     });
   }
@@ -266,7 +267,7 @@ export class Journey {
 
   holder(now) {
     const shown = now.result?.holder_masked;
-    if (!shown) return null;
+    if (!shown || now.state === "waiting_pin") return null;
     const { say } = this.app;
     const facts = { holder_name: shown.name, holder_number: shown.social_security_number, holder_card: shown.card_number };
     return h("dl", { class: "facts" }, Object.entries(facts).filter(([, value]) => value).map(([key, value]) => [h("dt", {}, say(key)), h("dd", {}, value)]));
@@ -275,7 +276,8 @@ export class Journey {
   entry(now) {
     if (now.expects?.what !== "pin") return null;
     if (!now.allowed_actions.includes("pin")) return h("p", {}, this.app.say("pin_type_now"));
-    return pinForm(now.expects, this.app.say, (typed) => this.act(() => this.app.kaqi.pin(now, typed)));
+    const warned = now.problem?.code === "pin.last_try";
+    return pinForm(now.expects, this.app.say, warned, (typed) => this.act(() => this.app.kaqi.pin(now, typed)));
   }
 
   receipt(now) {
@@ -315,7 +317,8 @@ export class Journey {
     const place = this.element.querySelector(".countdown");
     if (!place || !this.now?.deadline) return;
     const seconds = Math.max(0, Math.round((Date.parse(this.now.deadline) - Date.now()) / 1_000));
-    place.textContent = this.app.say("seconds_left", { seconds });
+    const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60];
+    place.textContent = seconds < 120 ? this.app.say("seconds_left", { seconds }) : this.app.say("minutes_left", { minutes, seconds: rest });
   }
 
   /** After a while the holder is gone, and what names them goes too, unless something is still

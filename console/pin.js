@@ -3,9 +3,9 @@
 
 import { h } from "./dom.js";
 
-/** The form for what `expects` asks; `submit({pin, newPin, confirmLastTry})` is called with what
+/** The form for what `expects` asks; `warned` says that the last try was spoken of; `submit({pin, newPin, confirmLastTry})` is called with what
  *  fits it, and not again before it has come back. `say` speaks the operator's language. */
-export function pinForm(expects, say, submit) {
+export function pinForm(expects, say, warned, submit) {
   if (expects.on_reader) return onReader(say, submit);
   const names = expects.entry === "new" ? ["pin_present", "pin_new", "pin_again"] : ["pin"];
   const fields = names.map((name, place) => field(name, expects, say, place === 0));
@@ -35,12 +35,16 @@ export function pinForm(expects, say, submit) {
   return h(
     "form",
     { class: "pin", autocomplete: "off", novalidate: true, onsubmit: given },
-    tries(expects, say),
-    fields.map((each, place) => h("label", {}, h("span", {}, say(names[place])), each)),
-    sure && h("label", { class: "inline" }, sure, h("span", {}, say("pin_last_try_known"))),
-    wrong,
+    h(
+      "div",
+      {},
+      !(warned && expects.last_try) && tries(expects, say),
+      fields.map((each, place) => h("label", {}, h("span", {}, say(names[place])), each)),
+      sure && h("label", { class: "inline" }, sure, h("span", {}, say("pin_last_try_known"))),
+      wrong,
+      h("button", { class: "primary large", type: "submit" }, say("pin_send")),
+    ),
     keypad(say, () => active),
-    h("button", { class: "primary large", type: "submit" }, say("pin_send")),
   );
 }
 
@@ -60,13 +64,13 @@ function digitsOf(expects) {
 
 function onReader(say, submit) {
   const begin = () => submit({});
-  return h("div", {}, h("p", {}, say("pin_on_reader")), h("button", { class: "primary large", type: "button", onclick: begin }, say("pin_begin")));
+  return h("div", { class: "begin" }, h("p", {}, say("pin_on_reader")), h("button", { class: "primary large", type: "button", onclick: begin }, say("pin_begin")));
 }
 
 function tries(expects, say) {
   if (expects.last_try) return h("p", { class: "wrong", role: "alert" }, h("strong", {}, say("pin_last_try")));
   if (expects.tries_left === null || expects.tries_left === undefined) return null;
-  return h("p", { class: "soft" }, say("pin_tries", { tries: expects.tries_left }));
+  return h("p", {}, h("strong", {}, say("pin_tries", { tries: expects.tries_left })));
 }
 
 function field(name, expects, say, first) {

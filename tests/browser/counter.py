@@ -84,7 +84,7 @@ BUTTONS = {
     "continue": ("继续", "Continue"),
     "cancel": ("取消", "Cancel"),
     "next": ("下一位", "Next"),
-    "send": ("提交密码", "Give the PIN to the card"),
+    "send": ("提交密码", "Send the PIN"),
     "begin": ("开始在读卡器上输入", "Begin on the reader"),
     "print_way": ("打印给持卡人", "Print this for the holder"),
     "print_receipt": ("打印凭条", "Print the receipt"),

@@ -20,6 +20,7 @@ from simulator.card.engine import CardEngine
 from simulator.keypad import Keypad
 from simulator.people import engine
 from simulator.reader import READER_NAMES, InProcessDesk
+from simulator.scenario import Card, ScriptedCard
 from simulator.serial_peer import SerialDesk
 from tests.agents import QUICK
 from tests.browser.counter import FIRST, SECOND, SECONDS, How, Till, opened, prompts
@@ -49,7 +50,7 @@ DIFFER = (
     "The two new PINs differ: enter them again; no try was spent.",
 )
 TYPE_NOW = (
-    "请持卡人现在在读卡器的键盘上输入，每次输完按“确认”键。",
+    "请持卡人在读卡器的键盘上输入，每次输完按“确认”键。",
     "The holder types on the reader's keypad now, and presses its enter key after each PIN.",
 )
 both = pytest.mark.parametrize("how", How)
@@ -124,7 +125,7 @@ def left_behind(till: Till, folder: Path) -> list[object]:
     return list(find_pins([*seen, *files_in(folder)], [INITIAL, WRONG, NEW, OTHER]))
 
 
-def registers(till: Till, card: CardEngine | Tripwire | None = None) -> CardEngine:
+def registers(till: Till, card: Card | None = None) -> CardEngine:
     """A registration's card is in, and its PIN is asked for."""
     lin = engine("lin.social_security")
     till.does("outpatient_registration")
@@ -139,6 +140,17 @@ def spent(card: CardEngine, times: int) -> CardEngine:
         card.process(bytes.fromhex("0020000003000000"))
     card.counters.verifications = 0
     return card
+
+
+def says_yes(till: Till) -> None:
+    """The holder wants the last try; the clerk goes back to the digits."""
+    sure = till.page.get_by_label(SURE[till.how.place])
+    if till.how is How.MOUSE:
+        sure.check()
+        return
+    till.focus(sure)
+    till.page.keyboard.press("Space")
+    till.page.keyboard.press("Shift+Tab")
 
 
 def reads(till: Till, key: str) -> None:
@@ -185,23 +197,36 @@ def test_before_the_last_try_the_holder_must_say_yes(pins: Pins, how: How) -> No
     till.gives(WRONG)
     is_told(till, "pin.last_try")
     form = till.page.locator("form.pin")
-    expect(form).to_contain_text(LAST_TRY[how.place])
+    expect(form).not_to_contain_text(LAST_TRY[how.place])  # it was said above
 
     till.gives(INITIAL)
 
     expect(form).to_contain_text(UNSURE[how.place])
     assert lin.counters.verifications == 1
-    till.types(INITIAL)
-    sure = till.page.get_by_label(SURE[how.place])
-    if how is How.MOUSE:
-        sure.check()
-        till.does("send")
-    else:
-        till.focus(sure)
-        till.page.keyboard.press("Space")
-        till.page.keyboard.press("Enter")
+    says_yes(till)
+    till.gives(INITIAL)
     reads(till, "succeeded.activated")
     assert lin.counters.verifications == 2
+
+
+@both
+def test_the_last_try_is_warned_of_whatever_else_has_gone_wrong(
+    pins: Pins, how: How
+) -> None:
+    till, lin = pins.open(how, new=NewPin.KEEP), engine("lin.social_security")
+    odd = {READ_AND_IDENTIFY + 1 + 4: b"\x6f\x00"}  # to the second PIN
+    registers(till, ScriptedCard(lin, replies=odd))
+    spent(lin, 4)
+    till.gives(WRONG)
+    is_told(till, "pin.last_try")
+    says_yes(till)
+    till.gives(INITIAL)
+
+    form = till.page.locator("form.pin")
+    expect(form).to_contain_text(LAST_TRY[how.place], timeout=SECONDS)
+
+    said = texts("problems")()["pin.refused"][how.language].format(sw="6F00")
+    assert till.told()["problem"] == said
 
 
 @both
