@@ -237,75 +237,31 @@ def test_a_page_that_is_loaded_again_shows_where_it_stood(visit: Visit) -> None:
     visit.take_cards_and_next()
 
 
-@dataclass(frozen=True)
-class Pull:
-    """A card that is pulled at a moment; what is read then, and whether it is said that it
-    was not read."""
-
-    reader: str
-    then: str
-    is_missed: bool = False
-
-
-PULLS = {
-    "reading the old card": Pull(FIRST, "old card", is_missed=True),
-    "new card": Pull(FIRST, "new card"),
-    "reading the new card": Pull(SECOND, "new card", is_missed=True),
-    "matching": Pull(SECOND, "matching"),
-    "checking": Pull(SECOND, "checking"),
-    "confirmation": Pull(SECOND, "confirmation"),
-    "committing": Pull(SECOND, "committing"),
-    "in doubt": Pull(SECOND, "in doubt"),
-    "success": Pull(SECOND, "success"),
-}
+READING = {"reading the old card": FIRST, "reading the new card": SECOND}
+UNREAD = {"old card": FIRST, "new card": SECOND, **READING}
+READ = {*MOMENTS} - {"choice", *UNREAD}  # both were: nobody looks there any more
 
 
 @in_language(ZH)
-def test_a_card_that_is_pulled_never_confuses_the_page(visit: Visit) -> None:
+def test_a_card_that_is_pulled_or_swapped_never_confuses_the_page(visit: Visit) -> None:
     for moment in MOMENTS:
         visit.go_on_to(moment)
-        if moment not in PULLS:
-            continue
-        pull = PULLS[moment]
-
-        visit.till.remove(pull.reader)
-
-        if pull.is_missed:
+        if moment in READING:
+            visit.till.remove(READING[moment])
             visit.till.let_go()
             visit.sees("pulled")
-            visit.reads(pull.then)
             visit.go_on_to(moment)
-        else:
-            visit.reads(pull.then)
-            visit.till.insert(f"zhu.{_card_of(pull.reader)}", pull.reader)
-        visit.reads(moment)
-    assert (visit.till.records, visit.till.effects) == (["ACTIVE"], 1)
-    visit.take_cards_and_next()
-
-
-def _card_of(reader: str) -> str:
-    return "medical" if reader == FIRST else "social_security"
-
-
-READING = {"reading the old card": FIRST, "reading the new card": SECOND}
-UNREAD = {"old card": FIRST, "new card": SECOND, **READING}
-
-
-@in_language(EN)
-def test_a_card_that_is_another_one_never_confuses_the_page(visit: Visit) -> None:
-    for moment in MOMENTS:
-        visit.go_on_to(moment)
         if moment in UNREAD:
             visit.swap(UNREAD[moment], "other.bank_card")
             visit.till.let_go()
             visit.sees("another")
             visit.till.remove(UNREAD[moment])
-        elif moment != "choice":  # both were read: what lies there is not looked at
-            visit.swap(SECOND, "lin.social_security")
-            visit.reads(moment)
-            visit.swap(SECOND, "zhu.social_security")
         if moment in READING:
             visit.go_on_to(moment)
+        if moment in READ:
+            visit.till.remove(SECOND)
+            visit.reads(moment)
+            visit.swap(SECOND, "lin.social_security")
         visit.reads(moment)
 
     (effect,) = visit.centre.effects
