@@ -212,10 +212,11 @@ export class Kaqi {
     return this.#act(transaction, "pin", body, key);
   }
 
-  /** The durable records, the newest first; `needs_a_person` says which wait to be
-   * settled. */
-  async activations({ limit = 100 } = {}) {
-    return (await this.call("GET", `/v1/activations${query({ limit })}`)).activations;
+  /** The durable records, the newest first, or those that are `unfinished`;
+   * `needs_a_person` says which wait to be settled. */
+  async activations({ limit = 100, unfinished } = {}) {
+    const asked = query({ limit, unfinished });
+    return (await this.call("GET", `/v1/activations${asked}`)).activations;
   }
 
   /** A person has asked the centre: "active" or "rejected", and why. It cannot be taken

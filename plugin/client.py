@@ -306,10 +306,13 @@ class Kaqi:
             self._post(f"/v1/transactions/{transaction.id}/pin", said, None)
         )
 
-    def activations(self, limit: int = 100) -> list[Mapping[str, Any]]:
-        """The durable records, the newest first; `needs_a_person` says which wait to be
-        settled."""
-        answer = self.call("GET", f"/v1/activations?limit={limit}")
+    def activations(
+        self, limit: int = 100, *, unfinished: bool = False
+    ) -> list[Mapping[str, Any]]:
+        """The durable records, the newest first, or those that are `unfinished`;
+        `needs_a_person` says which wait to be settled."""
+        only = "&unfinished=true" if unfinished else ""
+        answer = self.call("GET", f"/v1/activations?limit={limit}{only}")
         found: list[Mapping[str, Any]] = answer["activations"]
         return found
 

@@ -51,7 +51,7 @@ class Said(Struct, frozen=True):
 def listed(options: Options, *, as_json: bool) -> int:
     """Those that need a person, with what to tell the centre. Raises CannotError."""
     try:
-        found = serve.running_agent(options).activations()
+        found = serve.running_agent(options).activations(unfinished=True)
     except KaqiUnreachableError as unreachable:
         raise CannotError(Problem("agent.not_running")) from unreachable
     waiting = [each for each in found if each["needs_a_person"]]

@@ -49,6 +49,8 @@ def test_those_that_have_not_ended_are_asked_for_alone(pos: Pos) -> None:
     begun(pos, "sale-1", "sale-2")
 
     assert listed(pos, "unfinished=true") == (["sale-2"], None)
+    (open_still,) = pos.kaqi.activations(limit=9, unfinished=True)
+    assert open_still["pos_ref"] == "sale-2"
 
 
 def test_what_is_no_record_is_not_before_any(pos: Pos) -> None:
