@@ -113,6 +113,7 @@ def _said() -> Iterable[Struct]:
     yield requests.AtCommand(at=3)
     yield requests.Tear(at=3, answer_lost=True)
     yield requests.Hang(at=3, seconds=10)
+    yield requests.TypeOnReader(digits="123456")
     slow = requests.CentreFault(fault="slow", operation="activations", seconds=5)
     yield requests.CentreFaults(faults=[slow])
 
@@ -123,6 +124,7 @@ def _said_at_the_door() -> Iterable[Struct]:
     )
     yield requests.ApprovePairing(code="314159")
     yield requests.SayHello(client_id="pos-1", nonce="0f" * 32)
+    yield requests.MakeCode(seconds=300)
     yield requests.OpenConsole(code="5b" * 32)
     yield requests.OnePairing(pairing_id=PAIRING)
     yield requests.OneClient(client_id="pos-1")
