@@ -69,7 +69,7 @@ WORDS = {
     "nothing": ("什么都没有启用", "nothing was activated"),
     "pulled": (
         "卡片还没读完就被拔出了。",
-        "The card was taken out before it had been read.",
+        "The card was taken out before it was read.",
     ),
     "another": (
         "这不是本处能使用的卡。",
