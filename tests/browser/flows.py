@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
-from plugin.activation.region import RegionProfile, Role, Scenario
+import pytest
+
+from plugin.activation.region import NewPin, OldPin, RegionProfile, Role, Scenario
 from plugin.profile_file import load_profile
 from plugin.settings import InstitutionKind
 from tests.browser.counter import How, bare
@@ -19,7 +21,12 @@ from tests.scenario.outcomes import HEAD, SHIPPED, STRIPE_OWNER, Row, table_of
 
 EVERYTHING = os.environ.get("KAQI_FLOWS") == "all"
 NOT_ALLOWED = "scenario.not_allowed_here"
-VISITS_AT_MOST, WITH_PIN_AT_MOST = 8, 2  # at one till: only so many PINs a minute
+VISITS_AT_MOST, PINS_AT_MOST = 12, 5  # at one till: only so many PINs a minute
+
+
+def ways(*usual: How) -> pytest.MarkDecorator:
+    """A test that these clerks work through in every run, and both in the long one."""
+    return pytest.mark.parametrize("how", How if EVERYTHING else usual)
 
 
 @cache
@@ -43,6 +50,13 @@ class Flow:
         )
         steps = said.steps if said is not None else ()
         return self.row.person == STRIPE_OWNER and Role.MEDICAL in steps
+
+    @property
+    def pins(self) -> int:
+        """How often a PIN is given at most."""
+        asked = region(self.region).pin
+        of_new = {NewPin.NONE: 0, NewPin.CHANGE_INITIAL: 2}.get(asked.new, 1)
+        return of_new + (asked.old is not OldPin.NEVER)
 
     @property
     def place(self) -> tuple[str, str, bool]:
@@ -107,12 +121,15 @@ def chosen(how: How) -> list[Flow]:
     rest = every() if how is How.MOUSE else every()[::-1]
     wanted = {each for flow in rest for each in flow.shows}
     people: Counter[str] = Counter()
-    found = []
+    found: list[Flow] = []
     while wanted:
+        places = {each.place for each in found}
         best = max(
             rest,
             key=lambda each: (
                 len(each.shows & wanted),
+                each.place in places,
+                each.row.kind == InstitutionKind.HOSPITAL,
                 not each.uses_stripe,
                 -people[each.row.person],
             ),
@@ -125,13 +142,12 @@ def chosen(how: How) -> list[Flow]:
 
 def shifts(flows: Iterable[Flow]) -> Iterator[list[Flow]]:
     """The same, in such groups as one till can serve: nobody comes twice."""
-    for place, visits in groupby(sorted(flows, key=_by_place), lambda each: each.place):
-        pins = region(place[0]).pin.wanted
-        at_most = WITH_PIN_AT_MOST if pins else VISITS_AT_MOST
+    for _, visits in groupby(sorted(flows, key=_by_place), lambda each: each.place):
         shift: list[Flow] = []
         for visit in visits:
             again = visit.row.person in {each.row.person for each in shift}
-            if again or len(shift) == at_most:
+            pins = sum(each.pins for each in (*shift, visit))
+            if again or pins > PINS_AT_MOST or len(shift) == VISITS_AT_MOST:
                 yield shift
                 shift = []
             shift.append(visit)

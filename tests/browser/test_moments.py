@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from playwright.sync_api import Browser, expect
 
 from plugin.activation.region import Clocks, NewPin, OldPin, RegionProfile
+from plugin.client import Transaction
 from plugin.main import texts
 from plugin.profile_file import load_profile
 from simulator.keypad import Keypad
@@ -45,7 +46,7 @@ class Stage:
     def __init__(self, till: Till, centre: CentreProcess) -> None:
         self.till, self.centre = till, centre
         self.page, self.how = till.page, till.how
-        self._tones = 0
+        self._tones = till.tones  # of those who came before
 
     def sees(self, key: str, code: str = "") -> None:
         """This moment: its words, its problem, and whether it calls somebody."""
@@ -78,6 +79,68 @@ class Stage:
 
 
 Opens = Callable[..., Stage]
+Visits = Callable[[How], Stage]
+
+
+class Standing:
+    """Tills in the reference region that stay open from test to test, one for each clerk;
+    everybody comes once. One that did not come back from a test is not used again."""
+
+    def __init__(self, opens: Callable[[How], Till]) -> None:
+        self._opens = opens
+        self._free: dict[How, Till] = {}
+
+    def take(self, how: How) -> Till:
+        """One where nothing is under way."""
+        till = self._free.pop(how, None) or self._opens(how)
+        till.called.clear()
+        return till
+
+    def give_back(self, till: Till) -> None:
+        """Whatever was under way there is ended, and every card is out."""
+        pos = till.agent.pos
+        for each in pos.request("GET", "/v1/transactions").body["transactions"]:
+            if each["cancellable"]:
+                pos.kaqi.cancel(Transaction(each))
+        till.clears()
+        if not till.page.locator(".choices").count():
+            till.does("next")
+        till.page.locator(".choices").wait_for()
+        self._free[till.how] = till
+
+
+@pytest.fixture(scope="module")
+def standing(
+    tmp_path_factory: pytest.TempPathFactory,
+    session_centre: CentreProcess,
+    chromium: Browser,
+) -> Iterator[Standing]:
+    """The tills of this module."""
+    with ExitStack() as stack:
+
+        def opening(how: How) -> Till:
+            folder = tmp_path_factory.mktemp("till")
+            return stack.enter_context(
+                opened(folder, session_centre, chromium, how=how, clocks=PATIENT)
+            )
+
+        yield Standing(opening)
+
+
+@pytest.fixture
+def visits(standing: Standing, centre: CentreProcess) -> Iterator[Visits]:
+    """Goes to a till that stands open."""
+    taken: list[Till] = []
+
+    def goes(how: How) -> Stage:
+        taken.append(standing.take(how))
+        return Stage(taken[-1], centre)
+
+    yield goes
+    centre.behave()
+    centre.let_go()
+    for till in taken:
+        standing.give_back(till)
 
 
 @pytest.fixture
@@ -134,8 +197,8 @@ def slow(centre: CentreProcess, operation: str) -> Iterator[None]:
 
 
 @both
-def test_two_cards_at_two_readers(opens: Opens, how: How) -> None:
-    stage = opens(how)
+def test_two_cards_at_two_readers(visits: Visits, how: How) -> None:
+    stage = visits(how)
     hand, till, centre = stage.till.hand, stage.till, stage.centre
     assert isinstance(hand, InProcessDesk)
     for reader in READER_NAMES:
@@ -200,9 +263,9 @@ def test_one_reader_says_which_card_makes_room(opens: Opens, how: How) -> None:
 
 @both
 def test_a_card_that_is_turned_away_is_asked_out_of_its_reader(
-    opens: Opens, how: How
+    visits: Visits, how: How
 ) -> None:
-    stage = opens(how)
+    stage = visits(how)
     hand, till = stage.till.hand, stage.till
     till.does("outpatient_registration")
     stage.sees("waiting_card.social_security")
@@ -216,8 +279,8 @@ def test_a_card_that_is_turned_away_is_asked_out_of_its_reader(
 
 
 @both
-def test_whose_the_old_card_is_is_asked(opens: Opens, how: How) -> None:
-    stage = opens(how)
+def test_whose_the_old_card_is_is_asked(visits: Visits, how: How) -> None:
+    stage = visits(how)
     hand, till = stage.till.hand, stage.till
     till.does("pharmacy")
     hand.insert("zhu.medical", FIRST)
@@ -242,8 +305,8 @@ def test_who_does_not_come_is_not_waited_for(opens: Opens, how: How) -> None:
 
 
 @both
-def test_a_trial_activates_nothing(opens: Opens, how: How) -> None:
-    stage = opens(how)
+def test_a_trial_activates_nothing(visits: Visits, how: How) -> None:
+    stage = visits(how)
     trial = stage.page.get_by_label(
         ("只试办，不启用", "A trial only, nothing is activated")[how.place]
     )
@@ -253,7 +316,7 @@ def test_a_trial_activates_nothing(opens: Opens, how: How) -> None:
         stage.till.focus(trial)
         stage.page.keyboard.press("Space")
     stage.till.does("outpatient_registration")
-    stage.till.hand.insert("lin.social_security", FIRST)
+    stage.till.hand.insert("he.social_security", FIRST)
 
     stage.till.reads(prompts(how)["succeeded.would_activate"])
 
@@ -262,11 +325,11 @@ def test_a_trial_activates_nothing(opens: Opens, how: How) -> None:
 
 
 @both
-def test_without_the_centre_the_queue_goes_on(opens: Opens, how: How) -> None:
-    stage = opens(how)
+def test_without_the_centre_the_queue_goes_on(visits: Visits, how: How) -> None:
+    stage = visits(how)
     stage.centre.misbehave("lose_request")
     stage.till.does("outpatient_registration")
-    stage.till.hand.insert("lin.social_security", FIRST)
+    stage.till.hand.insert("abu.social_security", FIRST)
 
     stage.till.reads(prompts(how)["succeeded.not_checked"])
 
@@ -275,15 +338,15 @@ def test_without_the_centre_the_queue_goes_on(opens: Opens, how: How) -> None:
 
 @both
 def test_an_answer_that_is_lost_lets_the_holder_go_and_comes_in_the_end(
-    opens: Opens, how: How
+    visits: Visits, how: How
 ) -> None:
-    stage = opens(how)
+    stage = visits(how)
     till, centre = stage.till, stage.centre
     centre.misbehave("lose_answer", "activations")
     centre.misbehave("lose_request", "activation-status")
     till.does("outpatient_registration")
     stage.sees("waiting_card.social_security")
-    till.hand.insert("lin.social_security", FIRST)
+    till.hand.insert("jie.social_security", FIRST)
 
     stage.sees("in_doubt")
     till.takes(("social_security", FIRST))
@@ -368,8 +431,8 @@ def test_where_nobody_says_that_it_is_registered_the_holder_goes_on(
 
 
 @both
-def test_a_refusal_calls_and_names_the_card(opens: Opens, how: How) -> None:
-    stage = opens(how)
+def test_a_refusal_calls_and_names_the_card(visits: Visits, how: How) -> None:
+    stage = visits(how)
     stage.till.does("inpatient_registration")
     stage.sees("waiting_card.social_security")
     stage.till.hand.insert("gu.social_security", SECOND)
@@ -407,9 +470,9 @@ def test_on_keypads_both_pins_are_asked_for_on_the_reader(
 
 
 def test_a_reload_sounds_no_second_tone_and_a_second_click_starts_nothing(
-    opens: Opens,
+    visits: Visits,
 ) -> None:
-    stage = opens(How.MOUSE)
+    stage = visits(How.MOUSE)
     till = stage.till
     till.does("pharmacy")
     stage.sees("waiting_card.medical")
@@ -421,14 +484,14 @@ def test_a_reload_sounds_no_second_tone_and_a_second_click_starts_nothing(
     assert till.tones == 0
 
 
-def test_a_double_click_on_yes_leaves_the_result_on_the_page(opens: Opens) -> None:
+def test_a_double_click_on_yes_leaves_the_result_on_the_page(visits: Visits) -> None:
     """What comes under the hand is the button to the next holder."""
-    stage = opens(How.MOUSE)
+    stage = visits(How.MOUSE)
     till = stage.till
     till.does("pharmacy")
-    till.hand.insert("lin.medical", FIRST)
+    till.hand.insert("ji.medical", FIRST)
     till.reads(prompts(How.MOUSE)["waiting_card.social_security"])
-    till.hand.insert("lin.social_security", SECOND)
+    till.hand.insert("ji.social_security", SECOND)
     till.reads(prompts(How.MOUSE)["waiting_confirm"])
 
     till.button("确认启用").dblclick()
@@ -439,14 +502,14 @@ def test_a_double_click_on_yes_leaves_the_result_on_the_page(opens: Opens) -> No
 
 
 def test_an_enter_that_was_meant_for_something_else_confirms_nothing(
-    opens: Opens,
+    visits: Visits,
 ) -> None:
-    stage = opens(How.KEYBOARD)
+    stage = visits(How.KEYBOARD)
     till = stage.till
     till.does("pharmacy")
-    till.hand.insert("lin.medical", FIRST)
+    till.hand.insert("kong.medical", FIRST)
     till.reads(prompts(How.KEYBOARD)["waiting_card.social_security"])
-    till.hand.insert("lin.social_security", SECOND)
+    till.hand.insert("kong.social_security", SECOND)
     till.reads(prompts(How.KEYBOARD)["waiting_confirm"])
 
     stage.page.keyboard.press("Enter")

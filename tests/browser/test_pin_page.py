@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from simulator.scenario import Card, ScriptedCard
 from simulator.serial_peer import SerialDesk
 from tests.agents import QUICK
 from tests.browser.counter import FIRST, SECOND, SECONDS, How, Till, opened, prompts
+from tests.browser.flows import ways
 from tests.centre import CentreProcess
 from tests.leaks import files_in, find_pins
 from tests.scenario.counter import Tripwire
@@ -53,7 +54,6 @@ TYPE_NOW = (
     "请持卡人在读卡器的键盘上输入，每次输完按“确认”键。",
     "The holder types on the reader's keypad now, and presses its enter key after each PIN.",
 )
-both = pytest.mark.parametrize("how", How)
 
 
 class Pins:
@@ -168,7 +168,7 @@ def is_told(till: Till, code: str) -> list[str]:
     return steps
 
 
-@both
+@ways(How.MOUSE, How.KEYBOARD)
 def test_a_wrong_pin_says_how_many_tries_are_left_and_is_typed_again(
     pins: Pins, how: How
 ) -> None:
@@ -190,7 +190,7 @@ def test_a_wrong_pin_says_how_many_tries_are_left_and_is_typed_again(
     assert lin.counters.verifications == 2
 
 
-@both
+@ways(How.MOUSE, How.KEYBOARD)
 def test_before_the_last_try_the_holder_must_say_yes(pins: Pins, how: How) -> None:
     till = pins.open(how, new=NewPin.KEEP)
     lin = spent(registers(till), 4)
@@ -209,7 +209,7 @@ def test_before_the_last_try_the_holder_must_say_yes(pins: Pins, how: How) -> No
     assert lin.counters.verifications == 2
 
 
-@both
+@ways(How.MOUSE)
 def test_the_last_try_is_warned_of_whatever_else_has_gone_wrong(
     pins: Pins, how: How
 ) -> None:
@@ -229,7 +229,7 @@ def test_the_last_try_is_warned_of_whatever_else_has_gone_wrong(
     assert till.told()["problem"] == said
 
 
-@both
+@ways(How.KEYBOARD)
 def test_a_blocked_pin_says_where_to_go(pins: Pins, how: How) -> None:
     till = pins.open(how, new=NewPin.KEEP)
     lin = spent(registers(till), 6)
@@ -243,7 +243,7 @@ def test_a_blocked_pin_says_where_to_go(pins: Pins, how: How) -> None:
     assert lin.counters.verifications == 1
 
 
-@both
+@ways(How.KEYBOARD)
 def test_what_cannot_be_a_pin_never_leaves_the_page(pins: Pins, how: How) -> None:
     till = pins.open(how, new=NewPin.SET, initial=(INITIAL,))
     lin = registers(till)
@@ -266,7 +266,7 @@ def test_what_cannot_be_a_pin_never_leaves_the_page(pins: Pins, how: How) -> Non
     assert (lin.counters.verifications, lin.counters.changes) == (1, 1)
 
 
-@both
+@ways(How.MOUSE)
 def test_an_initial_pin_is_changed_and_not_into_another(pins: Pins, how: How) -> None:
     till = pins.open(how, new=NewPin.CHANGE_INITIAL, initial=(INITIAL, OTHER))
     lin = registers(till)
@@ -283,12 +283,9 @@ def test_an_initial_pin_is_changed_and_not_into_another(pins: Pins, how: How) ->
     assert (lin.counters.verifications, lin.counters.changes) == (2, 1)
 
 
-@both
-@pytest.mark.parametrize("old", [OldPin.IF_SET, OldPin.ALWAYS])
-def test_the_old_cards_pin_is_asked_for_by_name(
-    pins: Pins, how: How, old: OldPin
-) -> None:
-    till = pins.open(how, old=old)
+@ways(How.KEYBOARD)
+def test_the_old_cards_pin_is_asked_for_by_name(pins: Pins, how: How) -> None:
+    till = pins.open(how, old=OldPin.IF_SET)
     till.does("pharmacy")
     till.hand.insert("lin.medical", FIRST)
 
@@ -300,7 +297,7 @@ def test_the_old_cards_pin_is_asked_for_by_name(
     assert FIRST not in till.page.locator(".where").inner_text()
 
 
-@both
+@ways(How.KEYBOARD)
 def test_on_a_reader_with_a_keypad_nothing_is_typed_here(pins: Pins, how: How) -> None:
     keypad = Keypad()
     till = pins.open(how, new=NewPin.KEEP, keypad=keypad)
@@ -390,25 +387,21 @@ def submitted_at_once(till: Till) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "submit", [twice_by_mouse, enter_and_click, enter_twice, submitted_at_once]
-)
-def test_a_pin_is_given_once_however_often_it_is_sent_off(
-    pins: Pins, submit: Callable[[Till], None]
-) -> None:
+def test_a_pin_is_given_once_however_often_it_is_sent_off(pins: Pins) -> None:
     till = pins.open(How.MOUSE, new=NewPin.KEEP)
     lin = registers(till)
-    till.types(WRONG)
+    given = (twice_by_mouse, enter_and_click, enter_twice, submitted_at_once)
 
-    submit(till)
+    for times, submit in enumerate(given, start=1):
+        till.types(WRONG)
+        submit(till)
+        left = TRIES[0].format(6 - times)
+        expect(till.page.locator("form.pin")).to_contain_text(left, timeout=SECONDS)
+        assert len([each for each in till.called if each.endswith("/pin")]) == times
+        assert lin.counters.verifications == times
 
-    is_told(till, "pin.wrong")
-    expect(till.page.locator("form.pin")).to_contain_text(TRIES[0].format(5))
-    assert [each for each in till.called if each.endswith("/pin")][1:] == []
-    assert lin.counters.verifications == 1
 
-
-@both
+@ways(How.MOUSE)
 def test_a_page_that_is_reloaded_while_the_card_has_the_word_spends_no_second_try(
     pins: Pins, how: How
 ) -> None:
