@@ -27,6 +27,12 @@ def reader(pos: Pos, reader_id: str) -> answers.Reader:
     return convert(pos.request("GET", f"/v1/readers/{reader_id}").body, answers.Reader)
 
 
+def roles(pos: Pos, reader_id: str) -> str | None:
+    """What the card in this reader was taken for."""
+    card = reader(pos, reader_id).card
+    return card.role if card else None
+
+
 def probe(pos: Pos, reader_id: str) -> Answer:
     return pos.request("POST", f"/v1/readers/{reader_id}/self-test", {})
 
@@ -46,6 +52,26 @@ def test_one_reader_is_the_same_as_in_the_list(pos: Pos, counter: Counter) -> No
     for listed in pos.request("GET", "/v1/readers").body["readers"]:
         assert pos.request("GET", f"/v1/readers/{listed['id']}").body == listed
     assert_problem(pos.request("GET", "/v1/readers/r-0"), 404, "reader.unknown")
+
+
+def test_a_reader_says_what_its_card_was_taken_for_also_when_it_is_over(
+    pos: Pos, counter: Counter
+) -> None:
+    """So that whoever says "take the cards" can say which."""
+    put(counter, "lin.medical")
+    put(counter, "other.bank_card", 1)
+    assert [roles(pos, each) for each in counter.ids] == [None, None]
+
+    counter.start("pharmacy")
+    counter.says("card.unsupported")
+    assert [roles(pos, each) for each in counter.ids] == ["medical", None]
+    counter.now = pos.kaqi.cancel(counter.now)
+
+    assert [roles(pos, each) for each in counter.ids] == ["medical", None]
+    counter.take()
+    wait_until(lambda: reader(pos, counter.ids[0]).card is None)
+    put(counter, "he.medical")
+    assert roles(pos, counter.ids[0]) is None
 
 
 def test_a_reader_says_which_transaction_may_use_it(pos: Pos, counter: Counter) -> None:
