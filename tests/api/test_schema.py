@@ -65,6 +65,7 @@ def agent(
     """One that has somebody's cards in its readers and her transaction in its memory."""
     hand = InProcessDesk()
     folder = tmp_path_factory.mktemp("described")
+    session_centre.reset()  # whoever was activated by an earlier module is not
     with running(
         folder,
         session_centre.address,
