@@ -42,6 +42,7 @@ soak: setup
 	@KAQI_SLOW_SECONDS=300 $(BIN)/python -m pytest -q tests/api/test_slow.py
 	@KAQI_ROUNDS=200 $(BIN)/python -m pytest -q tests/api/test_clicks.py -n 2
 	@KAQI_SCHEMA_CASES=5000 $(BIN)/python -m pytest -q tests/api/test_schema.py -n 2
+	@KAQI_SCREENS=all $(BIN)/python -m pytest -q tests/browser/test_screens.py -n 2
 	@$(BIN)/python -m tests.soak --cycles 10000
 
 fuzz: setup

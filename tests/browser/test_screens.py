@@ -3,6 +3,7 @@ whoever has set colours or motion otherwise."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,9 @@ from tests.browser.paper import PAPERS, printed
 from tests.browser.screens import CONSOLE, SCREENS, shown, staged, word
 from tests.centre import CentreProcess
 
+# The second language is the same page with other words: axe-core sees that in `make soak`.
+THOROUGH = bool(os.environ.get("KAQI_SCREENS"))
+
 
 @pytest.mark.parametrize("name", SCREENS)
 def test_a_screen_is_for_everybody(
@@ -24,12 +28,12 @@ def test_a_screen_is_for_everybody(
 ) -> None:
     screen = SCREENS[name]
 
+    found: list[str] = []
     with staged(screen, chromium, centre) as stage:
-        found = [
-            f"{language}: {each}"
-            for language in shown(screen, stage)
-            for each in (*by_axe(stage.page), *by_layout(stage.page))
-        ]
+        for number, language in enumerate(shown(screen, stage)):
+            judges = [by_layout] if number and not THOROUGH else [by_axe, by_layout]
+            for judge in judges:
+                found += [f"{language}: {each}" for each in judge(stage.page)]
 
     assert found == []
 
@@ -37,32 +41,39 @@ def test_a_screen_is_for_everybody(
 # What a careless change may do to a page, and how the judges say it.
 HARM = {
     "pale words": (
+        by_axe,
         "document.querySelector('h1').style.color = '#bbb'",
         r"serious: color-contrast",
     ),
     "a field without a name": (
+        by_axe,
         "document.querySelector('main').append(document.createElement('input'))",
         r"critical: label",
     ),
     "cut off": (
+        by_layout,
         "Object.assign(document.querySelector('h1').style,"
         " {width: '3em', whiteSpace: 'nowrap', overflow: 'hidden'})",
         r"“.+” is cut off",
     ),
     "too wide": (
+        by_layout,
         "document.querySelector('main').style.width = '1100px'",
         r"at the counter: the page is 1100 px wide",
     ),
     "overlapping": (
+        by_layout,
         "document.querySelector('h1').style.marginBottom = '-4rem'",
         r"“.+” and “.+” overlap",
     ),
     "a small target": (
+        by_layout,
         "Object.assign(document.querySelector('button.language').style,"
         " {minHeight: 0, padding: 0, height: '20px', font: '12px sans-serif'})",
         r"“English” is .+ x 20 px",
     ),
     "covered": (
+        by_layout,
         """const cover = document.createElement('div');
         Object.assign(cover.style, {position: 'fixed', inset: 0, zIndex: 9});
         document.body.append(cover)""",
@@ -74,9 +85,9 @@ HARM = {
 def test_the_judges_see_what_is_wrong(chromium: Browser, centre: CentreProcess) -> None:
     unseen = []
     with staged(SCREENS["choice"], chromium, centre) as stage:
-        for harm, (script, says) in HARM.items():
+        for harm, (judge, script, says) in HARM.items():
             stage.page.evaluate(f"() => {{ {script} }}")
-            found = [*by_axe(stage.page), *by_layout(stage.page)]
+            found = list(judge(stage.page))
             if not any(re.search(says, each) for each in found):
                 unseen.append((harm, found))
             stage.open()
@@ -90,11 +101,10 @@ OUTLINE = """() => {
 }"""
 
 
-@pytest.mark.parametrize("name", ["choice", "settings"])
 def test_the_keyboards_focus_is_always_seen(
-    chromium: Browser, centre: CentreProcess, name: str
+    chromium: Browser, centre: CentreProcess
 ) -> None:
-    screen = SCREENS[name]
+    screen = SCREENS["settings"]
     thin, visited = [], set()
     with staged(screen, chromium, centre) as stage:
         next(shown(screen, stage))
@@ -155,31 +165,34 @@ PRINTED = """() => {
   return [color, smallest, getComputedStyle(document.body).backgroundColor];
 }"""
 POINT = 96 / 72  # CSS px
+DATES = {"zh-CN": r"2\d{3}年\d+月\d+日", "en": r"\w+ \d+, 2\d{3}"}
 BLACK, WHITE = "rgb(0, 0, 0)", "rgb(255, 255, 255)"
 
 
-@pytest.mark.parametrize("language", ["zh-CN", "en"])
 @pytest.mark.parametrize("name", PAPERS)
 def test_the_paper_has_what_the_holder_takes_along_and_nothing_else(
-    chromium: Browser, centre: CentreProcess, name: str, language: str
+    chromium: Browser, centre: CentreProcess, name: str
 ) -> None:
     screen = SCREENS[name]
+    wrong: list[object] = []
     with staged(screen, chromium, centre) as stage:
-        next(each for each in shown(screen, stage) if each == language)
-        page = printed(stage.page, word(PAPERS[name], language))
-        left = page.evaluate(LEFT_ON_PAPER)
-        ink, smallest, ground = page.evaluate(PRINTED)
-        text = page.locator(".paper").inner_text()
-        sheets = page.pdf(format="A4").count(b"/Type /Page\n")
-        expected = on_paper(stage.counter.now.data, language)
+        for language in shown(screen, stage):
+            page = printed(stage.page, word(PAPERS[name], language))
+            left = page.evaluate(LEFT_ON_PAPER)
+            ink, smallest, ground = page.evaluate(PRINTED)
+            text = page.locator(".paper").inner_text()
+            sheets = page.pdf(format="A4").count(b"/Type /Page\n")
+            page.emulate_media(media="screen")
+            if (left, ink, ground, sheets) != (["paper"], BLACK, WHITE, 1):
+                wrong.append((language, left, ink, ground, sheets))
+            if smallest < 12 * POINT - 0.1:
+                wrong.append((language, smallest))
+            expected = [*on_paper(stage.counter.now.data, language), "试用医院"]
+            wrong += [each for each in expected if each not in text]
+            if not re.search(DATES[language], text):
+                wrong.append((language, text))
 
-    assert left == ["paper"]
-    assert (ink, ground) == (BLACK, WHITE)
-    assert smallest >= 12 * POINT - 0.1
-    assert sheets == 1
-    assert [each for each in expected if each not in text] == []
-    assert "试用医院" in text
-    assert re.search(r"2\d{3}年\d+月\d+日|\w+ \d+, 2\d{3}", text)
+    assert wrong == []
 
 
 def on_paper(transaction: Mapping[str, Any], language: str) -> list[str]:
