@@ -80,26 +80,16 @@ export class Desk extends Looking {
     this.journey.again();
   }
 
-  /** Look once; whoever asks meanwhile has it looked at once more. */
-  load() {
-    this.stale = true;
-    this.looking ??= this.look().finally(() => (this.looking = null));
-    return this.looking;
-  }
-
-  async look() {
+  async load() {
     const { kaqi } = this.app;
-    while (this.stale) {
-      this.stale = false;
-      const paths = ["/v1/simulate/cast", "/v1/simulate/centre", `/v1/transactions?since=${encodeURIComponent(this.since)}`];
-      const seen = await this.app.tried(() => Promise.all(paths.map((path) => kaqi.call("GET", path))));
-      if (!seen || this.closed) return;
-      const [cast, centre, begun] = seen;
-      this.drawCards(cast.cast);
-      this.drawReaders(cast.readers);
-      this.drawCentre(centre.faults);
-      this.watch(begun.transactions);
-    }
+    const paths = ["/v1/simulate/cast", "/v1/simulate/centre", `/v1/transactions?since=${encodeURIComponent(this.since)}`];
+    const seen = await this.app.tried(() => Promise.all(paths.map((path) => kaqi.call("GET", path))));
+    if (!seen || this.closed) return;
+    const [cast, centre, begun] = seen;
+    this.drawCards(cast.cast);
+    this.drawReaders(cast.readers);
+    this.drawCentre(centre.faults);
+    this.watch(begun.transactions);
   }
 
   /** Whatever was begun last is shown, whoever began it, unless another goes on here. */
@@ -215,7 +205,7 @@ export class Desk extends Looking {
     await this.move(reader, "remove");
     for (let times = 0; times < NOTICED_AT_MOST && !reader.isFree; times += 1) {
       await new Promise((resolve) => setTimeout(resolve, NOTICED_MS));
-      await this.load();
+      await this.look();
     }
     return reader.isFree;
   }
@@ -234,7 +224,7 @@ export class Desk extends Looking {
   async move(reader, verb, body = {}, card = "") {
     const { app } = this;
     const done = await app.tried(() => app.kaqi.call("POST", `/v1/simulate/readers/${reader.now.id}/${verb}`, { body }));
-    await this.load();
+    await this.look();
     if (done !== undefined) this.shownInHand(app.say(DONE[verb] ?? "desk_did_plan", { reader: reader.now.name, card }));
   }
 
@@ -260,7 +250,7 @@ export class Desk extends Looking {
   async be(key) {
     const { app } = this;
     const done = await app.tried(() => app.kaqi.call("POST", "/v1/simulate/centre", { body: { faults: CENTRE[key] } }));
-    await this.load();
+    await this.look();
     if (done !== undefined) this.tell(app.say("desk_centre_is", { how: app.say(key) }));
   }
 
@@ -272,7 +262,7 @@ export class Desk extends Looking {
     const done = await app.tried(() => app.kaqi.call("POST", "/v1/simulate/reset", { body: {} }));
     if (ended && (hasEnded(ended) || ended.state === "in_doubt")) await journey.done(ended);
     this.held = null;
-    await this.load();
+    await this.look();
     if (done !== undefined) this.shownInHand(app.say("desk_did_reset"));
   }
 }

@@ -35,17 +35,20 @@ export class Looking {
 
   keepLooking(milliseconds) {
     this.look();
-    this.loading = setInterval(() => this.look(), milliseconds);
+    this.loading = setInterval(() => this.looking ?? this.look(), milliseconds);
   }
 
-  /** One look at a time, however long it takes. */
-  async look() {
-    if (this.isLooking) return;
-    this.isLooking = true;
-    try {
+  /** One look at a time, however long it takes; whoever asks meanwhile has it done once more. */
+  look() {
+    this.stale = true;
+    this.looking ??= this.untilFresh().finally(() => (this.looking = null));
+    return this.looking;
+  }
+
+  async untilFresh() {
+    while (this.stale) {
+      this.stale = false;
       await this.load();
-    } finally {
-      this.isLooking = false;
     }
   }
 
@@ -56,7 +59,7 @@ export class Looking {
 
   /** The agent answers again. */
   again() {
-    this.load();
+    this.look();
   }
 }
 
@@ -119,6 +122,9 @@ export function ask(build) {
     dialog.showModal();
   });
 }
+
+/** What a reference of the POS or of the operator may look like. */
+export const REFERENCE = "[0-9A-Za-z._:\\/#\\-]{1,64}";
 
 /** Have the browser save these bytes. */
 export function save(name, blob) {

@@ -1,6 +1,6 @@
 // The counter: what is to be done, one large instruction at a time, until the holder goes.
 
-import { h, show } from "./dom.js";
+import { REFERENCE, h, show } from "./dom.js";
 import { Following } from "./following.js";
 import { hasEnded } from "./kaqi.js";
 import { picture } from "./pictures.js";
@@ -87,8 +87,8 @@ export class Journey {
     this.app.title(null);
     this.app.announce("");
     sessionStorage.removeItem(CURRENT);
-    const reference = h("input", { name: "pos_ref", autocomplete: "off", maxlength: 64, pattern: "[0-9A-Za-z._:/#\\-]{1,64}" });
-    const operator = h("input", { name: "operator_ref", autocomplete: "off", maxlength: 64, pattern: "[0-9A-Za-z._:/#\\-]{1,64}", value: localStorage.getItem(OPERATOR) });
+    const reference = h("input", { name: "pos_ref", autocomplete: "off", maxlength: 64, pattern: REFERENCE });
+    const operator = h("input", { name: "operator_ref", autocomplete: "off", maxlength: 64, pattern: REFERENCE, value: localStorage.getItem(OPERATOR) });
     const trial = h("input", { type: "checkbox", name: "trial" });
     const last = localStorage.getItem(SCENARIO);
     const first = agent.scenarios.includes(last) ? last : agent.scenarios[0];
@@ -171,7 +171,7 @@ export class Journey {
         "article",
         { class: `panel moment ${tone}` },
         picture(now),
-        h("div", {}, heading, h("ul", { class: "where", role: "status" }), this.parts(now)),
+        h("div", {}, heading, h("div", { class: "where", role: "status" }), this.parts(now)),
       ),
     );
     const decides = now.state === "waiting_confirm" || now.state === "waiting_registration"; // no Enter that was meant for something else
@@ -223,7 +223,7 @@ export class Journey {
     this.emptied = isOver(now) && moves.length === 0;
     const lines = this.emptied ? [app.say("all_out")] : this.said(moves);
     const place = this.element.querySelector(".where");
-    if (place.textContent !== lines.join("")) show(place, lines.map((line) => h("li", {}, line)));
+    if (place.textContent !== lines.join("")) show(place, h("ul", {}, lines.map((line) => h("li", {}, line))));
   }
 
   /** One sentence for each card that is to be moved or left; one for all places that are free. */

@@ -109,7 +109,7 @@ export class Readers extends Looking {
       if (!(failed instanceof KaqiError) || failed.status === 0) return this.app.failed(failed);
       this.tested(reader, this.app.read(failed.messages));
     }
-    this.load();
+    this.look();
   }
 
   tested(reader, text) {

@@ -95,7 +95,7 @@ export class Settings extends Looking {
       if (failed.code === "pairing.wrong_code") this.wrong.set(asked.id, text);
       else this.told.textContent = text;
     }
-    await this.load();
+    await this.look();
     if (this.wrong.has(asked.id) && !this.asking.rows.has(asked.id)) {
       this.wrong.delete(asked.id);
       this.told.textContent = say("pairing_void", { client: asked.client });
@@ -135,7 +135,7 @@ export class Settings extends Looking {
     if (!(await ask((answer) => revoking(client, say, answer)))) return;
     const done = await this.app.tried(() => kaqi.call("POST", `/v1/clients/${client.id}/revoke`, { body: {} }));
     if (done) this.told.textContent = say("revoked", { client: client.id });
-    await this.load();
+    await this.look();
     this.app.main.focus(); // what was clicked is gone
   }
 

@@ -1,10 +1,9 @@
 // The dialog by which a person settles what the centre was asked about by telephone.
 
-import { ask, h, show } from "./dom.js";
+import { REFERENCE, ask, h, show } from "./dom.js";
 import { KaqiError, newKey } from "./kaqi.js";
 import { fullTime } from "./moments.js";
 
-const REFERENCE = "[0-9A-Za-z._:/#\\-]{1,64}";
 // What is wrong with a field, by the place that the agent names.
 const WRONG = { "/body/reason": "settle_wrong_reason", "/body/operator_ref": "settle_wrong_operator" };
 

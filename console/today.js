@@ -127,7 +127,7 @@ export class Today extends Looking {
     this.typing = setTimeout(() => {
       this.forget();
       this.draw();
-      this.load();
+      this.look();
     }, TYPING_MS);
   }
 
@@ -153,7 +153,7 @@ export class Today extends Looking {
 
   row(record) {
     const { say } = this.app;
-    const settles = () => settle(this.app, record, () => this.load());
+    const settles = () => settle(this.app, record, () => this.look());
     return h(
       "tr",
       {},
