@@ -3,8 +3,9 @@
 
 import { h } from "./dom.js";
 
-/** The form for what `expects` asks; `warned` says that the last try was spoken of; `submit({pin, newPin, confirmLastTry})` is called with what
- *  fits it, and not again before it has come back. `say` speaks the operator's language. */
+/** The form for what `expects` asks; `warned` says that the last try was spoken of;
+ *  `submit({pin, newPin, confirmLastTry})` is called with what fits it, and not again before it
+ *  has come back. `say` speaks the operator's language. */
 export function pinForm(expects, say, warned, submit) {
   if (expects.on_reader) return onReader(say, submit);
   const names = expects.entry === "new" ? ["pin_present", "pin_new", "pin_again"] : ["pin"];
@@ -30,6 +31,7 @@ export function pinForm(expects, say, warned, submit) {
     sent = true;
     await submit({ pin, newPin: expects.entry === "new" ? newPin : undefined, confirmLastTry: sure?.checked });
     sent = false;
+    fields[0].focus(); // it was refused, if this is still here
   }
 
   return h(

@@ -93,19 +93,23 @@ def launched() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def watch() -> Watch:
+    """Sees every page of the browser."""
+    return Watch()
+
+
+@pytest.fixture(scope="session")
+def chromium(watch: Watch) -> Iterator[Browser]:
     """One browser per test process."""
     with launched() as browser:
+        browser.on("context", watch.over)
         yield browser
 
 
 @pytest.fixture(autouse=True)
-def consoles(chromium: Browser) -> Iterator[Watch]:
+def consoles(watch: Watch) -> Iterator[Watch]:
     """Whatever a test does with a console, it makes no mistake and asks nobody else."""
-    watch = Watch()
-    chromium.on("context", watch.over)
     yield watch
-    chromium.remove_listener("context", watch.over)
     assert watch.complaints() == []
 
 

@@ -18,27 +18,26 @@ NETWORK = "Failed to load resource"
 class Watched:
     """One page: what it asked for, and what went wrong in it."""
 
+    home: str | None = None  # the origin of a console; None for any other page
     asked: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
-    @property
-    def home(self) -> str | None:
-        """The origin of a console; None for any other page."""
-        for address in self.asked:
-            parts = urlsplit(address)
-            if parts.path == ITS_SCRIPT:
-                return f"{parts.scheme}://{parts.netloc}"
-        return None
+    def asks(self, address: str) -> None:
+        """It asked for this."""
+        self.asked.append(address)
+        parts = urlsplit(address)
+        if parts.path == ITS_SCRIPT:
+            self.home = f"{parts.scheme}://{parts.netloc}"
 
-    @property
     def complaints(self) -> list[str]:
-        """Nothing, of a console as it should be."""
-        home = self.home
-        if home is None:
+        """Nothing, of a console as it should be; each is told once."""
+        if self.home is None:
             return []
-        allowed = (f"{home}/", *LOCAL)
+        allowed = (f"{self.home}/", *LOCAL)
         abroad = [each for each in self.asked if not each.startswith(allowed)]
-        return [*self.wrong, *(f"it asked {each}" for each in abroad)]
+        found = [*self.wrong, *(f"it asked {each}" for each in abroad)]
+        self.asked, self.wrong = [], []
+        return found
 
 
 class Watch:
@@ -52,16 +51,15 @@ class Watch:
         context.on("page", self._page)
 
     def complaints(self) -> list[str]:
-        """What consoles did that were opened since this was asked last."""
-        pages, self._pages = self._pages, []
-        return [each for page in pages for each in page.complaints]
+        """What consoles did since this was asked last."""
+        return [each for page in self._pages for each in page.complaints()]
 
     def _page(self, page: Page) -> None:
         watched = Watched()
         self._pages.append(watched)
 
         def asked(request: Request) -> None:
-            watched.asked.append(request.url)
+            watched.asks(request.url)
 
         def failed(error: Error) -> None:
             watched.wrong.append(f"it failed: {error}")

@@ -60,10 +60,19 @@
     if (pen.measureText(field.placeholder).width > room - cross) found.push(`${short(field.placeholder)} does not fit into its field`);
   }
 
-  // Line boxes of Chinese type are higher than its ink, so the middle half counts.
+  // Line boxes of Chinese type are higher than its ink, so the middle half counts, and of that
+  // what is not scrolled out of sight.
+  const scrolledInto = ({ parent, ...ink }) => {
+    for (const each of up(parent)) {
+      if (styled(each).overflowY === "visible") continue;
+      const { top, bottom } = each.getBoundingClientRect();
+      ink = { ...ink, top: Math.max(ink.top, top), bottom: Math.min(ink.bottom, bottom) };
+    }
+    return ink;
+  };
   const ink = pieces
     .filter(({ parent }) => ![...up(parent)].some((each) => ["fixed", "sticky"].includes(styled(each).position)))
-    .map(({ text, parent, box }) => ({ text, parent, left: box.left, right: box.right, top: box.top + box.height / 4, bottom: box.bottom - box.height / 4 }));
+    .map(({ text, parent, box }) => scrolledInto({ text, parent, left: box.left, right: box.right, top: box.top + box.height / 4, bottom: box.bottom - box.height / 4 }));
   ink.forEach((one, place) => {
     for (const other of ink.slice(place + 1)) {
       const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);

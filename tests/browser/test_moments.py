@@ -521,10 +521,11 @@ def test_an_enter_that_was_meant_for_something_else_confirms_nothing(
 
 def test_every_moment_is_seen() -> None:
     """By both clerks: each of these tests works one after the other."""
+    after_a_restart = {"failed.begin_again"}  # tests/browser/test_misfortune.py
     files = ("test_moments.py", "test_pin_page.py")
     here = Path(__file__).parent
     source = "".join((here / name).read_text("utf-8") for name in files)
     seen = set(re.findall(r'(?:sees|reads)\((?:till, )?"([\w.]+)"', source))
     seen |= set(re.findall(r'reads\(prompts\(how\)\["([\w.]+)"\]\)', source))
 
-    assert set(texts("prompts")()) - seen == set()
+    assert set(texts("prompts")()) - seen == after_a_restart
