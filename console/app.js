@@ -165,7 +165,8 @@ export class App {
     const time = new Date().toLocaleString(this.language, { dateStyle: "long", timeStyle: "short" });
     const printed = h("p", { class: "printed" }, this.say("printed", { place: this.agent.institution, time }));
     const paper = document.querySelector(".paper");
-    show(paper, content, printed);
+    const simulated = this.agent.mode === "simulation" && h("p", { class: "printed" }, this.say("simulated"));
+    show(paper, simulated, content, printed);
     window.addEventListener("afterprint", () => show(paper), { once: true });
     window.print();
   }

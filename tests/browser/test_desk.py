@@ -27,7 +27,7 @@ OLD, NEW = "林试一 旧医保卡", "林试一 社会保障卡"
 PHARMACY = "药店购药，首次使用新卡"
 SIZES = ((1024, 768), (768, 1024), (512, 384))
 TOO_WIDE = """() => [...document.querySelectorAll("html, .desk, .desk *")]
-  .filter((each) => each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0)
+  .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0)
   .map((each) => `${each.tagName}.${each.className} ${each.scrollWidth} ${each.clientWidth}`)"""
 COUNT_CHANGES = """() => {
   window.changes = 0;
