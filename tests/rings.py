@@ -46,7 +46,7 @@ RINGS: dict[str, tuple[str, ...]] = {
     "faults": ring("tests/faults", workers=4),
     "api": ring("tests/api", workers=3),
     "command": ring("tests/command", workers=3),
-    "browser": ring("tests/browser"),
+    "browser": ring("tests/browser", workers=3),
     "saboteurs": (sys.executable, "-m", "tests.saboteurs", "--fast"),
     "matrix": (sys.executable, "-m", "tests.matrix"),
 }

@@ -46,8 +46,13 @@ def _places(violation: dict[str, Any]) -> str:
     return ", ".join(str(node["target"]) for node in violation["nodes"])
 
 
+def as_it_stands(page: Page) -> Iterator[str]:
+    """What is cut off, overlaps, is too small or is hidden, at the counter."""
+    yield from page.evaluate(_SCRIPT)
+
+
 def by_layout(page: Page) -> Iterator[str]:
-    """What is cut off, overlaps, is too small or is hidden, at every size."""
+    """The same at every size."""
     for name, size in SIZES.items():
         page.set_viewport_size(size)
         yield from (f"{name}: {each}" for each in page.evaluate(_SCRIPT))

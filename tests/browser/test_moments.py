@@ -26,6 +26,7 @@ from simulator.reader import READER_NAMES, InProcessDesk
 from simulator.scenario import ScriptedCard
 from tests.agents import QUICK
 from tests.browser.counter import FIRST, SECOND, SECONDS, How, Till, opened, prompts
+from tests.browser.flows import ways
 from tests.centre import CentreProcess
 from tests.scenario.counter import Tripwire
 from tests.scenario.test_pin_activates import CHANGE
@@ -37,7 +38,7 @@ NOBODY_ACTS = ("reading", "matching", "checking", "committing", "waiting_pin.at_
 PUT_IN = ("插入读卡器：{}", "Into the reader: {}")
 LEAVE_IN = ("卡在“{}”里，请勿取出", "The card is in {}: leave it in")
 OR = (" 或 ", " or ")
-both = pytest.mark.parametrize("how", How)
+by_mouse, by_keyboard = ways(How.MOUSE), ways(How.KEYBOARD)  # both in the long run
 
 
 class Stage:
@@ -196,7 +197,7 @@ def slow(centre: CentreProcess, operation: str) -> Iterator[None]:
     centre.let_go()
 
 
-@both
+@by_mouse
 def test_two_cards_at_two_readers(visits: Visits, how: How) -> None:
     stage = visits(how)
     hand, till, centre = stage.till.hand, stage.till, stage.centre
@@ -236,7 +237,7 @@ def test_two_cards_at_two_readers(visits: Visits, how: How) -> None:
     assert len(centre.effects) == 1
 
 
-@both
+@by_keyboard
 def test_one_reader_says_which_card_makes_room(opens: Opens, how: How) -> None:
     stage = opens(how, hand=InProcessDesk(names=(FIRST,)))
     hand, till = stage.till.hand, stage.till
@@ -261,7 +262,7 @@ def test_one_reader_says_which_card_makes_room(opens: Opens, how: How) -> None:
     stage.sees("waiting_removal.medical")
 
 
-@both
+@by_mouse
 def test_a_card_that_is_turned_away_is_asked_out_of_its_reader(
     visits: Visits, how: How
 ) -> None:
@@ -278,7 +279,7 @@ def test_a_card_that_is_turned_away_is_asked_out_of_its_reader(
     stage.put_in(FIRST, SECOND)
 
 
-@both
+@by_keyboard
 def test_whose_the_old_card_is_is_asked(visits: Visits, how: How) -> None:
     stage = visits(how)
     hand, till = stage.till.hand, stage.till
@@ -292,7 +293,7 @@ def test_whose_the_old_card_is_is_asked(visits: Visits, how: How) -> None:
     till.reads(prompts(how)["waiting_confirm"])
 
 
-@both
+@by_mouse
 def test_who_does_not_come_is_not_waited_for(opens: Opens, how: How) -> None:
     stage = opens(how, clocks=replace(QUICK, card=1))
     stage.till.does("pharmacy")
@@ -304,7 +305,7 @@ def test_who_does_not_come_is_not_waited_for(opens: Opens, how: How) -> None:
     stage.till.takes()
 
 
-@both
+@by_keyboard
 def test_a_trial_activates_nothing(visits: Visits, how: How) -> None:
     stage = visits(how)
     trial = stage.page.get_by_label(
@@ -324,7 +325,7 @@ def test_a_trial_activates_nothing(visits: Visits, how: How) -> None:
     assert stage.page.locator("pre.receipt").count() == 0
 
 
-@both
+@by_mouse
 def test_without_the_centre_the_queue_goes_on(visits: Visits, how: How) -> None:
     stage = visits(how)
     stage.centre.misbehave("lose_request")
@@ -336,7 +337,7 @@ def test_without_the_centre_the_queue_goes_on(visits: Visits, how: How) -> None:
     assert stage.till.told()["receipt"][0]
 
 
-@both
+@by_keyboard
 def test_an_answer_that_is_lost_lets_the_holder_go_and_comes_in_the_end(
     visits: Visits, how: How
 ) -> None:
@@ -357,7 +358,7 @@ def test_an_answer_that_is_lost_lets_the_holder_go_and_comes_in_the_end(
     assert len(centre.effects) == 1
 
 
-@both
+@by_mouse
 def test_what_nobody_can_be_asked_about_needs_a_telephone_call(
     opens: Opens, how: How
 ) -> None:
@@ -375,7 +376,7 @@ def test_what_nobody_can_be_asked_about_needs_a_telephone_call(
     till.takes(("social_security", FIRST))
 
 
-@both
+@by_keyboard
 def test_a_change_that_was_interrupted_brings_the_card_back(
     opens: Opens, how: How
 ) -> None:
@@ -397,7 +398,7 @@ def test_a_change_that_was_interrupted_brings_the_card_back(
     assert stage.page.title().startswith("●")
 
 
-@both
+@by_mouse
 def test_the_registration_activates(opens: Opens, how: How) -> None:
     stage = opens(how, profile=load_profile("v6-registration"))
     till = stage.till
@@ -416,7 +417,7 @@ def test_the_registration_activates(opens: Opens, how: How) -> None:
     assert stage.page.title().startswith("●")
 
 
-@both
+@by_keyboard
 def test_where_nobody_says_that_it_is_registered_the_holder_goes_on(
     opens: Opens, how: How
 ) -> None:
@@ -430,7 +431,7 @@ def test_where_nobody_says_that_it_is_registered_the_holder_goes_on(
     stage.till.takes(("social_security", FIRST))
 
 
-@both
+@by_mouse
 def test_a_refusal_calls_and_names_the_card(visits: Visits, how: How) -> None:
     stage = visits(how)
     stage.till.does("inpatient_registration")
@@ -442,7 +443,7 @@ def test_a_refusal_calls_and_names_the_card(visits: Visits, how: How) -> None:
     stage.till.takes(("social_security", SECOND))
 
 
-@both
+@by_keyboard
 def test_on_keypads_both_pins_are_asked_for_on_the_reader(
     opens: Opens, how: How
 ) -> None:
@@ -520,7 +521,7 @@ def test_an_enter_that_was_meant_for_something_else_confirms_nothing(
 
 
 def test_every_moment_is_seen() -> None:
-    """By both clerks: each of these tests works one after the other."""
+    """By one of the two clerks in every run, by both in the long one."""
     after_a_restart = {"failed.begin_again"}  # tests/browser/test_misfortune.py
     files = ("test_moments.py", "test_pin_page.py")
     here = Path(__file__).parent
