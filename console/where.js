@@ -6,7 +6,7 @@ import { hasEnded } from "./kaqi.js";
 export const isOver = (now) => hasEnded(now) || now.state === "in_doubt";
 
 const holdsCard = (reader) => reader.slot === "present" || reader.slot === "mute";
-const isTurnedAway = (now, reader) => now.problem && holdsCard(reader) && !reader.card?.role;
+const isTurnedAway = (now, reader) => now.problem && holdsCard(reader) && !reader.card?.accepted;
 const isAskedOut = (now, reader) => holdsCard(reader) && (now.role === null || reader.card?.role === now.role);
 // A stripe that has passed leaves nothing behind, but no chip goes there.
 const isFree = (now, reader) => reader.slot === "empty" || (reader.slot === "swiped" && now.role !== "social_security");

@@ -69,6 +69,7 @@ class ReaderView(Struct, frozen=True, kw_only=True):
     problem_since: str | None = None  # RFC 3339
     role: Role | None = None  # of the card that is in, once it has been read
     transaction: str | None = None  # the one that may use it now
+    accepted: bool = False  # whether that one has taken the card that is in
 
 
 class _Pending(Struct, eq=False):

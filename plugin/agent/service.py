@@ -451,9 +451,16 @@ class Service:
     def readers(self) -> tuple[ReaderView, ...]:
         """Every reader, with the transaction that may use it."""
         return tuple(
-            view if view.is_psam else replace(view, transaction=self._user_of(view.id))
+            view if view.is_psam else self._with_user(view)
             for view in self._board.views()
         )
+
+    def _with_user(self, view: ReaderView) -> ReaderView:
+        run = self._user_of(view.id)
+        if run is None:
+            return view
+        accepted = view.insertion_id in run.now.facts.accepted
+        return replace(view, transaction=run.origin.transaction_id, accepted=accepted)
 
     def reader(self, reader_id: str) -> ReaderView:
         """One reader. Raises ProblemError: reader.unknown."""
@@ -506,10 +513,10 @@ class Service:
             trace_id,
         )
 
-    def _user_of(self, reader_id: str) -> str | None:
+    def _user_of(self, reader_id: str) -> Run | None:
         """The transaction that may use this reader now."""
         users = (
-            run.origin.transaction_id
+            run
             for run in self._conduct.all()
             if run.now.uses_readers
             and (run.readers is None or reader_id in run.readers)

@@ -215,11 +215,13 @@ class Activations(Struct, frozen=True, kw_only=True):
 
 
 class CardInReader(Struct, frozen=True, kw_only=True):
-    """One stay of one card, and its role once it has been read: the old card or the new."""
+    """One stay of one card, its role once it has been read (the old card or the new), and
+    whether the transaction at this reader has accepted it."""
 
     insertion_id: str
     left_behind: bool
     role: Literal["medical", "social_security"] | None
+    accepted: bool
 
 
 class Reader(Struct, frozen=True, kw_only=True):

@@ -149,6 +149,7 @@ class Rendering:
                 insertion_id=view.insertion_id,
                 left_behind=view.left_behind,
                 role=_role(view.role) if view.role else None,
+                accepted=view.accepted,
             )
         return answers.Reader(
             id=view.id,

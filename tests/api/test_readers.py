@@ -33,6 +33,12 @@ def roles(pos: Pos, reader_id: str) -> str | None:
     return card.role if card else None
 
 
+def accepted(pos: Pos, reader_id: str) -> bool | None:
+    """Whether a transaction goes on with the card in this reader."""
+    card = reader(pos, reader_id).card
+    return card.accepted if card else None
+
+
 def probe(pos: Pos, reader_id: str) -> Answer:
     return pos.request("POST", f"/v1/readers/{reader_id}/self-test", {})
 
@@ -72,6 +78,26 @@ def test_a_reader_says_what_its_card_was_taken_for_also_when_it_is_over(
     wait_until(lambda: reader(pos, counter.ids[0]).card is None)
     put(counter, "he.medical")
     assert roles(pos, counter.ids[0]) is None
+
+
+def test_a_card_that_was_turned_away_is_told_from_one_that_is_accepted(
+    pos: Pos, counter: Counter
+) -> None:
+    """A second old card has its role too, and nobody wants it."""
+    put(counter, "lin.medical")
+    put(counter, "he.medical", 1)
+
+    counter.start("pharmacy")
+    wait_until(lambda: roles(pos, counter.ids[1]) is not None)
+
+    assert [accepted(pos, each) for each in counter.ids] == [True, False]
+    counter.take(1)
+    wait_until(lambda: reader(pos, counter.ids[1]).card is None)
+    put(counter, "lin.social_security", 1)
+    counter.reaches("waiting_confirm")
+    assert [accepted(pos, each) for each in counter.ids] == [True, True]
+    counter.now = pos.kaqi.cancel(counter.now)
+    assert [accepted(pos, each) for each in counter.ids] == [False, False]
 
 
 def test_a_reader_says_which_transaction_may_use_it(pos: Pos, counter: Counter) -> None:

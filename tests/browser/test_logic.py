@@ -213,3 +213,58 @@ def test_the_countdown_goes_down(chromium: Browser, centre: CentreProcess) -> No
         stage.page.wait_for_function(f"first => ({script})() < first", arg=first)
 
     assert 0 < first <= 120
+
+
+# Which card goes where
+
+READER = {"role": "customer", "transaction": None, "slot": "empty", "card": None}
+OLD_IN = {"slot": "present", "card": {"role": "medical", "accepted": True}}
+OLD_TURNED_AWAY = {"slot": "present", "card": {"role": "medical", "accepted": False}}
+UNREAD = {"slot": "mute", "card": {"role": None, "accepted": False}}
+WAITS = {"state": "waiting_card", "id": "t", "role": "social_security"}
+WRONG = {**WAITS, "problem": {"code": "card.unsupported"}}
+OVER = {"state": "succeeded", "id": "t", "role": None}
+
+
+@pytest.mark.parametrize(
+    ("now", "readers", "moves"),
+    [
+        pytest.param(WAITS, [{}], [], id="one reader is no choice"),
+        pytest.param(WAITS, [OLD_IN, {}], [("put_in", "B", None)], id="the free one"),
+        pytest.param(
+            WAITS, [{}, {}], [("put_in", "A", None), ("put_in", "B", None)], id="either"
+        ),
+        pytest.param(
+            WRONG, [OLD_IN, UNREAD], [("take_out", "B", None)], id="the mute one"
+        ),
+        pytest.param(
+            WRONG,
+            [OLD_TURNED_AWAY, {}],
+            [("take_out", "A", "medical")],
+            id="read, and not wanted",
+        ),
+        pytest.param(
+            WAITS, [{"transaction": "u"}, {}, {}], [("put_in", "B", None), ("put_in", "C", None)], id="another's"
+        ),
+        pytest.param(OVER, [OLD_IN, {}], [("take_out", "A", "medical")], id="over"),
+        pytest.param(OVER, [{}, {}], [], id="over and out"),
+        pytest.param({"state": "checking", "id": "t"}, [OLD_IN], None, id="no matter"),
+    ],
+)  # fmt: skip
+def test_every_card_has_its_place(
+    page: Page,
+    now: dict[str, Any],
+    readers: list[dict[str, Any]],
+    moves: list[tuple[str, str, str | None]] | None,
+) -> None:
+    named = [
+        {**READER, "id": name, "name": name, **each}
+        for name, each in zip("ABC", readers, strict=False)
+    ]
+
+    found = run(
+        page, "where", "(m, now, readers) => m.movesAt(now, readers)", now, named
+    )
+
+    told = found and [(each["move"], each["reader"], each["role"]) for each in found]
+    assert told == moves
