@@ -3,7 +3,6 @@ whoever has set colours or motion otherwise."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +12,10 @@ from playwright.sync_api import Browser
 
 from tests.browser.conftest import Site
 from tests.browser.consoles import Watch
-from tests.browser.judging import as_it_stands, by_axe, by_layout
+from tests.browser.judging import THOROUGH, as_it_stands, by_axe, by_layout
 from tests.browser.paper import PAPERS, printed
 from tests.browser.screens import CONSOLE, SCREENS, shown, staged, word
 from tests.centre import CentreProcess
-
-# The second language is the same page with other words: in `make soak` it is judged as well.
-THOROUGH = bool(os.environ.get("KAQI_SCREENS"))
 
 
 @pytest.mark.parametrize("name", SCREENS)
@@ -31,6 +27,7 @@ def test_a_screen_is_for_everybody(
     found: list[str] = []
     with staged(screen, chromium, centre) as stage:
         for number, language in enumerate(shown(screen, stage)):
+            # The second language is the same page with other words.
             judges = [as_it_stands] if number and not THOROUGH else [by_axe, by_layout]
             for judge in judges:
                 found += [f"{language}: {each}" for each in judge(stage.page)]
