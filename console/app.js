@@ -39,7 +39,8 @@ export class App {
     this.frame();
     this.screen = new SCREENS[name](this);
     show(this.main, this.screen.element);
-    this.main.focus();
+    this.main.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
     location.hash = name;
   }
 
