@@ -73,7 +73,7 @@ def _painted(chromium: Browser, address: str) -> Painted:
     slowed = context.new_cdp_session(page)
     slowed.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
     page.goto(address)
-    page.wait_for_selector("h1, p")
+    page.wait_for_selector("h1, p:not(.heard)")
     first, largest = page.evaluate(_PAINTED)
     context.close()
     return first, largest

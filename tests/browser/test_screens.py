@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Site
 from tests.browser.consoles import Watch
 from tests.browser.judging import THOROUGH, as_it_stands, by_axe, by_layout
 from tests.browser.paper import PAPERS, printed
-from tests.browser.screens import CONSOLE, SCREENS, shown, staged, word
+from tests.browser.screens import SCREENS, shown, staged, word
 from tests.centre import CentreProcess
 
 
@@ -257,13 +257,19 @@ def test_only_the_style_sheet_is_waited_for_before_the_first_paint(
     assert "卡启" in painted
 
 
-def test_every_module_is_asked_for_at_once() -> None:
-    modules = {f"/{each.name}" for each in CONSOLE.glob("*.js")}
-    page = (CONSOLE / "index.html").read_text(encoding="utf-8")
-
-    preloaded = re.findall(r'<link rel="modulepreload" href="(.+)">', page)
-
-    assert sorted(preloaded) == sorted(modules - {"/app.js"})
+def test_the_first_paint_waits_for_no_module(
+    chromium: Browser, centre: CentreProcess
+) -> None:
+    with staged(SCREENS["signed-out"], chromium, centre) as stage:
+        page = chromium.new_page()
+        page.route("**/app.js", lambda held: None)  # it never comes
+        with page.expect_request("**/app.js"):
+            page.goto(stage.address, wait_until="commit")
+        page.wait_for_function(
+            "() => performance.getEntriesByName('first-contentful-paint').length"
+        )
+        expect(page.locator("header .name")).to_be_visible()
+        page.close()
 
 
 # What every test with a console notices

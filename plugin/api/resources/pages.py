@@ -12,7 +12,7 @@ from plugin.api.resources.resource import Resource
 
 # Every path that is served, its file and what that is. There is no other way to a file.
 _SCRIPTS = (
-    "app", "desk", "desk_reader", "dom", "following", "journey", "kaqi", "moments", "pictures",
+    "app", "begin", "desk", "desk_reader", "dom", "following", "journey", "kaqi", "moments", "pictures",
     "pin", "readers", "region", "settings", "settling", "sha256", "today", "where", "words",
 )  # fmt: skip
 FILES = {
