@@ -105,8 +105,8 @@ def test_the_page_at_our_own_address_says_what_this_is(
 
     page.goto(f"http://127.0.0.1:{agent.port}/")
 
-    assert "这台电脑上的卡启正在运行" in page.inner_text("main")
-    assert "kaqi is running on this computer" in page.inner_text("main")
+    expect(page.locator("main")).to_contain_text("这台电脑上的卡启正在运行")
+    expect(page.locator("main")).to_contain_text("kaqi is running on this computer")
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert colour == "rgb(238, 242, 246)"
     assert wrong == []
