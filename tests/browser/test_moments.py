@@ -260,6 +260,7 @@ def test_one_reader_says_which_card_makes_room(opens: Opens, how: How) -> None:
     till.takes(("medical", FIRST))
     till.does("continue")
     stage.sees("waiting_removal.medical")
+    assert len(stage.centre.effects) == 0
 
 
 @by_mouse
@@ -429,6 +430,7 @@ def test_where_nobody_says_that_it_is_registered_the_holder_goes_on(
     stage.till.reads(prompts(how)["succeeded.will_activate_on_registration"])
 
     stage.till.takes(("social_security", FIRST))
+    assert len(stage.centre.effects) == 0
 
 
 @by_mouse
@@ -441,6 +443,7 @@ def test_a_refusal_calls_and_names_the_card(visits: Visits, how: How) -> None:
     stage.sees("failed", "card.expired")
 
     stage.till.takes(("social_security", SECOND))
+    assert len(stage.centre.effects) == 0
 
 
 @by_keyboard
@@ -468,6 +471,7 @@ def test_on_keypads_both_pins_are_asked_for_on_the_reader(
     keypad.type(INITIAL, NEW, NEW)
     till.does("begin")
     stage.sees("succeeded.activated")
+    assert len(stage.centre.effects) == 1
 
 
 def test_a_reload_sounds_no_second_tone_and_a_second_click_starts_nothing(
