@@ -489,15 +489,20 @@ def test_a_reload_sounds_no_second_tone_and_a_second_click_starts_nothing(
     assert till.tones == 0
 
 
+def at_the_confirmation(till: Till, person: str) -> None:
+    """Both cards are in, and somebody must say yes."""
+    till.does("pharmacy")
+    till.hand.insert(f"{person}.medical", FIRST)
+    till.reads(prompts(till.how)["waiting_card.social_security"])
+    till.hand.insert(f"{person}.social_security", SECOND)
+    till.reads(prompts(till.how)["waiting_confirm"])
+
+
 def test_a_double_click_on_yes_leaves_the_result_on_the_page(visits: Visits) -> None:
     """What comes under the hand is the button to the next holder."""
     stage = visits(How.MOUSE)
     till = stage.till
-    till.does("pharmacy")
-    till.hand.insert("ji.medical", FIRST)
-    till.reads(prompts(How.MOUSE)["waiting_card.social_security"])
-    till.hand.insert("ji.social_security", SECOND)
-    till.reads(prompts(How.MOUSE)["waiting_confirm"])
+    at_the_confirmation(till, "ji")
 
     till.button("确认启用").dblclick()
 
@@ -511,11 +516,7 @@ def test_an_enter_that_was_meant_for_something_else_confirms_nothing(
 ) -> None:
     stage = visits(How.KEYBOARD)
     till = stage.till
-    till.does("pharmacy")
-    till.hand.insert("kong.medical", FIRST)
-    till.reads(prompts(How.KEYBOARD)["waiting_card.social_security"])
-    till.hand.insert("kong.social_security", SECOND)
-    till.reads(prompts(How.KEYBOARD)["waiting_confirm"])
+    at_the_confirmation(till, "kong")
 
     stage.page.keyboard.press("Enter")
     stage.page.keyboard.press("Space")

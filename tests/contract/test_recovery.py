@@ -71,6 +71,7 @@ def test_one_fault(
     till.adapter = patient
     till.run(HOUR)
 
+    assert till.sent[0] == 0
     ended_well(dialect, till, centre, fault)
 
 
